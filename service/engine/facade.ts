@@ -1,0 +1,171 @@
+/** What the API offers of the engine: `service/rpc/` maps methods to this one interface and nothing else. */
+import type { Change, Conflict, Hold, Policy, Problem, RunSummary, Version } from "../core/model.ts";
+import type { EventLog } from "../core/state.ts";
+
+export type FolderConfig = {
+  readonly id: string;
+  readonly root: string;
+  /** Remote id (`user@host`), or null while none is chosen. */
+  readonly remote: string | null;
+  readonly policy: Policy;
+  readonly paused: boolean;
+};
+export type RemoteConfig = { readonly id: string; readonly url: string; readonly user: string };
+
+export type FolderState = "insync" | "pending" | "syncing" | "offline" | "held" | "paused" | "error";
+export type FolderStatus = {
+  readonly folder: string;
+  readonly root: string;
+  readonly remote: string | null;
+  readonly policy: Policy;
+  readonly state: FolderState;
+  /** One sentence that says why, where the state is not plain; else null. */
+  readonly detail: string | null;
+  readonly files: number;
+  readonly bytes: number;
+  readonly pending: number;
+  readonly conflicts: number;
+  readonly problems: number;
+  readonly held: number;
+  readonly lastRunAt: number | null;
+  readonly watching: "events" | "timed";
+  readonly nextRunAt: number | null;
+};
+
+/** `code` is one of protocol/errors.ts; the message is for people. */
+export class EngineError extends Error {
+  readonly fault:
+    | "folderNotFound"
+    | "folderPaused"
+    | "noRemote"
+    | "remoteNotFound"
+    | "notADirectory"
+    | "nested"
+    | "remoteTaken"
+    | "rootLocked"
+    | "auth"
+    | "unreachable"
+    | "notOurServer"
+    | "conflictNotFound"
+    | "holdChanged"
+    | "holdNotFound"
+    | "versionNotFound"
+    | "pathNotFound"
+    | "badPath"
+    | "changedMeanwhile"
+    | "nothingToUndo"
+    | "planDrifted"
+    | "exists"
+    | "disk"
+    | "stopping";
+  constructor(fault: EngineError["fault"], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "EngineError";
+    this.fault = fault;
+  }
+}
+
+export type PlannedAction = { readonly action: string; readonly path: string; readonly reason: string; readonly bytes: number | null };
+export type PlanView = {
+  readonly folder: string;
+  readonly hash: string;
+  readonly actions: readonly PlannedAction[];
+  readonly holds: readonly Hold[];
+};
+export type FileView = {
+  readonly path: string;
+  readonly state: "synced" | "pending" | "problem";
+  readonly sizeBytes: number | null;
+  readonly sha1: string | null;
+  readonly problems: readonly Problem[];
+};
+export type Explanation = FileView & {
+  readonly wireName: string | null;
+  readonly wouldDo: string;
+  readonly reason: string;
+  readonly local: string | null;
+  readonly remote: string | null;
+  readonly base: string | null;
+  readonly ignoredBy: string | null;
+  readonly changes: readonly Change[];
+  readonly versions: readonly Version[];
+  readonly conflicts: readonly Conflict[];
+};
+
+/** @throws EngineError from every method. */
+export interface Engine {
+  readonly events: EventLog;
+  folders: {
+    list(): readonly FolderStatus[];
+    /** `root`: absolute. Resolves when the folder is known and its first run is scheduled. */
+    add(options: {
+      readonly root: string;
+      readonly remote: string | null;
+      readonly policy: Policy;
+      readonly paused: boolean;
+    }): Promise<FolderStatus>;
+    get(folder: string): FolderStatus;
+    update(folder: string, change: { readonly remote?: string; readonly policy?: Policy; readonly root?: string }): Promise<FolderStatus>;
+    /** Forgets the folder; its files stay. */
+    remove(folder: string): Promise<void>;
+    /** The folder whose root is, or contains, this absolute path; with the path below it. */
+    locate(absolutePath: string): Promise<{ readonly folder: string; readonly path: string } | null>;
+  };
+  remotes: {
+    list(): readonly (RemoteConfig & { readonly signedIn: boolean })[];
+    /** Exchanges the password for a key and forgets it. Resolves with the remote's id. */
+    login(options: { readonly url: string; readonly user: string; readonly password: string }): Promise<{ readonly remote: string }>;
+    logout(remote: string): Promise<void>;
+    test(remote: string): Promise<{ readonly ok: boolean; readonly kind: string; readonly detail: string; readonly roundTripMs: number }>;
+  };
+  sync: {
+    /** Resolves with the first run begun after the call (callers share it), one per folder asked for. */
+    run(options: { readonly folder: string | null; readonly scan: boolean }, signal: AbortSignal): Promise<readonly RunSummary[]>;
+    plan(folder: string): Promise<PlanView>;
+    /** Runs only if the plan still has this hash. */
+    apply(folder: string, hash: string): Promise<RunSummary>;
+    /** Ends the run that is under way; what it finished stays. */
+    cancel(folder: string): Promise<void>;
+    pause(folder: string): Promise<void>;
+    resume(folder: string): Promise<void>;
+    undo(
+      folder: string,
+    ): Promise<{ readonly undone: readonly string[]; readonly skipped: readonly { readonly path: string; readonly reason: string }[] }>;
+    lastRuns(folder: string, limit: number): readonly RunSummary[];
+  };
+  files: {
+    list(options: {
+      readonly folder: string;
+      readonly state: FileView["state"] | null;
+      readonly after: string;
+      readonly limit: number;
+    }): readonly FileView[];
+    /** A file was put there: look at it now, without waiting for an event. */
+    add(folder: string, path: string): Promise<FileView>;
+    rename(folder: string, from: string, to: string): Promise<FileView>;
+    explain(folder: string, path: string): Explanation;
+  };
+  changes(folder: string | null, since: number, limit: number): readonly Change[];
+  conflicts: {
+    list(folder: string | null, open: boolean): readonly Conflict[];
+    get(id: number): Conflict;
+    resolve(id: number, keep: "mine" | "theirs" | "both"): Promise<Conflict>;
+  };
+  versions: {
+    list(folder: string, path: string): readonly Version[];
+    read(sha1: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
+    /** Puts kept bytes back as a new change; what stands there now is kept first. `sha1` null: the newest kept. */
+    restore(folder: string, path: string, sha1: string | null): Promise<{ readonly path: string; readonly sha1: string }>;
+  };
+  guard: {
+    list(folder: string | null): readonly Hold[];
+    /** @throws EngineError holdChanged when the set is not the one with this hash any more. */
+    approve(id: number, hash: string): Promise<void>;
+    reject(id: number, hash: string): Promise<void>;
+  };
+  /** Progress of runs under way: `sync/progress`. Returns the unsubscribe. */
+  onProgress(listener: (folder: string, run: string, phase: string, progress: Record<string, number>) => void): () => void;
+  /** A new event was appended: wake the subscribers. Returns the unsubscribe. */
+  onEvent(listener: () => void): () => void;
+  close(): Promise<void>;
+}
