@@ -1,0 +1,239 @@
+import assert from "node:assert/strict";
+
+import { bytesOf, converge, holds, SANITY, sha1, syncAll, tree, UPLOAD, type Case, type Cast, type World } from "./world.ts";
+
+const realClient = (kind: "a" | "b", server?: Cast["server"]) => (cast: Cast) =>
+  cast[kind] === "official" && (server === undefined || cast.server === server);
+
+async function shared(world: World, ...names: readonly string[]): Promise<void> {
+  for (const name of names) await world.A.write(name, bytesOf(name));
+  await syncAll(world.A, world.B);
+  await syncAll(world.A, world.B);
+}
+
+/** B saves `name` and syncs while A's request waits. */
+function meanwhile(world: World, paths: readonly string[], name: string, bytes: Uint8Array): Promise<void> {
+  return world.wire.once({
+    paths,
+    before: async () => {
+      await world.B.write(name, bytes);
+      await syncAll(world.B);
+    },
+  });
+}
+
+const survives = (lost: (cast: Cast) => boolean) => (cast: Cast) => (lost(cast) ? "lost" : "kept");
+
+/** The weaknesses of the spec (§14), with what the real Anki does about them as the reference. */
+export const WEAK_CASES: readonly Case[] = [
+  {
+    id: "W1",
+    title: "both sides changed a file: both byte strings stay visible",
+    async run(world) {
+      const { A, B } = world;
+      await shared(world, "x.png");
+      await A.write("x.png", bytesOf("by A"));
+      await B.write("x.png", bytesOf("by B"));
+      await syncAll(A);
+      const files = await converge([B, A]);
+      assert.ok(holds(files, bytesOf("by A")), "what was synced first is lost");
+      return holds(files, bytesOf("by B")) ? "kept" : "lost";
+    },
+    expected: survives(realClient("b")),
+  },
+  {
+    id: "W2",
+    title: "a file that becomes empty is not deleted on the other device",
+    async run(world) {
+      const { A, B } = world;
+      await shared(world, "x.png", "keep.png");
+      await A.write("x.png", new Uint8Array());
+      await syncAll(A, B);
+      return (await B.read("x.png"))?.equals(bytesOf("x.png")) === true ? "kept" : "lost";
+    },
+    expected: survives(realClient("a")),
+  },
+  {
+    id: "W3",
+    title: "an emptied folder deletes nothing unasked",
+    async run(world) {
+      const { A, B } = world;
+      await shared(world, "x.png", "y.png", "z.png");
+      for (const name of ["x.png", "y.png", "z.png"]) await A.remove(name);
+      await A.sync();
+      await syncAll(B);
+      return (await B.list()).length === 3 ? "kept" : "lost";
+    },
+    expected: survives(realClient("a")),
+  },
+  {
+    id: "W4",
+    title: "deletions of which one is already done stay done",
+    async run(world) {
+      const { A, B } = world;
+      const doomed = ["d1.png", "d2.png", "d3.png", "d4.png", "d5.png"];
+      await shared(world, ...doomed, "keep1.png", "keep2.png");
+      for (const name of doomed) await A.remove(name);
+      for (const name of doomed.slice(0, 2)) await B.remove(name);
+      await syncAll(A, B);
+      await B.write("new.png", bytesOf("new")); // a stock client looks at its folder only when something was added or removed
+      await syncAll(B, A);
+      const files = await tree(A);
+      assert.ok("new.png" in files && "keep1.png" in files && "keep2.png" in files);
+      return doomed.some((name) => name in files) ? "came back" : "gone";
+    },
+    expected: (cast) => (realClient("b", "official")(cast) ? "came back" : "gone"),
+  },
+  {
+    id: "W7",
+    title: "an edit in place is seen",
+    async run(world) {
+      const { A, B } = world;
+      await shared(world, "x.png");
+      await A.writeInPlace("x.png", bytesOf("in place"));
+      await syncAll(A, B);
+      return (await B.read("x.png"))?.equals(bytesOf("in place")) === true ? "seen" : "unseen";
+    },
+    expected: (cast) => (realClient("a")(cast) ? "unseen" : "seen"),
+  },
+  {
+    id: "W8",
+    title: "a no-op of ours beside a change of theirs hides nothing",
+    async run(world) {
+      const { A, B, wire } = world;
+      await shared(world, "shared.png", "back.png");
+      await A.write("back.png", bytesOf("for a moment"));
+      wire.refuse(true);
+      await A.sync();
+      wire.refuse(false);
+      await A.write("back.png", bytesOf("back.png"));
+      await A.write("new.png", bytesOf("new"));
+      const met = meanwhile(world, UPLOAD, "shared.png", bytesOf("by B"));
+      await syncAll(A);
+      await met;
+      for (let round = 0; round < 3; round++) await syncAll(A, B);
+      return (await A.read("shared.png"))?.equals(bytesOf("by B")) === true ? "in step" : "skipped";
+    },
+    expected: (cast) => (realClient("a", "official")(cast) ? "skipped" : "in step"),
+  },
+  {
+    id: "W11",
+    title: "one odd deletion of a stock client does not block the rest",
+    for: ({ a }) => a === "official",
+    async run(world) {
+      const device = await world.official();
+      await device.sync();
+      await device.ask("plant_deletion", { name: "sub/n.png" });
+      await device.write("new.png", bytesOf("new"));
+      await device.sync();
+      await syncAll(world.B);
+      return (await world.B.read("new.png")) === null ? "blocked" : "sent";
+    },
+    expected: ({ server }) => (server === "official" ? "blocked" : "sent"),
+  },
+  {
+    id: "W31",
+    title: "an edit right after an upload, another device wrote meanwhile",
+    async run(world) {
+      const { A, B } = world;
+      await shared(world, "x.png", "other.png");
+      await A.write("x.png", bytesOf("first"));
+      const met = meanwhile(world, UPLOAD, "other.png", bytesOf("other"));
+      await syncAll(A);
+      await met;
+      await A.write("x.png", bytesOf("second"));
+      await syncAll(A);
+      return holds(await converge([A, B]), bytesOf("second")) ? "kept" : "lost";
+    },
+    expected: survives(realClient("a", "official")),
+  },
+  {
+    id: "W31",
+    title: "a deletion right after an upload, another device wrote meanwhile",
+    async run(world) {
+      const { A, B } = world;
+      await shared(world, "x.png", "other.png");
+      await A.write("x.png", bytesOf("first"));
+      const met = meanwhile(world, UPLOAD, "other.png", bytesOf("other"));
+      await syncAll(A);
+      await met;
+      await A.remove("x.png");
+      await syncAll(A);
+      return "x.png" in (await converge([A, B])) ? "came back" : "gone";
+    },
+    expected: (cast) => (realClient("a", "official")(cast) ? "came back" : "gone"),
+  },
+  {
+    id: "W31",
+    title: "an edit after an upload whose reply was lost",
+    async run(world) {
+      const { A, B, wire } = world;
+      await shared(world, "x.png");
+      await A.write("x.png", bytesOf("first"));
+      const met = wire.once({ paths: UPLOAD, dropReply: true });
+      await A.sync();
+      await met;
+      await A.write("x.png", bytesOf("second"));
+      return holds(await converge([A, B]), bytesOf("second")) ? "kept" : "lost";
+    },
+    expected: survives(realClient("a", "official")),
+  },
+  {
+    id: "W32",
+    title: "a write between the last page and the sanity check costs no edit",
+    for: ({ a }) => a === "official",
+    async run(world) {
+      const { A, B } = world;
+      await shared(world, "x.png");
+      await A.write("new.png", bytesOf("new"));
+      const met = meanwhile(world, SANITY, "other.png", bytesOf("other"));
+      const { ok } = await A.sync();
+      await met;
+      await A.write("x.png", bytesOf("edit"));
+      return `${ok ? "quiet" : "error"}, ${holds(await converge([A, B]), bytesOf("edit")) ? "kept" : "lost"}`;
+    },
+    expected: (cast) => (realClient("a", "official")(cast) ? "error, lost" : "quiet, kept"),
+  },
+  {
+    id: "W32",
+    title: "a server that says mediaSanity costs no edit and no transfer",
+    async run(world) {
+      const { A, B, wire } = world;
+      await shared(world, "x.png");
+      await A.write("new.png", bytesOf("new"));
+      const reply = Buffer.from('{"data":"mediaSanity","err":""}');
+      const met = wire.once({
+        paths: SANITY,
+        answer: { status: 200, headers: { "anki-original-size": String(reply.length) }, body: frame(reply) },
+      });
+      await A.sync();
+      await Promise.race([met, Promise.resolve()]);
+      await A.write("x.png", bytesOf("edit"));
+      return holds(await converge([A, B]), bytesOf("edit")) ? "kept" : "lost";
+    },
+    expected: survives(realClient("a")),
+  },
+  {
+    id: "N7",
+    title: "three devices of both kinds in one account agree",
+    for: ({ a, b }) => a !== b,
+    async run(world) {
+      const third = await world.device(world.a);
+      await shared(world, "x.png", "y.png");
+      await third.write("z.png", bytesOf("z"));
+      await world.B.write("x.png", bytesOf("x2"));
+      await world.A.remove("y.png");
+      const files = await converge([world.A, third, world.B]);
+      assert.deepEqual(files, { "x.png": sha1(bytesOf("x2")), "z.png": sha1(bytesOf("z")) });
+      assert.deepEqual(await tree(third), files);
+      return "in step";
+    },
+    expected: () => "in step",
+  },
+];
+
+/** One zstd frame with a raw block, as the real Anki writes short ones. */
+function frame(payload: Uint8Array): Uint8Array {
+  const head = (payload.length << 3) | 1;
+  return Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0x58, head & 255, (head >> 8) & 255, head >> 16]), payload]);
+}

@@ -1,0 +1,86 @@
+/** `npm run test:anki`: every case with the real Anki on at least one side, or with it as the reference. `-- WORD …` picks cases. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+
+import { startSyncServer, type SyncServer } from "../support/sync-server.ts";
+import { PLAIN_CASES } from "./cases-plain.ts";
+import { SERVER_CASES } from "./cases-server.ts";
+import { WEAK_CASES } from "./cases-weak.ts";
+import type { Kind } from "./device.ts";
+import { startDriver, type Driver } from "./official-client.ts";
+import { findAnki } from "./venv.ts";
+import { CASTS, openWorld, type Case, type Cast } from "./world.ts";
+
+/** Worlds open at once; most of their time is waiting for files to settle. */
+const CONCURRENCY = 6;
+/** More than any case takes, on a busy machine too: a hang is a failure. */
+const CASE_MS = 120_000;
+
+const words = process.argv.slice(2);
+const cases = [...PLAIN_CASES, ...WEAK_CASES, ...SERVER_CASES];
+const title = (found: Case, { server, a, b }: Cast): string => `${found.id} ${found.title} [${a} + ${b} on ${server} server]`;
+const played = cases
+  .flatMap((found) => CASTS.filter((cast) => found.for?.(cast) ?? true).map((cast) => ({ found, cast, title: title(found, cast) })))
+  .filter((play) => words.every((word) => play.title.includes(word)));
+
+const anki = await findAnki();
+if ("missing" in anki) {
+  process.stdout.write(`${anki.missing}\n`);
+  if (process.env["CI"] === "true") process.exit(1);
+  test("the real Anki", { skip: anki.missing });
+} else {
+  const { python } = anki;
+  const shared = new Map<Kind, SyncServer>();
+  const accounts = new Map<Kind, number>();
+  const outcomes: string[] = [];
+  let driver: Driver | undefined;
+
+  const startServer = async (kind: Kind, count: number): Promise<SyncServer> =>
+    await startSyncServer(kind === "official" ? { kind, python } : { kind }, count);
+
+  async function play({ found, cast }: (typeof played)[number]): Promise<string> {
+    assert.ok(driver !== undefined);
+    const own = found.ownServer === true ? await startServer(cast.server, 1) : undefined;
+    const account = (accounts.get(cast.server) ?? 0) + 1;
+    if (own === undefined) accounts.set(cast.server, account);
+    const host = own ?? shared.get(cast.server);
+    assert.ok(host !== undefined);
+    try {
+      const world = await openWorld(cast, host, own === undefined ? `user${String(account)}` : "user1", driver);
+      try {
+        return await found.run(world);
+      } finally {
+        await world.close();
+      }
+    } finally {
+      await own?.close();
+    }
+  }
+
+  describe("real Anki", { concurrency: CONCURRENCY }, () => {
+    before(async () => {
+      driver = startDriver(python);
+      for (const kind of ["official", "satchel"] as const) {
+        const needed = played.filter(({ cast }) => cast.server === kind).length;
+        if (needed > 0) shared.set(kind, await startServer(kind, needed));
+      }
+    });
+    after(async () => {
+      await driver?.close();
+      for (const server of shared.values()) await server.close();
+      process.stdout.write(`\n${outcomes.toSorted().join("\n")}\n\n`);
+    });
+    for (const one of played)
+      test(one.title, { timeout: CASE_MS }, async () => {
+        const wanted = one.found.expected(one.cast);
+        const begun = performance.now();
+        const outcome = await play(one).catch((error: unknown) => {
+          outcomes.push(`FAILED  ${one.title}`);
+          throw error;
+        });
+        const took = `${((performance.now() - begun) / 1000).toFixed(1)} s`;
+        outcomes.push(`${outcome === wanted ? "ok    " : "WRONG "}  ${one.title}: ${outcome} (${took})`);
+        assert.equal(outcome, wanted);
+      });
+  });
+}

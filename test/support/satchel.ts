@@ -1,0 +1,131 @@
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+
+import { runToEnd, until, type Ended } from "./children.ts";
+import { PASSWORD } from "./sync-server.ts";
+
+const MAIN = path.join(import.meta.dirname, "..", "..", "service", "main.ts");
+
+/** One run of `sync --wait --json`, by DESIGN §8. */
+export type CliRun = {
+  readonly result: string;
+  readonly uploadedFiles: number;
+  readonly downloadedFiles: number;
+  readonly deletedLocal: number;
+  readonly deletedRemote: number;
+  readonly conflicts: number;
+  readonly problems: number;
+  readonly durationMs: number;
+  readonly error?: string | null;
+};
+
+/** A service of its own (SATCHEL_HOME) over one folder, driven by the command line alone. */
+export type Satchel = {
+  readonly home: string;
+  readonly root: string;
+  /** Runs one command; what it means when it fails is the caller's. */
+  cli(args: readonly string[], stdin?: string): Promise<Ended>;
+  /** Runs one command with `--json`. @throws Error when its exit code is 2 or above, with what it said. */
+  json(args: readonly string[]): Promise<unknown>;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Process id of the service. */
+  pid(): Promise<number>;
+  /** kill -9 of the service. */
+  kill(): Promise<void>;
+  /** `login`, then `add` of the folder. */
+  join(url: string, user: string, addArgs?: readonly string[]): Promise<void>;
+  /** `sync --wait`: the folder's run and the exit code. */
+  sync(): Promise<{ readonly code: number | null; readonly run: CliRun | undefined; readonly said: string }>;
+  /** Stops the service and removes everything. */
+  close(): Promise<void>;
+};
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Makes the homes; nothing runs yet. `root`: an existing media folder, else a fresh one is made. */
+export async function makeSatchel(root?: string): Promise<Satchel> {
+  const top = await mkdtemp(path.join(tmpdir(), "satchel-device-"));
+  const home = path.join(top, "home");
+  const folder = root ?? path.join(top, "media");
+  await mkdir(folder, { recursive: true });
+  const env = { ...process.env, SATCHEL_HOME: home, NO_COLOR: "1" };
+
+  const self: Satchel = {
+    home,
+    root: folder,
+    async cli(args, stdin) {
+      return await runToEnd(process.execPath, [MAIN, ...args], { env, ...(stdin === undefined ? {} : { stdin }) });
+    },
+    async json(args) {
+      const ended = await self.cli([...args, "--json"]);
+      if (ended.code === null || ended.code >= 2)
+        throw new Error(`satchel ${args.join(" ")} ended with ${String(ended.code)}: ${ended.stderr.trim()} ${ended.stdout.trim()}`);
+      return JSON.parse(ended.stdout);
+    },
+    async start() {
+      const ended = await self.cli(["service", "start"]);
+      if (ended.code !== 0) throw new Error(`satchel service start ended with ${String(ended.code)}: ${ended.stderr}`);
+    },
+    async stop() {
+      const ended = await self.cli(["service", "stop"]);
+      if (ended.code !== 0 && ended.code !== 5) throw new Error(`satchel service stop ended with ${String(ended.code)}: ${ended.stderr}`);
+    },
+    async pid() {
+      const found = await readService(home);
+      if (found === undefined) throw new Error(`no service.json below ${home}`);
+      return found;
+    },
+    async kill() {
+      const pid = await self.pid();
+      process.kill(pid, "SIGKILL");
+      await until(`service ${String(pid)} is gone`, () => !alive(pid));
+    },
+    async join(url, user, addArgs = []) {
+      const login = await self.cli(["login", url, "--user", user, "--password-stdin"], PASSWORD);
+      if (login.code !== 0) throw new Error(`satchel login ended with ${String(login.code)}: ${login.stderr}`);
+      const added = await self.cli(["add", folder, "--remote", login.stdout.trim(), ...addArgs]);
+      if (added.code !== 0) throw new Error(`satchel add ended with ${String(added.code)}: ${added.stderr}`);
+    },
+    async sync() {
+      const ended = await self.cli(["sync", "--wait", "--json"]);
+      const said = `${ended.stdout.trim()} ${ended.stderr.trim()}`;
+      return { code: ended.code, run: firstRun(ended.stdout), said };
+    },
+    async close() {
+      const pid = await readService(home);
+      if (pid !== undefined && alive(pid)) {
+        await self.stop();
+        await until(`service ${String(pid)} is gone`, () => !alive(pid));
+      }
+      await rm(top, { recursive: true, force: true });
+    },
+  };
+  return self;
+}
+
+/** The service's process id as it tells it, or undefined when none was ever started. */
+async function readService(home: string): Promise<number | undefined> {
+  for (const place of ["run", path.join("state", "run")]) {
+    const text = await readFile(path.join(home, place, "service.json"), "utf8").catch(() => undefined);
+    if (text === undefined) continue;
+    const told: unknown = JSON.parse(text);
+    if (typeof told === "object" && told !== null && "pid" in told && typeof told.pid === "number") return told.pid;
+  }
+  return undefined;
+}
+
+function firstRun(stdout: string): CliRun | undefined {
+  if (stdout.trim() === "") return undefined;
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the shape is what DESIGN §8 promises; a missing key fails the test that reads it
+  const told = JSON.parse(stdout) as { readonly runs?: readonly CliRun[] };
+  return told.runs?.[0];
+}
