@@ -1,0 +1,10 @@
+import type { Sha1 } from "../core/model.ts";
+import { StoreError } from "./errors.ts";
+
+const SHA1 = /^[0-9a-f]{40}$/;
+
+/** Checks before `unhex(?)`, which would make NULL ("absent") of anything odd. @throws StoreError other */
+export function checkedSha1<T extends Sha1 | null>(sha1: T): T {
+  if (sha1 !== null && !SHA1.test(sha1)) throw new StoreError("other", `Could not store ${JSON.stringify(sha1)}: it is not a SHA-1.`);
+  return sha1;
+}

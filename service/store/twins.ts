@@ -1,0 +1,52 @@
+import type { FolderRow } from "./session.ts";
+
+/** Which paths of a folder are one name to a disk that folds names (S16). In memory, built at the first question: only such disks ask. */
+export interface Twins {
+  added(folder: FolderRow, path: string): void;
+  removed(folder: FolderRow, path: string): void;
+  /** The first other path with this key. `paths` reads every path of the folder, ascending. */
+  find(folder: FolderRow, path: string, foldKey: string, paths: () => readonly string[]): string | undefined;
+  forget(folder: FolderRow): void;
+  forgetAll(): void;
+}
+
+/** As `core/paths.ts` folds names. */
+function fold(path: string): string {
+  return path.normalize("NFC").toLowerCase();
+}
+
+export function makeTwins(): Twins {
+  const known = new Map<FolderRow, Map<string, Set<string>>>();
+  return {
+    added: (folder, path) => {
+      const byKey = known.get(folder);
+      if (byKey !== undefined) add(byKey, fold(path), path);
+    },
+    removed: (folder, path) => {
+      const byKey = known.get(folder);
+      if (byKey === undefined) return;
+      const key = fold(path);
+      const paths = byKey.get(key);
+      paths?.delete(path);
+      if (paths?.size === 0) byKey.delete(key);
+    },
+    find: (folder, path, foldKey, paths) => {
+      let byKey = known.get(folder);
+      if (byKey === undefined) {
+        byKey = new Map();
+        for (const other of paths()) add(byKey, fold(other), other);
+        known.set(folder, byKey);
+      }
+      // Sorted, so that the answer does not depend on what was asked or written before.
+      return [...(byKey.get(foldKey) ?? [])].filter((other) => other !== path).toSorted()[0];
+    },
+    forget: (folder) => void known.delete(folder),
+    forgetAll: () => known.clear(),
+  };
+}
+
+function add(byKey: Map<string, Set<string>>, key: string, path: string): void {
+  const paths = byKey.get(key);
+  if (paths === undefined) byKey.set(key, new Set([path]));
+  else paths.add(path);
+}
