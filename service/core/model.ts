@@ -180,12 +180,16 @@ export type RunSummary = {
   readonly fault: string | null;
 };
 
+/** "Could not tell" as its own value: never a string that could pass for a hash, never the same as absent (N2). */
+export const UNKNOWN: unique symbol = Symbol("unknown");
+/** What stands on a side: bytes; null: known to be absent; UNKNOWN: could not be told. */
+export type SideState = Sha1 | null | typeof UNKNOWN;
+
 /** One path with all three trees side by side: what the planner looks at. */
 export type PlanRow = {
   readonly path: string;
-  /** Bytes here; null: absent; "unknown": could not be told (N2). */
-  readonly local: Sha1 | null | "unknown";
-  readonly remote: Sha1 | null | "unknown";
+  readonly local: SideState;
+  readonly remote: SideState;
   /** Last agreed state: bytes, or null = agreed absent, or undefined = never agreed. */
   readonly base: Sha1 | null | undefined;
   readonly localSizeBytes: number | null;

@@ -75,7 +75,7 @@ export interface FolderState {
     add(path: string): void;
     remove(path: string): void;
     count(): number;
-    /** The three trees side by side, by path ascending; problems have made their side "unknown". */
+    /** The three trees side by side, by path ascending; problems have made their side UNKNOWN. */
     rows(limit: number): readonly PlanRow[];
     /** One path, whether pending or not. */
     row(path: string): PlanRow;

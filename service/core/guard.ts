@@ -1,0 +1,42 @@
+/**
+ * The guard: what looks like an accident waits for the user (S14, N2). Pure counting over facts it is handed.
+ */
+
+/** More true deletions than this many, or than this share of the folder, within the window are held. */
+export const GUARD_FILES_MAX = 10;
+export const GUARD_SHARE_MAX = 0.25;
+/** A slow `rm -r` spans many runs: deletions of the last ten minutes count together. */
+export const GUARD_WINDOW_MS = 10 * 60_000;
+
+export type GuardFacts = {
+  /** Paths whose deletion this plan would carry out, renames left out (their bytes live on elsewhere). */
+  readonly planned: readonly string[];
+  /** Paths deleted in the same direction within the window, without the user's word. */
+  readonly recent: readonly string[];
+  /** Live paths of the base now, planned ones included, recent ones not. */
+  readonly baseLive: number;
+  /** A hold of this direction waits already: whatever else is to be deleted joins it. */
+  readonly alreadyHeld: boolean;
+  /** Paths that the user has approved. */
+  readonly approved: ReadonlySet<string>;
+};
+export type GuardVerdict = {
+  readonly allowed: readonly string[];
+  readonly held: readonly string[];
+  readonly reason: "manyDeletions" | "allDeleted" | null;
+};
+
+/** Which of the planned deletions may go on. All that are not approved share one fate. */
+export function guardDeletions(facts: GuardFacts): GuardVerdict {
+  const judged = facts.planned.filter((path) => !facts.approved.has(path));
+  const allowed = facts.planned.filter((path) => facts.approved.has(path));
+  if (judged.length === 0) return { allowed, held: [], reason: null };
+  const before = new Set(facts.recent);
+  const count = before.size + judged.filter((path) => !before.has(path)).length;
+  const total = facts.baseLive + before.size;
+  const everything = count >= total;
+  if (everything) return { allowed, held: judged, reason: "allDeleted" };
+  const limit = Math.max(GUARD_FILES_MAX, total * GUARD_SHARE_MAX);
+  if (facts.alreadyHeld || count > limit) return { allowed, held: judged, reason: "manyDeletions" };
+  return { allowed: facts.planned, held: [], reason: null };
+}

@@ -1,0 +1,64 @@
+/**
+ * When a folder runs next: events only record facts, then this one function decides. Times are Clock.monoMs.
+ */
+
+/** Whole look at the disk while events work, and where they don't. */
+export const SCAN_EVERY_MS = 10 * 60_000;
+export const SCAN_UNWATCHED_MS = 60_000;
+/** All files are hashed again, at idle (CT04). */
+export const REHASH_EVERY_MS = 24 * 3_600_000;
+/** With a live change stream the poll is only a safety net. */
+export const POLL_STREAMED_MS = 5 * 60_000;
+
+export type ScheduleFacts = {
+  readonly paused: boolean;
+  readonly running: boolean;
+  /** Somebody asked for a run (API); `scan`: a whole look. */
+  readonly requested: boolean;
+  readonly requestedScan: boolean;
+  readonly hasRemote: boolean;
+  readonly watching: boolean;
+  /** The local tree asks for a whole look (start, lost events). */
+  readonly scanNeeded: boolean;
+  /** When the first dirty path has settled; null: none is dirty. */
+  readonly settlesAtMs: number | null;
+  readonly lastScanMs: number | null;
+  readonly lastRehashMs: number;
+  readonly lastRunMs: number | null;
+  /** The remote told of a change, or a run left work behind. */
+  readonly remoteChanged: boolean;
+  readonly workLeft: boolean;
+  /** After a failure: not before this; null: no failure. */
+  readonly retryAtMs: number | null;
+  readonly streaming: boolean;
+  readonly pollEveryMs: number;
+  /** Not before this may we push again (AnkiWeb); only delays what nobody asked for. */
+  readonly pushAtMs: number | null;
+};
+export type ScheduleDecision =
+  | { readonly kind: "run"; readonly scan: boolean; readonly rehash: boolean }
+  | { readonly kind: "wait"; readonly untilMs: number | null };
+
+/** Run now, or wait until a moment (null: until the next event). */
+export function decideSchedule(facts: ScheduleFacts, nowMs: number): ScheduleDecision {
+  if (facts.running) return { kind: "wait", untilMs: null };
+  if (facts.requested) return { kind: "run", scan: facts.requestedScan || facts.scanNeeded, rehash: false };
+  if (facts.paused) return { kind: "wait", untilMs: null };
+  const due = dueTimes(facts, nowMs);
+  const soonest = Math.min(...Object.values(due));
+  const notBefore = Math.max(facts.retryAtMs ?? soonest, facts.pushAtMs ?? soonest, soonest);
+  if (notBefore > nowMs) return { kind: "wait", untilMs: notBefore === Number.POSITIVE_INFINITY ? null : notBefore };
+  return { kind: "run", scan: due.scan <= nowMs || due.rehash <= nowMs, rehash: due.rehash <= nowMs };
+}
+
+function dueTimes(facts: ScheduleFacts, nowMs: number) {
+  const scanEveryMs = facts.watching ? SCAN_EVERY_MS : SCAN_UNWATCHED_MS;
+  const pollEveryMs = facts.streaming ? Math.max(POLL_STREAMED_MS, facts.pollEveryMs) : facts.pollEveryMs;
+  return {
+    scan: facts.scanNeeded || facts.lastScanMs === null ? nowMs : facts.lastScanMs + scanEveryMs,
+    rehash: facts.lastRehashMs + REHASH_EVERY_MS,
+    dirty: facts.settlesAtMs ?? Number.POSITIVE_INFINITY,
+    remote: facts.remoteChanged || facts.workLeft ? nowMs : Number.POSITIVE_INFINITY,
+    poll: facts.hasRemote ? (facts.lastRunMs ?? nowMs - pollEveryMs) + pollEveryMs : Number.POSITIVE_INFINITY,
+  };
+}

@@ -1,0 +1,93 @@
+/** The facade's `files` area: what is known of each path, and changes made through the API. */
+import type { FolderState } from "../core/state.ts";
+import { checkPath } from "../core/paths.ts";
+import { UNKNOWN, type SideState } from "../core/model.ts";
+import { decide, reasonOf } from "../core/reconcile.ts";
+import { toWire } from "../core/wire-names.ts";
+import { carryOutRename } from "./change-local.ts";
+import type { EngineContext } from "./deps.ts";
+import { EngineError, type Engine, type Explanation, type FileView } from "./facade.ts";
+import type { Folder } from "./folder.ts";
+
+const CHANGES_SHOWN = 50;
+
+export function filesArea(context: EngineContext): Engine["files"] {
+  const { need } = context;
+  return {
+    list: ({ folder, state, after, limit }) => {
+      const { rows } = need(folder);
+      const views: FileView[] = [];
+      for (const path of pathsOf(rows)) {
+        if (path <= after) continue;
+        const view = viewOf(rows, path);
+        if (state !== null && view.state !== state) continue;
+        views.push(view);
+        if (views.length >= limit) break;
+      }
+      return views;
+    },
+    add: async (id, path) => {
+      const folder = need(id);
+      folder.parts.local.hint(legal(path));
+      folder.loop.wake();
+      const summary = await folder.run(false);
+      if (summary.fault !== null && viewOf(folder.rows, path).sha1 === null)
+        throw new EngineError("pathNotFound", `${path} is not in ${folder.config.root}. Put the file there first, then tell the service.`);
+      return viewOf(folder.rows, path);
+    },
+    rename: async (id, from, to) => {
+      const folder = need(id);
+      await folder.loop.exclusive(async () => await carryOutRename(folder.parts, legal(from), legal(to)));
+      folder.loop.tryAgain();
+      return viewOf(folder.rows, to);
+    },
+    explain: (id, path) => explain(need(id), legal(path)),
+  };
+}
+
+function legal(path: string): string {
+  const clean = path.normalize("NFC");
+  const verdict = checkPath(clean);
+  if (verdict !== null) throw new EngineError("badPath", `${path} can't be a path in a media folder: ${verdict.detail}`);
+  return clean;
+}
+
+/** Every path of the local tree and every problem, ascending: the three classes of N9. */
+function pathsOf(rows: FolderState): readonly string[] {
+  const paths = new Set<string>();
+  for (const entry of rows.entries.all()) paths.add(entry.path);
+  for (const problem of rows.problems.list()) paths.add(problem.path);
+  return [...paths].toSorted();
+}
+
+function viewOf(rows: FolderState, path: string): FileView {
+  const entry = rows.entries.get(path);
+  const problems = rows.problems.get(path);
+  const base = rows.base.get(path);
+  const state = problems.length > 0 ? "problem" : entry !== undefined && base === entry.sha1 ? "synced" : "pending";
+  return { path, state, sizeBytes: entry?.sizeBytes ?? null, sha1: entry?.sha1 ?? null, problems };
+}
+
+function explain(folder: Folder, path: string): Explanation {
+  const { rows } = folder;
+  const row = rows.pending.row(path);
+  const ignoredBy = folder.parts.ignoredBy(path);
+  const wire = toWire(path);
+  return {
+    ...viewOf(rows, path),
+    wireName: row.wireName ?? (wire.kind === "name" ? wire.name : null),
+    wouldDo: ignoredBy === null ? decide(row) : "none",
+    reason: ignoredBy === null ? reasonOf(row) : `ignored by the rule ${ignoredBy}`,
+    local: shown(row.local),
+    remote: shown(row.remote),
+    base: row.base ?? null,
+    ignoredBy,
+    changes: rows.changes.ofPath(path, CHANGES_SHOWN),
+    versions: rows.versions.ofPath(path),
+    conflicts: rows.conflicts.ofPath(path),
+  };
+}
+
+function shown(side: SideState): string | null {
+  return side === UNKNOWN ? "unknown" : side;
+}

@@ -1,0 +1,225 @@
+/** One folder's life: events only record facts, `decideSchedule` decides, one run at a time. */
+import { backOffMs } from "../core/back-off.ts";
+import type { Origin, RunSummary } from "../core/model.ts";
+import { decideSchedule, type ScheduleFacts } from "../core/schedule.ts";
+import type { FolderParts } from "./parts.ts";
+import { runFolder, type RunEnd } from "./run.ts";
+
+/** Something was put off (a restless path, a file that changed under us): looked at again after this. */
+const WORK_LEFT_MS = 1_000;
+/** How often to look before a remote has said what suits it. */
+const POLL_UNKNOWN_MS = 60_000;
+
+type Waiter = { readonly scan: boolean; readonly resolve: (summary: RunSummary) => void };
+
+export class FolderLoop {
+  readonly #parts: FolderParts;
+  readonly #firstOrigin: Origin;
+  readonly #facts: LoopFacts;
+  readonly #looping: Promise<void>;
+  #waiters: Waiter[] = [];
+  #running: AbortController | null = null;
+  #pause = new AbortController();
+  #tail: Promise<unknown> = Promise.resolve();
+  #closed = false;
+  #lastEnd: RunEnd | null = null;
+  #nextRunAtMs: number | null = null;
+
+  constructor(parts: FolderParts, options: { readonly paused: boolean; readonly firstOrigin: Origin }) {
+    this.#parts = parts;
+    this.#firstOrigin = options.firstOrigin;
+    this.#facts = {
+      paused: options.paused,
+      watching: false,
+      lastScanMs: null,
+      lastRehashMs: parts.clock.monoMs(),
+      lastRunMs: null,
+      retryAtMs: null,
+      pushAtMs: null,
+      failures: 0,
+      workLeft: false,
+      told: null,
+    };
+    this.#looping = this.#loop();
+  }
+
+  /** Resolves with the first run begun after the call; callers share it. `scan`: look at every file. */
+  async request(scan: boolean): Promise<RunSummary> {
+    const { promise, resolve } = Promise.withResolvers<RunSummary>();
+    this.#waiters.push({ scan, resolve });
+    this.wake();
+    return await promise;
+  }
+
+  /** A fact changed (hint, stream, settings): decide again. */
+  wake(): void {
+    this.#pause.abort();
+  }
+
+  /** Runs `work` while no run does; runs wait for it. */
+  async exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#tail;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#tail = promise;
+    await before;
+    try {
+      return await work();
+    } finally {
+      resolve();
+    }
+  }
+
+  cancel(): void {
+    this.#running?.abort(new Error("the run was cancelled"));
+  }
+
+  setPaused(paused: boolean): void {
+    this.#facts.paused = paused;
+    if (paused) this.cancel();
+    this.wake();
+  }
+
+  setWatching(watching: boolean): void {
+    this.#facts.watching = watching;
+    this.wake();
+  }
+
+  /** The change stream told of this position (null: the stream is down). */
+  setStream(position: string | null): void {
+    this.#facts.told = position;
+    this.wake();
+  }
+
+  /** The settings changed or somebody signed in: what failed before may work now. */
+  tryAgain(): void {
+    this.#facts.retryAtMs = null;
+    this.#facts.failures = 0;
+    this.#facts.workLeft = true;
+    this.wake();
+  }
+
+  /** Nothing is known there that was not read: the remote need not be asked. */
+  streamIsCurrent(): boolean {
+    const cursor = this.#parts.rows.cursor.get();
+    const { told } = this.#facts;
+    return told !== null && cursor !== undefined && !cursor.full && Number(told) <= Number(cursor.position);
+  }
+
+  status(): LoopStatus {
+    return {
+      running: this.#running !== null,
+      lastEnd: this.#lastEnd,
+      nextRunAtMs: this.#nextRunAtMs,
+      watching: this.#facts.watching,
+      paused: this.#facts.paused,
+    };
+  }
+
+  /** Ends the run under way at its next step and waits for it. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#running?.abort(new Error("the service is stopping"));
+    this.wake();
+    await this.#looping;
+    await this.#tail;
+  }
+
+  async #loop(): Promise<void> {
+    const { clock } = this.#parts;
+    while (!this.#closed) {
+      this.#pause = new AbortController();
+      const decision = decideSchedule(this.#scheduleFacts(), clock.monoMs());
+      if (decision.kind === "run") {
+        await this.exclusive(async () => await this.#runOnce(decision.scan, decision.rehash));
+        continue;
+      }
+      this.#nextRunAtMs = decision.untilMs;
+      await sleepUntil(this.#parts, decision.untilMs, this.#pause.signal);
+    }
+  }
+
+  #scheduleFacts(): ScheduleFacts {
+    const { told, ...facts } = this.#facts;
+    const remote = this.#parts.remote();
+    return {
+      ...facts,
+      running: this.#running !== null,
+      requested: this.#waiters.length > 0,
+      requestedScan: this.#waiters.some((waiter) => waiter.scan),
+      hasRemote: remote !== null,
+      scanNeeded: this.#parts.local.needsScan(),
+      settlesAtMs: this.#parts.local.settlesAtMs(),
+      remoteChanged: told !== null && !this.streamIsCurrent(),
+      streaming: told !== null,
+      pollEveryMs: remote?.limits.pollEveryMs ?? POLL_UNKNOWN_MS,
+    };
+  }
+
+  async #runOnce(scan: boolean, rehash: boolean): Promise<void> {
+    if (this.#closed) return;
+    const served = this.#waiters;
+    this.#waiters = [];
+    this.#running = new AbortController();
+    try {
+      const origin = this.#facts.lastScanMs === null ? this.#firstOrigin : "user";
+      const end = await runFolder(this.#parts, { scan, rehash, waitSettle: served.length > 0, origin }, this.#running.signal);
+      this.#lastEnd = end;
+      noteEnd(this.#parts, this.#facts, end, { scan, rehash });
+      for (const waiter of served) waiter.resolve(end.summary);
+    } finally {
+      this.#running = null;
+    }
+  }
+}
+
+export type LoopStatus = {
+  readonly running: boolean;
+  readonly lastEnd: RunEnd | null;
+  /** Of Clock.monoMs; null: at the next event. */
+  readonly nextRunAtMs: number | null;
+  readonly watching: boolean;
+  readonly paused: boolean;
+};
+
+type LoopFacts = {
+  paused: boolean;
+  watching: boolean;
+  told: string | null;
+  lastScanMs: number | null;
+  lastRehashMs: number;
+  lastRunMs: number | null;
+  retryAtMs: number | null;
+  pushAtMs: number | null;
+  failures: number;
+  workLeft: boolean;
+};
+
+/** What a run's end means for the next one. */
+function noteEnd(parts: FolderParts, facts: LoopFacts, end: RunEnd, options: { readonly scan: boolean; readonly rehash: boolean }): void {
+  const nowMs = parts.clock.monoMs();
+  const looked =
+    end.summary.fault === null ||
+    !["rootMissing", "rootReplaced", "markerGone", "unreadable", "disk", "cancelled"].includes(end.summary.fault);
+  if (looked && (options.scan || !parts.local.needsScan())) {
+    if (options.scan || facts.lastScanMs === null) facts.lastScanMs = nowMs;
+    if (options.rehash) facts.lastRehashMs = nowMs;
+  }
+  facts.lastRunMs = nowMs;
+  facts.workLeft = end.workLeft;
+  facts.failures = end.retry ? facts.failures + 1 : 0;
+  if (end.retry) facts.retryAtMs = nowMs + backOffMs(facts.failures, parts.random, end.retryAfterMs);
+  else facts.retryAtMs = end.workLeft ? nowMs + WORK_LEFT_MS : null;
+  const pushEveryMs = parts.remote()?.limits.pushEveryMs ?? 0;
+  facts.pushAtMs = pushEveryMs > 0 && end.summary.uploadedFiles + end.summary.deletedRemote > 0 ? nowMs + pushEveryMs : facts.pushAtMs;
+}
+
+/** Sleeps until a moment of Clock.monoMs, or for ever (null), or until woken. */
+async function sleepUntil(parts: FolderParts, untilMs: number | null, signal: AbortSignal): Promise<void> {
+  // A timer may not exceed 2^31 ms; and a wall clock that jumps must not matter, so a day is the longest sleep.
+  const delayMs = untilMs === null ? 86_400_000 : Math.min(86_400_000, Math.max(0, untilMs - parts.clock.monoMs()));
+  try {
+    await parts.clock.sleep(delayMs, signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}

@@ -1,0 +1,244 @@
+/** One folder while the service runs: its root opened and locked, its loop, its watcher and its change stream. */
+import type { RunSummary } from "../core/model.ts";
+import { DiskError, type Remote, type WatchHint } from "../core/ports.ts";
+import type { FolderState } from "../core/state.ts";
+import { currentConfig, policyOf, type EngineDeps, type OpenedRoot } from "./deps.ts";
+import { EngineError, type FolderConfig, type FolderState as FolderWord, type FolderStatus } from "./facade.ts";
+import { FolderLoop } from "./folder-loop.ts";
+import { newRunId, type FolderParts } from "./parts.ts";
+import { recoverFolder } from "./recover.ts";
+import { followRemote } from "./stream.ts";
+
+/** A root that is missing or taken by another service is tried again this often. */
+const REOPEN_MS = 15_000;
+/** While events are impossible, watching is tried again this often. */
+const REWATCH_MS = 5 * 60_000;
+
+type Opened = { readonly root: OpenedRoot; readonly parts: FolderParts; readonly loop: FolderLoop };
+
+export class Folder {
+  readonly config: FolderConfig;
+  readonly rows: FolderState;
+  readonly #deps: EngineDeps;
+  readonly #remote: () => Remote | null;
+  readonly #stop = new AbortController();
+  readonly #tasks = new Set<Promise<void>>();
+  #opened: Opened | null = null;
+  #trouble: EngineError | null = null;
+  #watch: { close(): Promise<void> } | null = null;
+
+  private constructor(deps: EngineDeps, config: FolderConfig, remote: () => Remote | null) {
+    this.#deps = deps;
+    this.config = config;
+    this.#remote = remote;
+    this.rows = deps.state.folder(config.id);
+  }
+
+  /** Opens what can be opened; a root that can't is tried again and the status says why. */
+  static async open(deps: EngineDeps, config: FolderConfig, remote: () => Remote | null): Promise<Folder> {
+    const folder = new Folder(deps, config, remote);
+    await folder.#openRoot();
+    if (folder.#opened === null) folder.#background(folder.#reopen());
+    return folder;
+  }
+
+  /** @throws EngineError while the root can't be opened. */
+  get parts(): FolderParts {
+    return this.#need().parts;
+  }
+
+  get loop(): FolderLoop {
+    return this.#need().loop;
+  }
+
+  /** As `loop`, but null while the root can't be opened. */
+  get loopIfOpen(): FolderLoop | null {
+    return this.#opened?.loop ?? null;
+  }
+
+  async run(scan: boolean): Promise<RunSummary> {
+    if (this.#opened !== null) return await this.#opened.loop.request(scan);
+    const trouble = this.#trouble;
+    return {
+      run: newRunId(this.#deps),
+      folder: this.config.id,
+      root: this.config.root,
+      result: trouble?.fault === "notADirectory" ? "held" : "failed",
+      uploadedFiles: 0,
+      uploadedBytes: 0,
+      downloadedFiles: 0,
+      downloadedBytes: 0,
+      deletedLocal: 0,
+      deletedRemote: 0,
+      conflicts: 0,
+      problems: this.rows.problems.count(),
+      durationMs: 0,
+      startedAtMs: this.#deps.clock.wallMs(),
+      error: trouble?.message ?? "The folder is not open.",
+      fault: trouble?.fault ?? "disk",
+    };
+  }
+
+  status(): FolderStatus {
+    const config = currentConfig(this.#deps, this.config);
+    const { rows } = this;
+    const totals = rows.entries.totals();
+    const loop = this.#opened?.loop.status() ?? null;
+    const held = rows.holds.list("held");
+    const failure = loop?.lastEnd?.summary ?? null;
+    const pending = rows.pending.count() + (this.#opened?.parts.local.dirtyCount() ?? 0);
+    const word = this.#word(config, held.length, pending);
+    const nextRunAtMs = loop?.nextRunAtMs ?? null;
+    return {
+      folder: config.id,
+      root: config.root,
+      remote: config.remote,
+      policy: config.policy,
+      state: word,
+      detail: this.#detail(config, failure),
+      files: totals.files,
+      bytes: totals.bytes,
+      pending,
+      conflicts: rows.conflicts.openCount(),
+      problems: rows.problems.count(),
+      held: held.length,
+      lastRunAt: failure === null ? (rows.runs.last()?.startedAtMs ?? null) : failure.startedAtMs + failure.durationMs,
+      watching: loop?.watching === true ? "events" : "timed",
+      nextRunAt: nextRunAtMs === null ? null : this.#deps.clock.wallMs() + Math.round(nextRunAtMs - this.#deps.clock.monoMs()),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort(new Error("the service is stopping"));
+    await this.#closeWatch();
+    await this.#opened?.loop.close();
+    await Promise.all(this.#tasks);
+    await this.#opened?.root.close();
+    this.#opened = null;
+  }
+
+  #need(): Opened {
+    if (this.#opened !== null) return this.#opened;
+    throw this.#trouble ?? new EngineError("disk", `${this.config.root} is not open.`);
+  }
+
+  #word(config: FolderConfig, held: number, pending: number): FolderWord {
+    if (config.paused) return "paused";
+    const loop = this.#opened?.loop.status();
+    if (loop === undefined) return this.#trouble?.fault === "notADirectory" ? "held" : "error";
+    if (loop.running) return "syncing";
+    if (held > 0) return "held";
+    const fault = loop.lastEnd?.summary.fault ?? null;
+    if (fault === "offline" || fault === "retry") return "offline";
+    if (fault !== null && fault !== "cancelled") return "error";
+    return pending > 0 || loop.lastEnd === null ? "pending" : "insync";
+  }
+
+  #detail(config: FolderConfig, failure: RunSummary | null): string | null {
+    if (this.#opened === null) return this.#trouble?.message ?? null;
+    if (config.remote === null) return "No remote is chosen for this folder yet: run `satchel login URL --user NAME`, then `satchel sync`.";
+    if (this.#remote() === null) return `Nobody is signed in to ${config.remote}: run \`satchel login\`.`;
+    return failure?.error ?? null;
+  }
+
+  async #openRoot(): Promise<void> {
+    const { config } = this;
+    try {
+      const root = await this.#deps.openRoot(currentConfig(this.#deps, config));
+      const parts = this.#makeParts(root);
+      await recoverFolder(parts);
+      const firstOrigin = this.#deps.rebuilt ? "rebuild" : "user";
+      const loop = new FolderLoop(parts, { paused: currentConfig(this.#deps, config).paused, firstOrigin });
+      this.#opened = { root, parts, loop };
+      this.#trouble = null;
+      this.#background(this.#keepWatching(this.#opened));
+      this.#background(followRemote(parts, loop, this.#stop.signal));
+    } catch (error) {
+      if (error instanceof EngineError) this.#trouble = error;
+      else if (error instanceof DiskError) this.#trouble = new EngineError("disk", error.message, { cause: error });
+      else throw error;
+    }
+  }
+
+  #makeParts(root: OpenedRoot): FolderParts {
+    const deps = this.#deps;
+    return {
+      id: this.config.id,
+      root: this.config.root,
+      policy: policyOf(deps, this.config),
+      state: deps.state,
+      rows: this.rows,
+      local: root.local,
+      applier: root.applier,
+      versions: deps.versions,
+      remote: this.#remote,
+      clock: deps.clock,
+      random: deps.random,
+      compute: deps.compute,
+      ignoredBy: root.ignoredBy,
+      device: deps.device,
+      faults: deps.faults,
+      observer: deps.observer,
+      streamIsCurrent: () => this.#opened?.loop.streamIsCurrent() ?? false,
+    };
+  }
+
+  async #reopen(): Promise<void> {
+    while (!this.#stop.signal.aborted && this.#opened === null) {
+      await this.#sleep(REOPEN_MS);
+      if (!this.#stop.signal.aborted) await this.#openRoot();
+    }
+  }
+
+  /** Events while they are to be had; otherwise timed scans, and another try later. */
+  async #keepWatching(opened: Opened): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      const gone = Promise.withResolvers<void>();
+      const onAbort = () => gone.resolve();
+      signal.addEventListener("abort", onAbort, { once: true });
+      try {
+        this.#watch = await opened.root.watch((hint) => this.#onHint(opened, hint, gone.resolve));
+        opened.loop.setWatching(true);
+        // What changed before the watch stood was told to nobody.
+        opened.parts.local.hint(null);
+        opened.loop.wake();
+        await gone.promise;
+        await this.#closeWatch();
+      } catch (error) {
+        if (!(error instanceof DiskError)) throw error;
+        this.#deps.observer.trouble?.(this.config.id, null, error);
+      } finally {
+        signal.removeEventListener("abort", onAbort);
+      }
+      opened.loop.setWatching(false);
+      if (!signal.aborted) await this.#sleep(REWATCH_MS);
+    }
+  }
+
+  #onHint(opened: Opened, hint: WatchHint, gone: () => void): void {
+    if (hint.kind === "gone") gone();
+    opened.parts.local.hint(hint.kind === "hint" ? hint.diskPath : null);
+    opened.loop.wake();
+  }
+
+  async #closeWatch(): Promise<void> {
+    const watch = this.#watch;
+    this.#watch = null;
+    await watch?.close();
+  }
+
+  #background(task: Promise<void>): void {
+    const done = task
+      .catch((error: unknown) => this.#deps.observer.trouble?.(this.config.id, null, error))
+      .finally(() => this.#tasks.delete(done));
+    this.#tasks.add(done);
+  }
+
+  async #sleep(delayMs: number): Promise<void> {
+    const { signal } = this.#stop;
+    await this.#deps.clock.sleep(delayMs, signal).catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+    });
+  }
+}

@@ -1,0 +1,81 @@
+/** Phase 1: disk → change log. Events mark what is dirty, a scan finds the rest; both end here as rows. */
+import type { Observation } from "../core/local.ts";
+import type { Origin } from "../core/model.ts";
+import type { FolderParts } from "./parts.ts";
+import type { RunContext } from "./run-context.ts";
+
+/** A run that somebody waits for gives what is dirty this long to settle. */
+const SETTLE_WAIT_MAX_MS = 30_000;
+
+/** Writes observations to the local tree, the change log and the problems, in one transaction. Returns how many were news. */
+export function record(parts: FolderParts, observations: readonly Observation[], origin: Origin): number {
+  if (observations.length === 0) return 0;
+  const { rows, state, clock } = parts;
+  const atMs = clock.wallMs();
+  return state.transaction(() => {
+    let news = 0;
+    for (const observation of observations) {
+      if (recordOne(parts, observation, origin, atMs)) news += 1;
+    }
+    if (news > 0) state.events.append("local/changed", rows.id, { paths: news }, atMs);
+    return news;
+  });
+}
+
+function recordOne(parts: FolderParts, observation: Observation, origin: Origin, atMs: number): boolean {
+  const { rows, state } = parts;
+  switch (observation.kind) {
+    case "put": {
+      const { entry } = observation;
+      const before = rows.entries.get(entry.path);
+      rows.entries.put(entry);
+      rows.problems.clear(entry.path, "local");
+      if (before?.sha1 === entry.sha1) return false;
+      // What was refused there was refused for other bytes: these deserve a try of their own.
+      rows.problems.clear(entry.path, "remote");
+      rows.changes.append({ path: entry.path, kind: "put", sha1: entry.sha1, sizeBytes: entry.sizeBytes, origin, atMs });
+      return true;
+    }
+    case "touched":
+      rows.entries.put(observation.entry);
+      rows.problems.clear(observation.entry.path, "local");
+      return false;
+    case "gone": {
+      const before = rows.entries.get(observation.path);
+      rows.problems.clear(observation.path, "local");
+      if (before === undefined) return false;
+      rows.entries.remove(observation.path);
+      rows.changes.append({ path: observation.path, kind: "remove", sha1: null, sizeBytes: null, origin, atMs });
+      return true;
+    }
+    case "problem": {
+      const { path, reason, detail } = observation;
+      const known = rows.problems.get(path).some((problem) => problem.side === "local" && problem.reason === reason);
+      if (known) return false;
+      rows.problems.put({ path, side: "local", reason, detail, sinceMs: atMs });
+      state.events.append("problem", rows.id, { path, reason, detail }, atMs);
+      return true;
+    }
+  }
+}
+
+/** Looks at the disk. `waitSettle`: somebody waits for this run, so what is dirty gets its time. */
+export async function observe(
+  context: RunContext,
+  options: { readonly scan: boolean; readonly rehash: boolean; readonly waitSettle: boolean; readonly origin: Origin },
+): Promise<void> {
+  const { parts, signal } = context;
+  const { local, clock } = parts;
+  if (options.scan || local.needsScan()) {
+    for await (const batch of local.observeAll({ rehash: options.rehash }, signal)) record(parts, batch, options.origin);
+  }
+  const deadlineMs = clock.monoMs() + SETTLE_WAIT_MAX_MS;
+  for (;;) {
+    record(parts, await local.observeDirty(signal), options.origin);
+    const settlesAtMs = local.settlesAtMs();
+    if (!options.waitSettle || settlesAtMs === null || local.dirtyCount() === 0) return;
+    const nowMs = clock.monoMs();
+    if (nowMs >= deadlineMs) return;
+    await clock.sleep(Math.max(1, Math.min(settlesAtMs, deadlineMs) - nowMs), signal);
+  }
+}

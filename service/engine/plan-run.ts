@@ -1,0 +1,118 @@
+/** Phase 3: rows → plan, with the guard's word on deletions. Reads state, decides in core, writes only holds and adoptions. */
+import { GUARD_WINDOW_MS, guardDeletions } from "../core/guard.ts";
+import type { Hold, PlanRow } from "../core/model.ts";
+import { holdHash, makePlan, type Action, type Plan } from "../core/plan.ts";
+import { digestOf, type FolderParts } from "./parts.ts";
+
+/** Rows planned at once; the rest come in the next round. Bounds memory at any folder size. */
+const PLAN_ROWS_MAX = 200_000;
+
+export type GuardedPlan = {
+  readonly plan: Plan;
+  /** What may be carried out now: the plan without held deletions. */
+  readonly actions: readonly Action[];
+  /** Deletions that the user has approved, as `kind\0path`: they don't count against the guard again. */
+  readonly approved: ReadonlySet<string>;
+  readonly holds: readonly Pick<Hold, "scope" | "reason" | "paths" | "hash">[];
+};
+
+type Direction = "deleteLocal" | "deleteRemote";
+
+/** The plan for what is pending now. Changes nothing. */
+export function planNow(parts: FolderParts): GuardedPlan {
+  const rows: PlanRow[] = [];
+  const ignored: string[] = [];
+  for (const row of parts.rows.pending.rows(PLAN_ROWS_MAX)) {
+    if (parts.ignoredBy(row.path) === null) rows.push(row);
+    else ignored.push(row.path);
+  }
+  const plan = makePlan(rows);
+  const held = new Set<string>();
+  const approved = new Set<string>();
+  const holds: GuardedPlan["holds"][number][] = [];
+  for (const direction of ["deleteLocal", "deleteRemote"] as const) {
+    const verdict = judge(parts, plan.actions, direction);
+    for (const path of verdict.approved) approved.add(`${direction}\0${path}`);
+    if (verdict.hold === null) continue;
+    holds.push(verdict.hold);
+    for (const path of verdict.hold.paths) held.add(`${direction}\0${path}`);
+  }
+  const actions = held.size === 0 ? plan.actions : plan.actions.filter((action) => !held.has(`${action.kind}\0${action.path}`));
+  return { plan: { ...plan, settled: [...plan.settled, ...ignored] }, actions, approved, holds };
+}
+
+function judge(parts: FolderParts, actions: readonly Action[], direction: Direction) {
+  const { rows, clock } = parts;
+  const deletions = actions.filter((action) => action.kind === direction);
+  const planned = deletions.filter((action) => !livesOn(parts, action)).map((action) => action.path);
+  const approvedHolds = rows.holds.list("approved").filter((hold) => hold.scope === direction);
+  const approved = new Set(approvedHolds.flatMap((hold) => hold.paths));
+  const waiting = rows.holds.list("held").some((hold) => hold.scope === direction);
+  const verdict = guardDeletions({
+    planned,
+    recent: rows.deletions.since(direction, clock.wallMs() - GUARD_WINDOW_MS),
+    baseLive: rows.base.liveCount(),
+    alreadyHeld: waiting,
+    approved,
+  });
+  const hold =
+    verdict.reason === null
+      ? null
+      : { scope: direction, reason: verdict.reason, paths: verdict.held, hash: holdHash(direction, verdict.held, digestOf(parts)) };
+  return { hold, approved };
+}
+
+/** A rename is no loss: the same bytes stand under another name on the side that deletes. */
+function livesOn(parts: FolderParts, action: Action): boolean {
+  if (action.kind === "deleteLocal") return action.to !== null;
+  if (action.kind !== "deleteRemote") return false;
+  if (action.to !== null) return true;
+  const elsewhere = parts.rows.entries.withSha1(action.remote);
+  return elsewhere !== undefined && elsewhere.path !== action.path;
+}
+
+/** Writes what planning found out: adoptions, settled paths, and holds as they stand now. Returns how many were adopted. */
+export function commitPlan(parts: FolderParts, guarded: GuardedPlan): number {
+  const { rows, state } = parts;
+  return state.transaction(() => {
+    let adopted = 0;
+    for (const action of guarded.actions) {
+      if (action.kind !== "adopt") continue;
+      rows.base.put(action.path, action.sha1);
+      rows.pending.remove(action.path);
+      adopted += 1;
+    }
+    for (const path of guarded.plan.settled) rows.pending.remove(path);
+    writeHolds(parts, guarded);
+    return adopted;
+  });
+}
+
+function writeHolds(parts: FolderParts, guarded: GuardedPlan): void {
+  const { rows, state, clock } = parts;
+  for (const direction of ["deleteLocal", "deleteRemote"] as const) {
+    const now = guarded.holds.find((hold) => hold.scope === direction);
+    const before = rows.holds.list("held").find((hold) => hold.scope === direction);
+    if (now === undefined) {
+      // Nothing is to be deleted any more: the question has answered itself (files came back).
+      if (before !== undefined) rows.holds.remove(before.id);
+    } else if (before === undefined) {
+      rows.holds.add({ ...now, state: "held", atMs: clock.wallMs() });
+      state.events.append(
+        "guard/held",
+        rows.id,
+        { scope: now.scope, reason: now.reason, files: now.paths.length, hash: now.hash },
+        clock.wallMs(),
+      );
+    } else if (before.hash !== now.hash) rows.holds.replace(before.id, now.paths, now.hash);
+    dropSpentApprovals(parts, guarded, direction);
+  }
+}
+
+/** An approval lasts until its last path is gone or wanted again. */
+function dropSpentApprovals(parts: FolderParts, guarded: GuardedPlan, direction: Direction): void {
+  const due = new Set(guarded.plan.actions.filter((action) => action.kind === direction).map((action) => action.path));
+  for (const hold of parts.rows.holds.list("approved")) {
+    if (hold.scope === direction && !hold.paths.some((path) => due.has(path))) parts.rows.holds.remove(hold.id);
+  }
+}

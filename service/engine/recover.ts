@@ -1,0 +1,48 @@
+/** At start: what a crash left half done is finished or forgotten, from the intents and what stands on disk (N5). */
+import type { Version } from "../core/model.ts";
+import type { FolderParts } from "./parts.ts";
+
+/** Settles every apply intent and sweeps our leftovers. Upload intents stay: the feed will answer them. */
+export async function recoverFolder(parts: FolderParts): Promise<void> {
+  const { rows, state, applier, clock } = parts;
+  const outcomes = await applier.recover(rows.applyIntents.all());
+  state.transaction(() => {
+    const atMs = clock.wallMs();
+    for (const { intent, done, entry } of outcomes) {
+      if (done) {
+        if (intent.movesBase) rows.base.put(intent.path, intent.sha1);
+        // What stands there now may be newer than what we put: the first scan tells. Only our own bytes are booked as ours.
+        if (intent.sha1 === null && entry === null) rows.entries.remove(intent.path);
+        if (entry !== null && entry.sha1 === intent.sha1) rows.entries.put(entry);
+        if (entry === null || entry.sha1 === intent.sha1) {
+          const kind = intent.sha1 === null ? "remove" : "put";
+          rows.changes.append({
+            path: intent.path,
+            kind,
+            sha1: intent.sha1,
+            sizeBytes: entry?.sizeBytes ?? null,
+            origin: intent.origin,
+            atMs,
+          });
+        }
+      }
+      rows.applyIntents.remove(intent.path);
+      // A conflict whose replace happened is one now; one whose replace did not is planned again, under the same name.
+      const planned = rows.conflicts.ofPath(intent.path).find((conflict) => conflict.state === "planned");
+      if (done && planned !== undefined) rows.conflicts.update(planned.id, { state: "open" });
+    }
+  });
+  await relearnVersions(parts);
+}
+
+/** Kept bytes whose row was lost (crash before the commit, or a lost database) get it back from the journal. */
+async function relearnVersions(parts: FolderParts): Promise<void> {
+  const { rows, state, versions } = parts;
+  const lost: Version[] = [];
+  for await (const version of versions.journal()) {
+    if (version.folder !== parts.id) continue;
+    const known = rows.versions.ofPath(version.path).some((row) => row.sha1 === version.sha1 && row.run === version.run);
+    if (!known && (await versions.locate(version.sha1)) !== null) lost.push(version);
+  }
+  if (lost.length > 0) state.transaction(() => lost.forEach((version) => rows.versions.add(version)));
+}

@@ -1,0 +1,43 @@
+/** Conflicts answered by a person, and kept versions put back. Whatever the answer, both byte strings stay recoverable. */
+import type { Conflict, Sha1 } from "../core/model.ts";
+import { commandId, putLocal, removeLocal } from "./change-local.ts";
+import { EngineError } from "./facade.ts";
+import type { FolderParts } from "./parts.ts";
+
+export type Keep = "mine" | "theirs" | "both";
+
+/** `mine`: our bytes take the path again; `theirs`: the visible copy goes to the version store; `both`: both stay as they are. */
+export async function resolveConflict(parts: FolderParts, id: number, keep: Keep): Promise<Conflict> {
+  const { rows, state, clock } = parts;
+  const conflict = rows.conflicts.get(id);
+  if (conflict === undefined) throw new EngineError("conflictNotFound", `There is no conflict ${id}. See \`satchel conflicts list\`.`);
+  if (conflict.state === "resolved")
+    throw new EngineError("conflictNotFound", `Conflict ${id} is resolved already (kept: ${conflict.resolution ?? "both"}).`);
+  const run = commandId(parts);
+  if (keep === "mine") await putLocal(parts, conflict.path, conflict.localSha1, run, "conflict");
+  if (keep !== "both" && conflict.copyPath !== null) await removeCopy(parts, conflict.copyPath, conflict.localSha1, run);
+  state.transaction(() => {
+    rows.conflicts.update(id, { state: "resolved", resolution: keep });
+    state.events.append("conflict/resolved", rows.id, { id, path: conflict.path, keep }, clock.wallMs());
+  });
+  return rows.conflicts.get(id) ?? conflict;
+}
+
+/** A copy that somebody has edited meanwhile is a file of its own: it stays. */
+async function removeCopy(parts: FolderParts, copyPath: string, sha1: Sha1, run: string): Promise<void> {
+  if (parts.rows.entries.get(copyPath)?.sha1 === sha1) await removeLocal(parts, copyPath, run);
+}
+
+/** Puts kept bytes back at a path; `sha1` null: the newest kept that differ from what stands there. @throws EngineError */
+export async function restoreVersion(parts: FolderParts, path: string, sha1: Sha1 | null): Promise<{ path: string; sha1: Sha1 }> {
+  const { rows } = parts;
+  const standing = rows.entries.get(path)?.sha1 ?? null;
+  const kept = rows.versions.ofPath(path);
+  const chosen = sha1 === null ? kept.find((version) => version.sha1 !== standing) : kept.find((version) => version.sha1.startsWith(sha1));
+  if (chosen === undefined) {
+    const what = sha1 === null ? "No earlier bytes" : `No bytes ${sha1.slice(0, 8)}`;
+    throw new EngineError("versionNotFound", `${what} of ${path} are kept. See \`satchel versions ${path}\` for what is.`);
+  }
+  await putLocal(parts, path, chosen.sha1, commandId(parts));
+  return { path, sha1: chosen.sha1 };
+}

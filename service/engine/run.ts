@@ -1,0 +1,185 @@
+/** One run of one folder: observe, fetch, plan, apply, push, verify (DESIGN §4). Ends in a summary, whatever happens. */
+import type { Origin, RunResult, RunSummary } from "../core/model.ts";
+import { DiskError, RemoteError, TransportError, type Remote } from "../core/ports.ts";
+import { applyIncoming } from "./apply.ts";
+import { fetchFeed, startOver } from "./fetch.ts";
+import { Halt } from "./halt.ts";
+import { observe } from "./observe.ts";
+import { newRunId, type FolderParts } from "./parts.ts";
+import { commitPlan, planNow } from "./plan-run.ts";
+import { checkRoot } from "./root-guard.ts";
+import { newRunContext, type RunContext } from "./run-context.ts";
+import { push } from "./push.ts";
+
+/** Rounds of fetch-plan-apply-push in one run: each needs news to be begun, so two or three are the rule (L2). */
+const ROUNDS_MAX = 12;
+
+export type RunOptions = {
+  /** Look at every file, not only at what events marked. */
+  readonly scan: boolean;
+  readonly rehash: boolean;
+  /** Somebody waits for this run: what is dirty gets up to 30 s to settle. */
+  readonly waitSettle: boolean;
+  /** Who made what the scan finds: `rebuild` after the state was lost. */
+  readonly origin: Origin;
+};
+/** `workLeft`: something was put off, run again soon. `retryAfterMs`: what the remote asked for. */
+export type RunEnd = {
+  readonly summary: RunSummary;
+  readonly workLeft: boolean;
+  readonly retry: boolean;
+  readonly retryAfterMs: number | null;
+};
+
+/** Never throws for what a disk or a remote does; the summary tells. The folder's lock is the caller's. */
+export async function runFolder(parts: FolderParts, options: RunOptions, signal: AbortSignal): Promise<RunEnd> {
+  const run = newRunId(parts);
+  const context = newRunContext(parts, run, signal);
+  const startedAtMs = parts.clock.wallMs();
+  const startedMono = parts.clock.monoMs();
+  parts.observer.runStarted?.(parts.id, run);
+  let failure: Failure | null = null;
+  try {
+    await phases(context, options);
+  } catch (error) {
+    failure = failureOf(error, signal);
+    if (failure.fault === "internal") parts.observer.trouble?.(parts.id, null, error);
+  }
+  const summary: RunSummary = {
+    run,
+    folder: parts.id,
+    root: parts.root,
+    result: failure?.result ?? resultOf(context),
+    ...context.counts,
+    problems: parts.rows.problems.count(),
+    durationMs: Math.round(parts.clock.monoMs() - startedMono),
+    startedAtMs,
+    error: failure?.message ?? null,
+    fault: failure?.fault ?? null,
+  };
+  recordRun(parts, summary);
+  parts.observer.runEnded?.(parts.id, run, summary.result);
+  return {
+    summary,
+    workLeft: context.workLeft || context.refetch,
+    retry: failure?.retry ?? false,
+    retryAfterMs: failure?.retryAfterMs ?? null,
+  };
+}
+
+async function phases(context: RunContext, options: RunOptions): Promise<void> {
+  const { parts, run, signal } = context;
+  const tell = (phase: Parameters<NonNullable<FolderParts["observer"]["phase"]>>[2]) => parts.observer.phase?.(parts.id, run, phase);
+  tell("observe");
+  await checkRoot(parts);
+  await observe(context, options);
+  forgetOldTroubles(parts, options.scan);
+  const remote = parts.remote();
+  if (remote === null) return;
+  let current = parts.streamIsCurrent();
+  let acted = false;
+  for (let round = 0; round < ROUNDS_MAX; round += 1) {
+    signal.throwIfAborted();
+    if (!current || context.refetch) {
+      tell("fetch");
+      await fetchFeed(context, remote);
+    }
+    current = false;
+    if (parts.rows.pending.count() === 0) break;
+    tell("plan");
+    const guarded = planNow(parts);
+    const adopted = commitPlan(parts, guarded);
+    const actions = guarded.actions.filter((action) => action.kind !== "adopt" && !context.skipped.has(action.path));
+    if (actions.length === 0 && adopted === 0) break;
+    if (actions.length === 0) continue;
+    acted = true;
+    tell("apply");
+    await applyIncoming(context, remote, actions, guarded.approved);
+    tell("push");
+    await push(context, remote, actions, guarded.approved);
+  }
+  if (!acted) return;
+  tell("verify");
+  await verify(context, remote);
+}
+
+const RETRIED: ReadonlySet<string> = new Set(["missing", "hashMismatch", "diskFull", "applyFailed", "refused"]);
+const RETRY_TROUBLE_MS = 60_000;
+
+/** What failed there or on the way here is tried again after a minute, or when somebody asks for a whole look. */
+function forgetOldTroubles(parts: FolderParts, all: boolean): void {
+  const { rows, state, clock } = parts;
+  if (rows.problems.count() === 0) return;
+  const beforeMs = clock.wallMs() - RETRY_TROUBLE_MS;
+  const due = rows.problems
+    .list()
+    .filter((problem) => problem.side === "remote" && RETRIED.has(problem.reason) && (all || problem.sinceMs <= beforeMs));
+  if (due.length > 0) state.transaction(() => due.forEach((problem) => rows.problems.clear(problem.path, "remote")));
+}
+
+/** The remote's own check. A difference may be a race (W32): read on first; only then read everything again, forgetting nothing. */
+async function verify(context: RunContext, remote: Remote): Promise<void> {
+  const { parts, signal } = context;
+  if ((await remote.verify(parts.rows.remote.liveCount(), signal)) === "ok") return;
+  context.refetch = true;
+  await fetchFeed(context, remote);
+  if ((await remote.verify(parts.rows.remote.liveCount(), signal)) === "ok") {
+    context.workLeft = true;
+    return;
+  }
+  startOver(parts);
+  await fetchFeed(context, remote);
+  context.workLeft = true;
+  parts.state.transaction(() =>
+    parts.state.events.append("remote/recounted", parts.id, { rows: parts.rows.remote.liveCount() }, parts.clock.wallMs()),
+  );
+}
+
+function resultOf(context: RunContext): RunResult {
+  const { rows } = context.parts;
+  if (rows.holds.list("held").length > 0) return "held";
+  if (context.counts.conflicts > 0) return "conflicts";
+  if (rows.problems.count() > 0) return "problems";
+  return "insync";
+}
+
+function recordRun(parts: FolderParts, summary: RunSummary): void {
+  const { rows, state } = parts;
+  const before = rows.runs.last();
+  const moved = summary.uploadedFiles + summary.downloadedFiles + summary.deletedLocal + summary.deletedRemote + summary.conflicts > 0;
+  // A run that found nothing to do, like the one before it, is no news: it costs no write (O(1), no wear).
+  if (!moved && before?.result === summary.result && before.error === summary.error) return;
+  state.transaction(() => {
+    rows.runs.put(summary);
+    state.events.append("run", rows.id, summary, summary.startedAtMs + summary.durationMs);
+  });
+}
+
+type Failure = {
+  readonly result: RunResult;
+  readonly fault: string;
+  readonly message: string;
+  readonly retry: boolean;
+  readonly retryAfterMs: number | null;
+};
+
+function failureOf(error: unknown, signal: AbortSignal): Failure {
+  const failed = (fault: string, message: string, retry: boolean, retryAfterMs: number | null = null): Failure => ({
+    result: "failed",
+    fault,
+    message,
+    retry,
+    retryAfterMs,
+  });
+  if (error instanceof Halt)
+    return { result: error.result, fault: error.fault, message: error.message, retry: error.retry, retryAfterMs: null };
+  if (signal.aborted) return failed("cancelled", "The run was cancelled; what it had finished stays.", false);
+  if (error instanceof RemoteError) return failed(error.fault, error.message, true, error.retryAfterMs);
+  if (error instanceof TransportError) return failed("offline", error.message, true);
+  if (error instanceof DiskError) return failed(error.fault === "noSpace" ? "diskFull" : "disk", error.message, true);
+  return failed(
+    "internal",
+    `The run met a fault of our own: ${error instanceof Error ? error.message : String(error)}. Nothing was lost; it will be tried again.`,
+    true,
+  );
+}
