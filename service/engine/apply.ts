@@ -5,6 +5,7 @@ import type { Action } from "../core/plan.ts";
 import type { Remote } from "../core/ports.ts";
 import { conflictCopyName } from "./conflict-copy.ts";
 import { recordApplied, type LateWrite } from "./record-applied.ts";
+import { settleIntents } from "./recover.ts";
 import { rescueLateWrites } from "./rescue.ts";
 import { skip, tellProgress, type RunContext } from "./run-context.ts";
 
@@ -236,14 +237,26 @@ async function commitBatch(context: RunContext, batch: readonly Staged[], approv
     }
   });
   parts.faults("apply/afterIntent");
-  const results: readonly ApplyResult[] = await parts.applier.commit(
+  const results = await commitSteps(
+    context,
     batch.map(({ step }) => step),
-    run,
   );
   parts.faults("apply/beforeCommit");
   const late: LateWrite[] = recordApplied(context, batch, results, approved);
   await rescueLateWrites(context, late);
   tellProgress(context);
+}
+
+/** A disk that fails half way leaves some steps done: which, is found out at once, as after a crash. */
+async function commitSteps(context: RunContext, steps: readonly ApplyStep[]): Promise<readonly ApplyResult[]> {
+  const { parts, run } = context;
+  try {
+    return await parts.applier.commit(steps, run);
+  } catch (error) {
+    parts.local.hint(null);
+    await settleIntents(parts);
+    throw error;
+  }
 }
 
 /** The bytes that shall stand at the path afterwards. */

@@ -2,6 +2,7 @@
 import { backOffMs } from "../core/back-off.ts";
 import type { Origin, RunSummary } from "../core/model.ts";
 import { decideSchedule, type ScheduleFacts } from "../core/schedule.ts";
+import { EngineError } from "./facade.ts";
 import type { FolderParts } from "./parts.ts";
 import { runFolder, type RunEnd } from "./run.ts";
 
@@ -10,7 +11,7 @@ const WORK_LEFT_MS = 1_000;
 /** How often to look before a remote has said what suits it. */
 const POLL_UNKNOWN_MS = 60_000;
 
-type Waiter = { readonly scan: boolean; readonly resolve: (summary: RunSummary) => void };
+type Waiter = { readonly scan: boolean; readonly resolve: (summary: RunSummary) => void; readonly reject: (error: Error) => void };
 
 export class FolderLoop {
   readonly #parts: FolderParts;
@@ -21,6 +22,7 @@ export class FolderLoop {
   #running: AbortController | null = null;
   #pause = new AbortController();
   #tail: Promise<unknown> = Promise.resolve();
+  #runEnded = Promise.withResolvers<void>();
   #closed = false;
   #lastEnd: RunEnd | null = null;
   #nextRunAtMs: number | null = null;
@@ -45,8 +47,9 @@ export class FolderLoop {
 
   /** Resolves with the first run begun after the call; callers share it. `scan`: look at every file. */
   async request(scan: boolean): Promise<RunSummary> {
-    const { promise, resolve } = Promise.withResolvers<RunSummary>();
-    this.#waiters.push({ scan, resolve });
+    if (this.#closed) throw stopping();
+    const { promise, resolve, reject } = Promise.withResolvers<RunSummary>();
+    this.#waiters.push({ scan, resolve, reject });
     this.wake();
     return await promise;
   }
@@ -105,6 +108,11 @@ export class FolderLoop {
     return told !== null && cursor !== undefined && !cursor.full && Number(told) <= Number(cursor.position);
   }
 
+  /** Resolves when the next run has ended (or the loop closes). */
+  async nextRunEnd(): Promise<void> {
+    await this.#runEnded.promise;
+  }
+
   status(): LoopStatus {
     return {
       running: this.#running !== null,
@@ -122,6 +130,8 @@ export class FolderLoop {
     this.wake();
     await this.#looping;
     await this.#tail;
+    for (const waiter of this.#waiters) waiter.reject(stopping());
+    this.#runEnded.resolve();
   }
 
   async #loop(): Promise<void> {
@@ -168,8 +178,15 @@ export class FolderLoop {
       for (const waiter of served) waiter.resolve(end.summary);
     } finally {
       this.#running = null;
+      const ended = this.#runEnded;
+      this.#runEnded = Promise.withResolvers<void>();
+      ended.resolve();
     }
   }
+}
+
+function stopping(): EngineError {
+  return new EngineError("stopping", "The service is stopping; nothing was lost. Start it again with `satchel service start`.");
 }
 
 export type LoopStatus = {

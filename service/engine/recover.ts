@@ -2,8 +2,14 @@
 import type { Version } from "../core/model.ts";
 import type { FolderParts } from "./parts.ts";
 
-/** Settles every apply intent and sweeps our leftovers. Upload intents stay: the feed will answer them. */
+/** Settles every apply intent, sweeps our leftovers, relearns kept versions. Upload intents stay: the feed will answer them. */
 export async function recoverFolder(parts: FolderParts): Promise<void> {
+  await settleIntents(parts);
+  await relearnVersions(parts);
+}
+
+/** What the intents say was under way: finished where the disk shows it, forgotten where not. Nothing else may be applying now. */
+export async function settleIntents(parts: FolderParts): Promise<void> {
   const { rows, state, applier, clock } = parts;
   const outcomes = await applier.recover(rows.applyIntents.all());
   state.transaction(() => {
@@ -32,7 +38,6 @@ export async function recoverFolder(parts: FolderParts): Promise<void> {
       if (done && planned !== undefined) rows.conflicts.update(planned.id, { state: "open" });
     }
   });
-  await relearnVersions(parts);
 }
 
 /** Kept bytes whose row was lost (crash before the commit, or a lost database) get it back from the journal. */

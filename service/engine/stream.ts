@@ -3,9 +3,6 @@ import { backOffMs } from "../core/back-off.ts";
 import type { FolderLoop } from "./folder-loop.ts";
 import type { FolderParts } from "./parts.ts";
 
-/** How long to wait before asking again whether the remote has a stream at all. */
-const ASK_AGAIN_MS = 5_000;
-
 /** Follows until aborted. A stream is a hint: without it the folder polls. */
 export async function followRemote(parts: FolderParts, loop: FolderLoop, signal: AbortSignal): Promise<void> {
   let failures = 0;
@@ -27,10 +24,13 @@ export async function followRemote(parts: FolderParts, loop: FolderLoop, signal:
       }
       failures += 1;
       loop.setStream(null);
+      await parts.clock.sleep(backOffMs(failures, parts.random, null), signal).catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+      });
+    } else {
+      // Only a run that has spoken with the remote knows whether it has a stream.
+      failures = 0;
+      await loop.nextRunEnd();
     }
-    const delayMs = failures === 0 ? ASK_AGAIN_MS : backOffMs(failures, parts.random, null);
-    await parts.clock.sleep(delayMs, signal).catch((error: unknown) => {
-      if (!signal.aborted) throw error;
-    });
   }
 }
