@@ -29,7 +29,7 @@ CREATE TABLE entry (
   file_id    REAL NOT NULL,                    -- inode; a double where the file system uses more bits
   sha1       BLOB NOT NULL CHECK (length(sha1) = 20),
   disk_path  TEXT,                             -- the name on disk where it differs from path
-  racy       INTEGER NOT NULL CHECK (racy IN (0, 1)), -- 1: hash again at the next look
+  racy       INTEGER NOT NULL CHECK (racy = 0 OR racy = 1), -- 1: hash again at the next look
   PRIMARY KEY (folder, path)
 ) STRICT, WITHOUT ROWID;
 
@@ -84,10 +84,10 @@ CREATE TABLE change (
   folder     INTEGER NOT NULL,
   path       TEXT NOT NULL,
   path_hash  INTEGER NOT NULL,                 -- 32 bits of folder and path: the index stays small, the path is compared after
-  kind       TEXT NOT NULL CHECK (kind IN ('put', 'remove')),
+  kind       TEXT NOT NULL CHECK (kind = 'put' OR kind = 'remove'),
   sha1       BLOB CHECK (sha1 IS NULL OR length(sha1) = 20), -- of the bytes that stood there after it
   size_bytes INTEGER,
-  origin     TEXT NOT NULL CHECK (origin IN ('user', 'apply', 'restore', 'rebuild')), -- who made the state
+  origin     TEXT NOT NULL CHECK (origin = 'user' OR origin = 'apply' OR origin = 'restore' OR origin = 'rebuild'), -- who made the state
   at_ms      REAL NOT NULL
 ) STRICT;
 CREATE INDEX change_by_path ON change (path_hash);
