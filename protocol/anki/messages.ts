@@ -87,10 +87,10 @@ export const SATCHEL = {
       }),
     }),
   },
-  /** Rows strictly after `lastUsn`, ascending, at most 5000; an empty page ends the feed. Tombstones have size 0. In the usual envelope. */
+  /** Rows strictly after `lastUsn`, ascending, at most 5000; `more` false: nothing followed when it was read. Tombstones have size 0. In the usual envelope. */
   changes: {
     request: z.object({ lastUsn: usn }),
-    reply: z.array(sizedRow),
+    reply: z.object({ rows: z.array(sizedRow), more: z.boolean() }),
   },
   /** Request: a ZIP with `[name, member | null, base sha1 | ""]` (`readSatchelUpload`). Reply in the usual envelope, one result per entry, in order. */
   upload: {

@@ -1,0 +1,167 @@
+/** One call to an Anki server and its answer: header, redirects, status, size, frame (specs §2). Knows nothing of what is asked. */
+import { buildSyncHeader, parseOriginalSize, SIZE_HEADER, SYNC_HEADER } from "../../../protocol/anki/header.ts";
+import { LIMITS } from "../../../protocol/anki/limits.ts";
+import { WireError } from "../../../protocol/anki/wire-error.ts";
+import { RemoteError, type Compute, type HttpResponse, type Random, type Transport } from "../../core/ports.ts";
+import { methodUrl, redirectTarget, shownUrl, type Endpoint } from "../endpoint.ts";
+import { faultOfStatus, faultOfTransport, isPage, pageWords } from "./reply-faults.ts";
+import { storedFrame } from "./stored-frame.ts";
+
+const HOPS_MAX = 3;
+const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
+
+export type SessionOptions = {
+  readonly endpoint: Endpoint;
+  /** Device key; empty for a login. */
+  readonly key: string;
+  /** `c` of the header: "<version>,<build>,<os>", printable ASCII. */
+  readonly clientVersion: string;
+  readonly transport: Transport;
+  readonly compute: Compute;
+  readonly random: Random;
+};
+export type Ask = {
+  /** Below the base: `msync/begin`. */
+  readonly path: string;
+  readonly method: "GET" | "POST";
+  /** Reads on from "Could not": "read the list of changes from". The address is put behind it. */
+  readonly doing: string;
+  readonly body: Uint8Array | null;
+  /** Largest reply, on the wire and inflated. */
+  readonly replyBytesMax: number;
+  readonly stallMs?: number;
+};
+
+export type Session = ReturnType<typeof openSession>;
+
+/** Speaks to one server for one key; holds no connection. Every method @throws RemoteError, or the signal's reason. */
+export function openSession(options: SessionOptions) {
+  const { endpoint, transport } = options;
+  let base = endpoint.base;
+  let header = headerOf(options);
+
+  function attemptOf(ask: { readonly doing: string }): string {
+    return `${ask.doing} ${shownUrl(new URL(base))}`;
+  }
+
+  /** Sends, and follows what may be followed, as the same POST each time: a redirect to GET would lose the body (specs §2.8). */
+  async function exchange(ask: Ask, signal: AbortSignal): Promise<HttpResponse> {
+    let url = methodUrl(base, ask.path);
+    for (let hop = 0; ; hop += 1) {
+      const response = await sendOnce(ask, url, signal);
+      if (!REDIRECTS.includes(response.status)) return response;
+      if (hop === HOPS_MAX) throw new RemoteError("notOurServer", `Could not ${attemptOf(ask)}: it sends us in circles (${url}).`);
+      const next = follow(ask, url, response, attemptOf(ask));
+      base = next.base ?? base;
+      url = next.url;
+    }
+  }
+
+  async function sendOnce(ask: Ask, url: string, signal: AbortSignal): Promise<HttpResponse> {
+    const { method, body, replyBytesMax } = ask;
+    const headers = { [SYNC_HEADER]: header, ...(body === null ? {} : { "content-type": "application/octet-stream" }) };
+    try {
+      return await transport.send(
+        { method, url, headers, body, stallMs: ask.stallMs ?? LIMITS.stallMs, maxResponseBytes: replyBytesMax },
+        signal,
+      );
+    } catch (error) {
+      throw faultOfTransport(attemptOf(ask), error);
+    }
+  }
+
+  async function callChunks(ask: Omit<Ask, "body">, chunks: readonly Uint8Array[], signal: AbortSignal): Promise<Uint8Array> {
+    const response = await exchange({ ...ask, body: storedFrame(chunks) }, signal);
+    if (response.status !== 200) throw faultOfStatus(attemptOf(ask), response);
+    return await unwrap(options.compute, response, attemptOf(ask), ask.replyBytesMax);
+  }
+
+  return {
+    endpoint,
+    /** A new run begins: another session id, and redirects are asked for again. */
+    renew() {
+      base = endpoint.base;
+      header = headerOf(options);
+    },
+    /** The reply as it came, whatever its status; plain, for `health` and Satchel's own routes. */
+    exchange,
+    /** The reply's body if the status is a success. */
+    async plain(ask: Ask, signal: AbortSignal): Promise<Uint8Array> {
+      const response = await exchange(ask, signal);
+      if (response.status !== 200) throw faultOfStatus(attemptOf(ask), response);
+      if (isPage(response)) throw new RemoteError("notOurServer", `Could not ${attemptOf(ask)}: ${pageWords("200")}`);
+      return response.body;
+    },
+    /** Body into a frame, reply out of its frame: Anki's own routes. */
+    async call(ask: Ask & { readonly body: Uint8Array }, signal: AbortSignal): Promise<Uint8Array> {
+      return await callChunks(ask, [ask.body], signal);
+    },
+    /** The same with a body in pieces. */
+    callChunks,
+    /** Where a stream of events is to be opened, with the header it needs. */
+    stream(path: string) {
+      return { url: methodUrl(base, path), headers: { [SYNC_HEADER]: header } };
+    },
+    attemptOf,
+  };
+}
+
+/** Where a redirect leads, and the base of later calls if it tells one. @throws RemoteError for a place that may not see our key. */
+function follow(ask: Ask, url: string, response: HttpResponse, attempt: string): { readonly url: string; readonly base: string | null } {
+  const location = response.headers["location"] ?? "";
+  const target = redirectTarget(url, location);
+  if (target === null) {
+    throw new RemoteError(
+      "notOurServer",
+      `Could not ${attempt}: it sends us to ${location === "" ? "nowhere" : location}, another place than the one you logged in to. ` +
+        "Your key was not sent there. If that is where your server is now, log in again with its address.",
+    );
+  }
+  // AnkiWeb answers `sync/meta` with the new base, not with the method's new URL (specs §2.8).
+  if (ask.path === "sync/meta" && response.status === 308) {
+    const base = new URL(".", target).href;
+    return { url: methodUrl(base, ask.path), base };
+  }
+  const base = target.pathname.endsWith(`/${ask.path}`) ? new URL(target.pathname.slice(0, -ask.path.length), target).href : null;
+  return { url: target.href, base };
+}
+
+/** One `s` per run: base 62 of a random 32-bit number, as Anki's own (specs §2.4). */
+function headerOf(options: SessionOptions): string {
+  const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  let session = "";
+  for (let rest = options.random.u32(); session === "" || rest > 0; rest = Math.floor(rest / 62)) session += digits.charAt(rest % 62);
+  return buildSyncHeader({ version: LIMITS.version, key: options.key, client: options.clientVersion, session });
+}
+
+/** The payload in the frame. The size header is only compared: memory is never reserved by it (ZP16). */
+async function unwrap(compute: Compute, response: HttpResponse, attempt: string, bytesMax: number): Promise<Uint8Array> {
+  if (isPage(response)) throw new RemoteError("notOurServer", `Could not ${attempt}: ${pageWords("200")}`);
+  const coding = response.headers["content-encoding"];
+  if (coding !== undefined && coding !== "identity" && coding !== "zstd") {
+    throw new RemoteError(
+      "protocol",
+      `Could not ${attempt}: a proxy on the way compressed the answer (${coding}), which Anki's protocol does not allow.`,
+    );
+  }
+  let size: number;
+  try {
+    size = parseOriginalSize(response.headers[SIZE_HEADER]);
+  } catch (cause) {
+    if (!(cause instanceof WireError)) throw cause;
+    const why = "A proxy removed or changed it, or what answers is not an Anki sync server.";
+    throw new RemoteError("notOurServer", `Could not ${attempt}. ${cause.message} ${why}`, { cause });
+  }
+  let payload: Uint8Array;
+  try {
+    payload = response.body.length === 0 ? response.body : await compute.unzstd(response.body, bytesMax);
+  } catch (cause) {
+    if (cause instanceof RangeError)
+      throw new RemoteError("tooLarge", `Could not ${attempt}: the answer is too large to be true.`, { cause });
+    throw new RemoteError("protocol", `Could not ${attempt}: the answer is damaged.`, { cause });
+  }
+  if (payload.length !== size) {
+    throw new RemoteError("protocol", `Could not ${attempt}: the answer has ${payload.length} bytes where ${size} were announced.`);
+  }
+  return payload;
+}
