@@ -1,0 +1,104 @@
+/** A remote in memory with the semantics of a Satchel server (or, `stock`, of the official Anki server: last writer wins). */
+import type { Download, FeedPage, Remote, Upload, UploadResult } from "../../service/core/ports.ts";
+import { RemoteError } from "../../service/core/ports.ts";
+import { sha1 } from "./memory-folder.ts";
+
+type Row = { sha1: string | null; usn: number; bytes: Uint8Array | null };
+
+/** One account that several remotes share. */
+export class MemoryAccount {
+  readonly rows = new Map<string, Row>();
+  usn = 0;
+  serverId: string | null = "server-1";
+  epoch: string | null = "epoch-1";
+
+  put(name: string, bytes: Uint8Array | null): void {
+    this.usn += 1;
+    this.rows.set(name, { sha1: bytes === null ? null : sha1(bytes), usn: this.usn, bytes });
+  }
+
+  text(name: string): string | null {
+    const bytes = this.rows.get(name)?.bytes ?? null;
+    return bytes === null ? null : Buffer.from(bytes).toString();
+  }
+
+  /** A backup: put back later with `restore`. */
+  backup(): { readonly rows: Map<string, Row>; readonly usn: number } {
+    return { rows: new Map(this.rows), usn: this.usn };
+  }
+
+  restore(backup: { readonly rows: Map<string, Row>; readonly usn: number }): void {
+    this.rows.clear();
+    for (const [name, row] of backup.rows) this.rows.set(name, row);
+    this.usn = backup.usn;
+  }
+}
+
+export type MemoryRemote = Remote & {
+  readonly calls: string[];
+  /** Throws or changes the account before (or after) a named call; a test sets it. */
+  before: (call: string) => void;
+  after: (call: string) => void;
+};
+
+export function memoryRemote(account: MemoryAccount, options: { readonly stock?: boolean } = {}): MemoryRemote {
+  const stock = options.stock === true;
+  const remote: MemoryRemote = {
+    kind: "memory",
+    can: { conditionalUpload: !stock, changeStream: false, versions: false },
+    limits: { uploadEntries: 25, uploadBytes: 1 << 20, uploadsInFlight: 2, fileBytes: 100 << 20, pushEveryMs: 0, pollEveryMs: 60_000 },
+    calls: [],
+    before: () => {},
+    after: () => {},
+    state: async () => {
+      step("state");
+      return await Promise.resolve({
+        serverId: stock ? null : account.serverId,
+        epoch: stock ? null : account.epoch,
+        position: String(account.usn),
+      });
+    },
+    feed: async function* (position): AsyncGenerator<FeedPage> {
+      step("feed");
+      const rows = [...account.rows].filter(([, row]) => row.usn > Number(position)).toSorted(([, a], [, b]) => a.usn - b.usn);
+      for (let at = 0; at < rows.length; at += 3) {
+        const page = rows
+          .slice(at, at + 3)
+          .map(([name, row]) => ({ name, usn: row.usn, sha1: row.sha1, sizeBytes: row.bytes?.length ?? null }));
+        yield await Promise.resolve({ rows: page, position: String(page.at(-1)?.usn ?? position) });
+      }
+    },
+    download: async function* (names): AsyncGenerator<Download> {
+      step("download");
+      for (const name of names) {
+        const bytes = account.rows.get(name)?.bytes ?? null;
+        yield await Promise.resolve(bytes === null ? { kind: "missing", name } : { kind: "bytes", name, bytes });
+      }
+    },
+    upload: async (batch) => {
+      step("upload");
+      const results = batch.map((entry) => take(entry));
+      remote.after("upload");
+      return await Promise.resolve(results);
+    },
+    verify: async (liveRows) => {
+      step("verify");
+      const live = [...account.rows.values()].filter((row) => row.sha1 !== null).length;
+      return await Promise.resolve(live === liveRows ? "ok" : "differs");
+    },
+    follow: async () => await Promise.reject(new RemoteError("protocol", "no stream here")),
+    close: async () => await Promise.resolve(),
+  };
+  function step(call: string): void {
+    remote.calls.push(call);
+    remote.before(call);
+  }
+  function take(entry: Upload): UploadResult {
+    const standing = account.rows.get(entry.name)?.sha1 ?? null;
+    if (standing === entry.sha1) return { kind: "done" };
+    if (!stock && standing !== entry.baseSha1) return { kind: "changed" };
+    account.put(entry.name, entry.bytes);
+    return { kind: "done" };
+  }
+  return remote;
+}
