@@ -1,0 +1,140 @@
+/**
+ * The files that must survive the database: settings, secrets, the device's identity, and how to reach the running service.
+ * Unknown keys are kept, so that an older Satchel does not lose what a newer one wrote. Source: DESIGN §11 "Places and identity".
+ */
+import * as z from "zod";
+
+/** Raised when a file's meaning changes so that an older Satchel would misread it; that one then refuses it. */
+export const FILES_VERSION = 1;
+
+const version = z.literal(FILES_VERSION).default(FILES_VERSION);
+
+/** Every setting, in the unit its name ends with. */
+const settings = {
+  /** Listen on a loopback TCP port too, for scripts. */
+  tcp: z.boolean(),
+  /** 0: any free port. */
+  tcpPort: z.int().min(0).max(65_535),
+  /** Origins that browser-like front ends may have. */
+  allowedOrigins: z.array(z.string()),
+  logLevel: z.enum(["trace", "debug", "info", "warn", "error"]),
+  /** Kept versions beyond this go, oldest first, but never before `versionsKeepDays`. */
+  versionsMaxBytes: z.int().min(0),
+  /** Never less than 30 (S21). */
+  versionsKeepDays: z.int().min(30),
+  /** Larger files are problems. At most Anki's own limit of 100 MiB. */
+  fileMaxBytes: z
+    .int()
+    .min(1)
+    .max(100 * 1024 ** 2),
+  /** Upload requests at once; AnkiWeb gets one whatever this says. */
+  uploadsInFlightMax: z.int().min(1).max(16),
+  /** Syncing stops before the disk has less (or less than 1 %) free. */
+  freeMinBytes: z.int().min(0),
+  /** A look at every file, whatever the events told. */
+  rescanEveryMs: z.int().min(60_000),
+} as const;
+
+const settingsSchema = z.looseObject(settings);
+/** All settings, defaults filled in. */
+export type Settings = z.infer<typeof settingsSchema>;
+
+const DEFAULTS: { readonly [Key in keyof typeof settings]: Settings[Key] } = {
+  tcp: true,
+  tcpPort: 0,
+  allowedOrigins: [],
+  logLevel: "info",
+  versionsMaxBytes: 2 * 1024 ** 3,
+  versionsKeepDays: 30,
+  fileMaxBytes: 100 * 1024 ** 2,
+  uploadsInFlightMax: 4,
+  freeMinBytes: 500_000_000,
+  rescanEveryMs: 600_000,
+};
+
+/** Lower-case hex or similar from our own random source; also a directory-safe name. */
+const id = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/);
+
+const folderSchema = z.looseObject({
+  id,
+  /** Real path, absolute. */
+  root: z.string().min(1),
+  /** Remote id, or null while none is chosen. */
+  remote: z.string().min(1).nullable().default(null),
+  policy: z.enum(["keep-both", "remote-wins", "local-wins"]).default("keep-both"),
+  paused: z.boolean().default(false),
+});
+
+const remoteSchema = z.looseObject({
+  /** `user@host[:port][/path]`. */
+  id: z.string().min(1),
+  url: z.url({ protocol: /^https?$/ }),
+  user: z.string().min(1),
+});
+
+/** `config.json`. The settings stand as written: a default that changes later then reaches everybody who never chose. */
+export const configSchema = z.looseObject({
+  version,
+  settings: z.looseObject(z.object(settings).partial().shape).default({}),
+  folders: z.array(folderSchema).default([]),
+  remotes: z.array(remoteSchema).default([]),
+});
+export type Config = z.infer<typeof configSchema>;
+
+/** `secrets.json` (0600): what a remote gave for the password, by remote id. */
+export const secretsSchema = z.looseObject({
+  version,
+  remotes: z.record(z.string(), z.looseObject({ key: z.string().min(1) })).default({}),
+});
+export type Secrets = z.infer<typeof secretsSchema>;
+
+/** `device.json`: who this device is. */
+export const deviceSchema = z.looseObject({
+  version,
+  id,
+  /** Stands in conflict names. */
+  name: z.string().regex(/^[a-z0-9-]{1,16}$/),
+  /** SHA-256 of the machine's own id, hex; null where the system has none. Another one: the disk was cloned. */
+  machine: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .nullable(),
+});
+export type Device = z.infer<typeof deviceSchema>;
+
+/** `service.json` (0600, in the runtime directory): how to reach the running service. Written at start, removed at a clean stop. */
+export const serviceSchema = z.looseObject({
+  protocolVersion: z.int().min(1),
+  /** Of the program. */
+  version: z.string(),
+  pid: z.int().min(1),
+  /** Unix socket or named pipe. */
+  socket: z.string().min(1),
+  /** Loopback TCP port; null: none. */
+  port: z.int().min(1).max(65_535).nullable(),
+  /** The upgrade must show it. */
+  token: z.string().min(32),
+  /** The service proves itself with it (`service/hello`). */
+  serviceKey: z.string().min(32),
+  startedAtMs: z.number(),
+});
+export type ServiceFile = z.infer<typeof serviceSchema>;
+
+/**
+ * The settings in force: environment (`SATCHEL_TCP_PORT` for `tcpPort`, …) over file over default. Lists are comma-separated.
+ * @throws z.ZodError naming the setting that has a bad value
+ */
+export function settingsInForce(stored: Config["settings"], env: Readonly<Record<string, string | undefined>>): Settings {
+  const merged: Record<string, unknown> = { ...DEFAULTS, ...stored };
+  for (const key of Object.keys(settings)) {
+    const text = env[`SATCHEL_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`];
+    if (text !== undefined && text !== "") merged[key] = valueOf(key, text);
+  }
+  return settingsSchema.parse(merged);
+}
+
+function valueOf(key: string, text: string): unknown {
+  if (key === "allowedOrigins") return text.split(",").map((origin) => origin.trim());
+  if (text === "true" || text === "false") return text === "true";
+  return /^\d+$/.test(text) ? Number(text) : text;
+}
