@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
 import { runToEnd, until, type Ended } from "./children.ts";
+import { readServiceFile } from "./rpc.ts";
 import { PASSWORD } from "./sync-server.ts";
 
 const MAIN = path.join(import.meta.dirname, "..", "..", "service", "main.ts");
@@ -80,7 +81,7 @@ export async function makeSatchel(root?: string): Promise<Satchel> {
       if (ended.code !== 0 && ended.code !== 5) throw new Error(`satchel service stop ended with ${String(ended.code)}: ${ended.stderr}`);
     },
     async pid() {
-      const found = await readService(home);
+      const found = (await readServiceFile(home))?.pid;
       if (found === undefined) throw new Error(`no service.json below ${home}`);
       return found;
     },
@@ -101,7 +102,7 @@ export async function makeSatchel(root?: string): Promise<Satchel> {
       return { code: ended.code, run: firstRun(ended.stdout), said };
     },
     async close() {
-      const pid = await readService(home);
+      const pid = (await readServiceFile(home))?.pid;
       if (pid !== undefined && alive(pid)) {
         await self.stop();
         await until(`service ${String(pid)} is gone`, () => !alive(pid));
@@ -110,17 +111,6 @@ export async function makeSatchel(root?: string): Promise<Satchel> {
     },
   };
   return self;
-}
-
-/** The service's process id as it tells it, or undefined when none was ever started. */
-async function readService(home: string): Promise<number | undefined> {
-  for (const place of ["run", path.join("state", "run")]) {
-    const text = await readFile(path.join(home, place, "service.json"), "utf8").catch(() => undefined);
-    if (text === undefined) continue;
-    const told: unknown = JSON.parse(text);
-    if (typeof told === "object" && told !== null && "pid" in told && typeof told.pid === "number") return told.pid;
-  }
-  return undefined;
 }
 
 function firstRun(stdout: string): CliRun | undefined {

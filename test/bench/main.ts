@@ -1,0 +1,50 @@
+/**
+ * `npm run bench [-- ROW …]`: each row of PERFORMANCE's targets as a ratio in one run against its reference. All rows (or `--write`)
+ * write RESULTS.md beside this file; single rows are printed only.
+ */
+import { writeFile } from "node:fs/promises";
+import path from "node:path";
+
+import { findAnki } from "../anki/venv.ts";
+import { openBench, type Figure, type Row } from "./bench.ts";
+import { machine } from "./measure.ts";
+import { TRANSFER_ROWS } from "./rows-transfer.ts";
+
+const ROWS: readonly Row[] = [...TRANSFER_ROWS];
+
+function line(row: string, { what, value, reference, ratio, target, met }: Figure): string {
+  const verdict = met === null ? "" : met ? "yes" : "**no**";
+  return `| ${row} | ${what} | ${value} | ${reference} | ${ratio === null ? "" : ratio.toFixed(2)} | ${target} | ${verdict} |`;
+}
+
+const asked = process.argv.slice(2).filter((word) => !word.startsWith("--"));
+const unknown = asked.filter((word) => !ROWS.some(({ id }) => id === word));
+if (unknown.length > 0) {
+  process.stderr.write(`no such row: ${unknown.join(" ")}; there are ${ROWS.map(({ id }) => id).join(" ")}\n`);
+  process.exit(2);
+}
+const bench = openBench(await findAnki());
+const lines = ["| row | what | measured | reference | ratio | target | met |", "| --- | --- | --- | --- | --- | --- | --- |"];
+let failed = 0;
+try {
+  for (const { id, run } of ROWS.filter((row) => asked.length === 0 || asked.includes(row.id))) {
+    process.stderr.write(`${id} …\n`);
+    try {
+      const told = await run(bench);
+      const added = "skipped" in told ? [`| ${id} | skipped: ${told.skipped} | | | | | |`] : told.map((figure) => line(id, figure));
+      lines.push(...added);
+      process.stderr.write(`${added.join("\n")}\n`);
+    } catch (error) {
+      failed++;
+      const [why = ""] = String(error).split("\n");
+      lines.push(`| ${id} | failed: ${why.replaceAll("|", "/")} | | | | | **no** |`);
+      process.stderr.write(`${error instanceof Error ? (error.stack ?? "") : String(error)}\n`);
+    }
+  }
+} finally {
+  await bench.close();
+}
+const report = `# Speed, measured\n\n${machine()}, ${new Date().toISOString().slice(0, 16)}Z. Ratios are within this run.\n\n${lines.join("\n")}\n`;
+process.stdout.write(report);
+if (asked.length === 0 || process.argv.includes("--write")) await writeFile(path.join(import.meta.dirname, "RESULTS.md"), report);
+process.exitCode = failed > 0 ? 1 : 0;
