@@ -48,7 +48,7 @@ export function filesArea(context: EngineContext): Engine["files"] {
 function legal(path: string): string {
   const clean = path.normalize("NFC");
   const verdict = checkPath(clean);
-  if (verdict !== null) throw new EngineError("badPath", `${path} can't be a path in a media folder: ${verdict.detail}`);
+  if (verdict.kind === "problem") throw new EngineError("badPath", `${path} can't be a path in a media folder: ${verdict.detail}`);
   return clean;
 }
 
