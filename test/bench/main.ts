@@ -8,16 +8,18 @@ import path from "node:path";
 import { findAnki } from "../anki/venv.ts";
 import { openBench, type Figure, type Row } from "./bench.ts";
 import { machine } from "./measure.ts";
+import { KILL_ROW } from "./kill.ts";
+import { LIVE_ROWS } from "./rows-live.ts";
 import { TRANSFER_ROWS } from "./rows-transfer.ts";
 
-const ROWS: readonly Row[] = [...TRANSFER_ROWS];
+const ROWS: readonly Row[] = [...TRANSFER_ROWS, ...LIVE_ROWS, KILL_ROW];
 
 function line(row: string, { what, value, reference, ratio, target, met }: Figure): string {
   const verdict = met === null ? "" : met ? "yes" : "**no**";
   return `| ${row} | ${what} | ${value} | ${reference} | ${ratio === null ? "" : ratio.toFixed(2)} | ${target} | ${verdict} |`;
 }
 
-const asked = process.argv.slice(2).filter((word) => !word.startsWith("--"));
+const asked = process.argv.slice(2).filter((word) => /^[a-z]/.test(word));
 const unknown = asked.filter((word) => !ROWS.some(({ id }) => id === word));
 if (unknown.length > 0) {
   process.stderr.write(`no such row: ${unknown.join(" ")}; there are ${ROWS.map(({ id }) => id).join(" ")}\n`);

@@ -12,16 +12,13 @@ export type Rpc = {
   close(): void;
 };
 
-/** What `service.json` tells (DESIGN §7); undefined when no service has written one below this home. */
+/** What `service.json` tells (DESIGN §7); undefined when no service of this home runs or ever ran. */
 export async function readServiceFile(
   home: string,
 ): Promise<{ readonly pid: number; readonly socket: string; readonly token: string } | undefined> {
-  for (const place of ["run", path.join("state", "run")]) {
-    const text = await readFile(path.join(home, place, "service.json"), "utf8").catch(() => undefined);
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- keys that are missing make the connection fail, which is what a test wants
-    if (text !== undefined) return JSON.parse(text) as { pid: number; socket: string; token: string };
-  }
-  return undefined;
+  const text = await readFile(path.join(home, "state", "run", "service.json"), "utf8").catch(() => undefined);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- keys that are missing make the connection fail, which is what a test wants
+  return text === undefined ? undefined : (JSON.parse(text) as { pid: number; socket: string; token: string });
 }
 
 /** Connects to the service of `home`. @throws Error when none answers. */

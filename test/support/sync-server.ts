@@ -3,6 +3,7 @@ import { pbkdf2Sync } from "node:crypto";
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 
 import { answers, endChild, freePort, until } from "./children.ts";
 
@@ -110,4 +111,17 @@ export async function startSyncServer(program: ServerProgram, accounts: number):
   };
   await server.start();
   return server;
+}
+
+/** Logs in as any client does (`sync/hostKey`). @throws Error when the server refuses. */
+export async function loginKey(url: string, user: string): Promise<string> {
+  const reply = await fetch(new URL("sync/hostKey", url), {
+    method: "POST",
+    headers: { "anki-sync": JSON.stringify({ v: 11, k: "", c: "test", s: "test" }) },
+    body: zstdCompressSync(JSON.stringify({ u: user, p: PASSWORD })),
+  });
+  const bytes = Buffer.from(await reply.arrayBuffer());
+  if (reply.status !== 200) throw new Error(`login of ${user} at ${url} was refused: ${String(reply.status)} ${bytes.toString()}`);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- Anki's reply; a missing key makes the next request fail
+  return (JSON.parse(zstdDecompressSync(bytes).toString()) as { readonly key: string }).key;
 }
