@@ -114,7 +114,7 @@ function recordRow(parts: FolderParts, row: FeedRow, generation: number): void {
 function recordKnown(parts: FolderParts, row: RemoteRow, generation: number): void {
   const { rows } = parts;
   rows.remote.put(row, generation);
-  rows.problems.clear(row.path, "remote");
+  if (rows.problems.count() > 0) rows.problems.clear(row.path, "remote");
   // The echo of an own upload whose reply was lost: it was agreed on when it was sent (W31, PR01).
   const echo = rows.uploadIntents.ofPath(row.path).findLast((intent) => intent.sha1 === row.sha1);
   if (echo !== undefined) {

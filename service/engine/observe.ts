@@ -29,10 +29,12 @@ function recordOne(parts: FolderParts, observation: Observation, origin: Origin,
       const { entry } = observation;
       const before = rows.entries.get(entry.path);
       rows.entries.put(entry);
-      rows.problems.clear(entry.path, "local");
+      if (rows.problems.count() > 0) {
+        rows.problems.clear(entry.path, "local");
+        // What was refused there was refused for other bytes: these deserve a try of their own.
+        if (before?.sha1 !== entry.sha1) rows.problems.clear(entry.path, "remote");
+      }
       if (before?.sha1 === entry.sha1) return false;
-      // What was refused there was refused for other bytes: these deserve a try of their own.
-      rows.problems.clear(entry.path, "remote");
       rows.changes.append({ path: entry.path, kind: "put", sha1: entry.sha1, sizeBytes: entry.sizeBytes, origin, atMs });
       return true;
     }
