@@ -7,24 +7,46 @@ import { checkedSha1 } from "./sha1-text.ts";
 type StoredUpload = [id: number, path: string, sha1: Sha1 | null, run: string];
 const UPLOAD = "id, path, iif(sha1 IS NULL, NULL, lower(hex(sha1))), run";
 
-/** What was sent, or was about to be, so that its echo in the feed is known (N3). */
+/**
+ * What was sent, or was about to be, so that its echo in the feed is known (N3). Few are ever outstanding, and every feed row and every
+ * acknowledgement asks for them: they are answered from memory, the table is what survives.
+ */
 export function prepareUploadIntents(session: Session): (folder: FolderRow) => FolderState["uploadIntents"] {
   const { db } = session;
   const add = db.prepare<[number, string, string | null, string]>(
     "INSERT INTO upload_intent (folder, path, sha1, run) VALUES (?, ?, unhex(?), ?)",
   );
-  const ofPath = db
-    .prepare<[number, string], StoredUpload>(`SELECT ${UPLOAD} FROM upload_intent WHERE folder = ? AND path = ? ORDER BY id`)
-    .raw();
-  const removeUpTo = db.prepare<[number, string, number]>("DELETE FROM upload_intent WHERE folder = ? AND path = ? AND id <= ?");
+  const remove = db.prepare<[number]>("DELETE FROM upload_intent WHERE id = ?");
   const all = db.prepare<[number], StoredUpload>(`SELECT ${UPLOAD} FROM upload_intent WHERE folder = ? ORDER BY id`).raw();
+  const outstanding = new Map<string, Map<string, UploadIntent[]>>();
+  session.join({ rolledBack: () => outstanding.clear() });
+  const byPath = (folder: FolderRow): Map<string, UploadIntent[]> => {
+    // A folder without a row has no intents: it is new, or was dropped since.
+    if (folder.key === 0) outstanding.delete(folder.id);
+    const known = outstanding.get(folder.id);
+    if (known !== undefined) return known;
+    const read = Map.groupBy(all.all(folder.key).map(uploadOf), (intent) => intent.path);
+    outstanding.set(folder.id, read);
+    return read;
+  };
   return (folder) => ({
-    add: session.write("record an upload intent", (path: string, sha1: Sha1 | null, run: string) =>
-      Number(add.run(session.keyFor(folder), toText(path), checkedSha1(sha1), run).lastInsertRowid),
-    ),
-    ofPath: session.read("read the upload intents of a path", (path: string) => ofPath.all(folder.key, toText(path)).map(uploadOf)),
+    add: session.write("record an upload intent", (path: string, sha1: Sha1 | null, run: string) => {
+      const intents = byPath(folder);
+      const id = Number(add.run(session.keyFor(folder), toText(path), checkedSha1(sha1), run).lastInsertRowid);
+      const intent: UploadIntent = { id, path, sha1, run };
+      const before = intents.get(path);
+      if (before === undefined) intents.set(path, [intent]);
+      else before.push(intent);
+      return id;
+    }),
+    ofPath: session.read("read the upload intents of a path", (path: string) => [...(byPath(folder).get(path) ?? [])]),
     removeUpTo: session.write("remove upload intents", (path: string, id: number) => {
-      removeUpTo.run(folder.key, toText(path), id);
+      const intents = byPath(folder);
+      const before = intents.get(path) ?? [];
+      const left = before.filter((intent) => intent.id > id);
+      for (const intent of before) if (intent.id <= id) remove.run(intent.id);
+      if (left.length === 0) intents.delete(path);
+      else intents.set(path, left);
     }),
     all: session.read("read the upload intents", () => all.all(folder.key).map(uploadOf)),
   });

@@ -119,7 +119,6 @@ CREATE TABLE upload_intent (
   sha1   BLOB CHECK (sha1 IS NULL OR length(sha1) = 20), -- NULL: a deletion was sent
   run    TEXT NOT NULL
 ) STRICT;
-CREATE INDEX upload_intent_by_path ON upload_intent (folder, path, id);
 
 CREATE TABLE apply_intent (
   folder      INTEGER NOT NULL,
