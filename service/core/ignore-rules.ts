@@ -1,7 +1,7 @@
 /** What is left alone: Satchel's own files, a published list of litter and of what must not arrive by sync, and the user's `.satchelignore`. */
 import ignore, { type Ignore } from "ignore";
 
-import { bareSegments, isOwnName } from "./paths.ts";
+import { bareSegments, displayName, isOwnName } from "./paths.ts";
 
 /** Never written by sync unless `.satchelignore` takes the rule back (`!.vscode/`): such files run programs or steer editors (FN27). */
 const PROTECTED = [
@@ -102,7 +102,7 @@ export function ignoreRules(satchelignore: string | null): IgnoreRules {
       // Nearly every path matches nothing: one expression tells, and the library's sixty are not asked.
       if (hasOwn || MAY_MATCH.test(path)) {
         const rule = exact().test(directory ? `${path}/` : path).rule;
-        if (rule !== undefined) return `${rule.mark ?? ""} ${rule.pattern.trim()}`;
+        if (rule !== undefined) return `${rule.mark ?? ""} ${displayName(rule.pattern.trim())}`;
       }
       return disguisedRule(path);
     },
