@@ -6,6 +6,7 @@ import { startSyncServer, type SyncServer } from "../support/sync-server.ts";
 import { PLAIN_CASES } from "./cases-plain.ts";
 import { SERVER_CASES } from "./cases-server.ts";
 import { WEAK_CASES } from "./cases-weak.ts";
+import { serverContract } from "./contract.ts";
 import type { Kind } from "./device.ts";
 import { startDriver, type Driver } from "./official-client.ts";
 import { findAnki } from "./venv.ts";
@@ -23,6 +24,8 @@ const played = cases
   .flatMap((found) => CASTS.filter((cast) => found.for?.(cast) ?? true).map((cast) => ({ found, cast, title: title(found, cast) })))
   .filter((play) => words.every((word) => play.title.includes(word)));
 
+const withContract = words.length === 0 || words.includes("contract");
+
 const anki = await findAnki();
 if ("missing" in anki) {
   process.stdout.write(`${anki.missing}\n`);
@@ -38,15 +41,19 @@ if ("missing" in anki) {
   const startServer = async (kind: Kind, count: number): Promise<SyncServer> =>
     await startSyncServer(kind === "official" ? { kind, python } : { kind }, count);
 
+  function nextUser(kind: Kind): string {
+    const account = (accounts.get(kind) ?? 0) + 1;
+    accounts.set(kind, account);
+    return `user${String(account)}`;
+  }
+
   async function play({ found, cast }: (typeof played)[number]): Promise<string> {
     assert.ok(driver !== undefined);
     const own = found.ownServer === true ? await startServer(cast.server, 1) : undefined;
-    const account = (accounts.get(cast.server) ?? 0) + 1;
-    if (own === undefined) accounts.set(cast.server, account);
     const host = own ?? shared.get(cast.server);
     assert.ok(host !== undefined);
     try {
-      const world = await openWorld(cast, host, own === undefined ? `user${String(account)}` : "user1", driver);
+      const world = await openWorld(cast, host, own === undefined ? nextUser(cast.server) : "user1", driver);
       try {
         return await found.run(world);
       } finally {
@@ -57,19 +64,28 @@ if ("missing" in anki) {
     }
   }
 
+  before(async () => {
+    driver = startDriver(python);
+    for (const kind of ["official", "satchel"] as const) {
+      const needed = played.filter(({ cast }) => cast.server === kind).length;
+      if (needed > 0 || withContract) shared.set(kind, await startServer(kind, needed + 1));
+    }
+  });
+  after(async () => {
+    await driver?.close();
+    for (const server of shared.values()) await server.close();
+    process.stdout.write(`\n${outcomes.toSorted().join("\n")}\n\n`);
+  });
+  if (withContract)
+    describe("remote contract", { concurrency: 1 }, () => {
+      for (const kind of ["official", "satchel"] as const)
+        serverContract(`our client on the ${kind} server`, () => {
+          const server = shared.get(kind);
+          assert.ok(server !== undefined);
+          return { server, user: nextUser(kind) };
+        });
+    });
   describe("real Anki", { concurrency: CONCURRENCY }, () => {
-    before(async () => {
-      driver = startDriver(python);
-      for (const kind of ["official", "satchel"] as const) {
-        const needed = played.filter(({ cast }) => cast.server === kind).length;
-        if (needed > 0) shared.set(kind, await startServer(kind, needed));
-      }
-    });
-    after(async () => {
-      await driver?.close();
-      for (const server of shared.values()) await server.close();
-      process.stdout.write(`\n${outcomes.toSorted().join("\n")}\n\n`);
-    });
     for (const one of played)
       test(one.title, { timeout: CASE_MS }, async () => {
         const wanted = one.found.expected(one.cast);
