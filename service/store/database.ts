@@ -5,7 +5,7 @@ import Database from "better-sqlite3";
 import { StoreError, asStoreError, withFault } from "./errors.ts";
 
 /** How long an open waits for a predecessor that is just ending; the start of a service may not hang longer. */
-const BUSY_MS = 2000;
+const BUSY_MS = 1000;
 /** Page cache. More did not make a first scan of 100 000 files faster (measured 8–64 MiB), and it stays in the idle process. */
 const CACHE_KIB = 16_384;
 /** The write-ahead log is cut back to this after a checkpoint. */
