@@ -1,4 +1,4 @@
-/** `npm run test:anki`: every case with the real Anki on at least one side, or with it as the reference. `-- WORD …` picks cases. */
+/** `npm run test:anki`: every case with the real Anki on at least one side, or with it as the reference. `-- WORD …` picks cases whose titles have them all, `@contract` and `@names` the other parts. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
@@ -7,7 +7,8 @@ import { PLAIN_CASES } from "./cases-plain.ts";
 import { SERVER_CASES } from "./cases-server.ts";
 import { WEAK_CASES } from "./cases-weak.ts";
 import { serverContract } from "./contract.ts";
-import type { Kind } from "./device.ts";
+import { officialDevice, type Kind } from "./device.ts";
+import { legalEncoding, sameJudgement } from "./names.ts";
 import { startDriver, type Driver } from "./official-client.ts";
 import { findAnki } from "./venv.ts";
 import { CASTS, openWorld, type Case, type Cast } from "./world.ts";
@@ -24,7 +25,8 @@ const played = cases
   .flatMap((found) => CASTS.filter((cast) => found.for?.(cast) ?? true).map((cast) => ({ found, cast, title: title(found, cast) })))
   .filter((play) => words.every((word) => play.title.includes(word)));
 
-const withContract = words.length === 0 || words.includes("contract");
+const withContract = words.length === 0 || words.includes("@contract");
+const withNames = words.length === 0 || words.includes("@names");
 
 const anki = await findAnki();
 if ("missing" in anki) {
@@ -68,7 +70,7 @@ if ("missing" in anki) {
     driver = startDriver(python);
     for (const kind of ["official", "satchel"] as const) {
       const needed = played.filter(({ cast }) => cast.server === kind).length;
-      if (needed > 0 || withContract) shared.set(kind, await startServer(kind, needed + 1));
+      if (needed > 0 || withContract || withNames) shared.set(kind, await startServer(kind, needed + 3));
     }
   });
   after(async () => {
@@ -85,6 +87,21 @@ if ("missing" in anki) {
           return { server, user: nextUser(kind) };
         });
     });
+  if (withNames)
+    for (const [what, judge] of [
+      ["isNormalised() §10 says what the real client says of random names", sameJudgement],
+      ["toWire() §11 random paths become names that the real client takes", legalEncoding],
+    ] as const)
+      test(what, async () => {
+        const server = shared.get("official");
+        assert.ok(driver !== undefined && server !== undefined);
+        const device = await officialDevice(driver, server.url, nextUser("official"));
+        try {
+          await judge(device);
+        } finally {
+          await device.close();
+        }
+      });
   describe("real Anki", { concurrency: CONCURRENCY }, () => {
     for (const one of played)
       test(one.title, { timeout: CASE_MS }, async () => {
