@@ -159,7 +159,7 @@ test("saveSecrets() X3 is 0600 whatever the umask; loose, foreign, linked or odd
   mkdirSync(file);
   assert.equal(refusal(() => loadSecrets(home), file).fault, "unsafe");
   rmSync(file, { recursive: true });
-  execFileSync("mkfifo", ["-m", "600", file]);
+  execFileSync("/bin/sh", ["-c", 'mkfifo -m 600 "$0"', file]);
   assert.equal(refusal(() => loadSecrets(home), file).fault, "unsafe");
   rmSync(file);
   assert.deepEqual(loadSecrets(home), { version: 1, remotes: {} });

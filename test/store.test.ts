@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import * as fc from "fast-check";
 
+import { foldKey } from "../service/core/case-folding.ts";
 import { UNKNOWN } from "../service/core/model.ts";
 import type { FolderState } from "../service/core/state.ts";
 import { StoreError } from "../service/store/errors.ts";
@@ -76,9 +77,9 @@ test("entries.withSha1() N7 finds bytes that stand at another path, before and a
 test("entries.twinOf() S16 finds another path with the same folded name, and follows puts, removals and rollbacks", (t) => {
   const { state, folder } = memory(t);
   state.transaction(() => folder.entries.put(entry("Photo.PNG")));
-  const twin = (): string | undefined => folder.entries.twinOf("photo.png", "photo.png")?.path;
+  const twin = (): string | undefined => folder.entries.twinOf("photo.png", foldKey("photo.png"))?.path;
   assert.equal(twin(), "Photo.PNG");
-  assert.equal(folder.entries.twinOf("Photo.PNG", "photo.png"), undefined);
+  assert.equal(folder.entries.twinOf("Photo.PNG", foldKey("Photo.PNG")), undefined);
   assert.throws(() =>
     state.transaction(() => {
       folder.entries.remove("Photo.PNG");

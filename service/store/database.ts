@@ -44,7 +44,7 @@ export function openDatabase(source: string | Buffer, schema: Schema): Opened {
 }
 
 /** A number that a pragma tells. @throws StoreError */
-export function numberPragma(db: Database.Database, name: "application_id" | "user_version"): number {
+function numberPragma(db: Database.Database, name: "application_id" | "user_version"): number {
   const value = db.pragma(name, { simple: true });
   if (typeof value !== "number") throw new StoreError("other", `Could not read ${name} of the database.`);
   return value;

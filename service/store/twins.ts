@@ -1,3 +1,4 @@
+import { foldKey } from "../core/case-folding.ts";
 import type { FolderRow } from "./session.ts";
 
 /** Which paths of a folder are one name to a disk that folds names (S16). In memory, built at the first question: only such disks ask. */
@@ -5,14 +6,9 @@ export interface Twins {
   added(folder: FolderRow, path: string): void;
   removed(folder: FolderRow, path: string): void;
   /** The first other path with this key. `paths` reads every path of the folder, ascending. */
-  find(folder: FolderRow, path: string, foldKey: string, paths: () => readonly string[]): string | undefined;
+  find(folder: FolderRow, path: string, key: string, paths: () => readonly string[]): string | undefined;
   forget(folder: FolderRow): void;
   forgetAll(): void;
-}
-
-/** As `core/paths.ts` folds names. */
-function fold(path: string): string {
-  return path.normalize("NFC").toLowerCase();
 }
 
 export function makeTwins(): Twins {
@@ -20,25 +16,25 @@ export function makeTwins(): Twins {
   return {
     added: (folder, path) => {
       const byKey = known.get(folder);
-      if (byKey !== undefined) add(byKey, fold(path), path);
+      if (byKey !== undefined) add(byKey, foldKey(path), path);
     },
     removed: (folder, path) => {
       const byKey = known.get(folder);
       if (byKey === undefined) return;
-      const key = fold(path);
+      const key = foldKey(path);
       const paths = byKey.get(key);
       paths?.delete(path);
       if (paths?.size === 0) byKey.delete(key);
     },
-    find: (folder, path, foldKey, paths) => {
+    find: (folder, path, key, paths) => {
       let byKey = known.get(folder);
       if (byKey === undefined) {
         byKey = new Map();
-        for (const other of paths()) add(byKey, fold(other), other);
+        for (const other of paths()) add(byKey, foldKey(other), other);
         known.set(folder, byKey);
       }
       // Sorted, so that the answer does not depend on what was asked or written before.
-      return [...(byKey.get(foldKey) ?? [])].filter((other) => other !== path).toSorted()[0];
+      return [...(byKey.get(key) ?? [])].filter((other) => other !== path).toSorted()[0];
     },
     forget: (folder) => void known.delete(folder),
     forgetAll: () => known.clear(),
