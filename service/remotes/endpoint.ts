@@ -47,11 +47,15 @@ export function methodUrl(base: string, method: string): string {
   return new URL(method, base).href;
 }
 
-/** `user@host[:port][/path]`: the scheme's default port left out, readable by splitting at the last `@`. */
-export function remoteIdOf(endpoint: Endpoint, user: string): string {
-  const url = new URL(endpoint.base);
+/**
+ * The id and normalised address that a remote goes by: `user@host[:port][/path]`, the scheme's default port left out, readable by splitting
+ * at the last `@`. @throws RemoteError as parseEndpoint.
+ */
+export function remoteIdOf(text: string, user: string): { readonly id: string; readonly url: string; readonly hint: string | null } {
+  const { base, hint } = parseEndpoint(text);
+  const url = new URL(base);
   const path = url.pathname.replace(/\/$/, "").replaceAll("@", "%40");
-  return `${user}@${url.host}${path}`;
+  return { id: `${user}@${url.host}${path}`, url: base, hint };
 }
 
 /** `host:port` for messages, also where the port is the scheme's own. */

@@ -3,7 +3,7 @@ import { parseMessage } from "../../../protocol/anki/json.ts";
 import { LIMITS } from "../../../protocol/anki/limits.ts";
 import { ANKI } from "../../../protocol/anki/messages.ts";
 import { RemoteError, type Compute, type Transport } from "../../core/ports.ts";
-import { parseEndpoint, remoteIdOf } from "../endpoint.ts";
+import { parseEndpoint } from "../endpoint.ts";
 import { shortClientVersion, type ClientName } from "./client.ts";
 import { StatusError } from "./reply-faults.ts";
 import { openSession } from "./session.ts";
@@ -13,11 +13,13 @@ import { read } from "./wire.ts";
 const STALL_MS = 30_000;
 
 export type LoginOptions = { readonly url: string; readonly user: string; readonly password: string; readonly client: ClientName };
-/** `remote`: the id it will go by (DESIGN §11). `url`: normalised, credentials of a proxy included. `hint`: something odd about the address, or null. */
-export type LoginResult = { readonly key: string; readonly remote: string; readonly url: string; readonly hint: string | null };
-
 /** @throws RemoteError `auth` for a wrong name or password; others as every call. */
-export async function login(options: LoginOptions, transport: Transport, compute: Compute, signal: AbortSignal): Promise<LoginResult> {
+export async function login(
+  options: LoginOptions,
+  transport: Transport,
+  compute: Compute,
+  signal: AbortSignal,
+): Promise<{ readonly key: string }> {
   const endpoint = parseEndpoint(options.url);
   if (options.user === "") throw new RemoteError("auth", `Could not log in to ${endpoint.shown}: no user name was given.`);
   // The session id only matters to collection syncs, so a login needs no chance for it.
@@ -35,8 +37,7 @@ export async function login(options: LoginOptions, transport: Transport, compute
   } as const;
   try {
     const payload = await session.call(question, signal);
-    const { key } = read(session, question, () => parseMessage(ANKI.hostKey.reply, payload, "the answer of hostKey"));
-    return { key, remote: remoteIdOf(endpoint, options.user), url: endpoint.base, hint: endpoint.hint };
+    return read(session, question, () => parseMessage(ANKI.hostKey.reply, payload, "the answer of hostKey"));
   } catch (error) {
     throw withHint(error, endpoint.shown, endpoint.hint);
   }

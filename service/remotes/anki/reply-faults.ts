@@ -51,7 +51,7 @@ export function faultOfStatus(attempt: string, response: HttpResponse): RemoteEr
 export class StatusError extends RemoteError {
   readonly status: number;
   constructor(fault: RemoteFault, status: number, message: string, retryAfterMs: number | null) {
-    super(fault, message, { ...(retryAfterMs === null ? {} : { retryAfterMs }) });
+    super(fault, message, retryAfterMs === null ? {} : { retryAfterMs });
     this.status = status;
   }
 }

@@ -1,0 +1,147 @@
+/** Exchanges recorded between the real Anki client and the real server, replayed to our client: what it sends, and what it makes of the reply. */
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { test } from "node:test";
+import * as z from "zod";
+
+import { readUploadZip } from "../protocol/anki/zip-messages.ts";
+import { decompressSync } from "../protocol/anki/zstd.ts";
+import { RemoteError, type HttpRequest, type Remote, type Transport } from "../service/core/ports.ts";
+import { nodeCompute } from "../service/files/compute.ts";
+import { login } from "../service/remotes/anki/login.ts";
+import { client, collect, never, openAnki, putOf, URL_LOCAL } from "./support/anki-remote.ts";
+
+const FOLDER = path.join(import.meta.dirname, "..", "..", "shared", "specs", "transcripts", "anki-media");
+const skip = existsSync(FOLDER) ? false : "the recorded exchanges are not beside this checkout";
+
+const recorded = z.object({
+  request: z.object({ method: z.string(), path: z.string(), bodyBase64: z.string() }),
+  response: z.object({ status: z.int(), headers: z.record(z.string(), z.string()), bodyBase64: z.string() }),
+});
+
+/** A transport that gives the recorded reply to any request, and keeps what it was asked. */
+function replay(number: string): { transport: Transport; request: z.output<typeof recorded>["request"]; asked: HttpRequest[] } {
+  const file = readdirSync(FOLDER).find((name) => name.startsWith(`${number}-`));
+  if (file === undefined) throw new Error(`no recorded exchange ${number}`);
+  const { request, response } = recorded.parse(JSON.parse(readFileSync(path.join(FOLDER, file), "utf8")));
+  const asked: HttpRequest[] = [];
+  const transport: Transport = {
+    send: async (sent) => {
+      asked.push(sent);
+      const body = Buffer.from(response.bodyBase64, "base64");
+      return await Promise.resolve({ status: response.status, headers: response.headers, body });
+    },
+    stream: async () => await Promise.reject(new Error("not used")),
+  };
+  return { transport, request, asked };
+}
+
+const payloadOf = (body: Uint8Array | null | undefined) => decompressSync(body ?? new Uint8Array(0), 1_000_000);
+
+type Case = {
+  readonly number: string;
+  readonly what: string;
+  readonly call: (remote: Remote, transport: Transport) => Promise<unknown>;
+  /** What the call resolves with, or the fault it rejects with. */
+  readonly expected: unknown;
+  /** The payload that we send is the recorded one, parsed. */
+  readonly sameRequest?: "json" | "zip";
+};
+const NAMES = ["a.mp3", "é ü.txt", "b.bin"];
+const signIn = async (_remote: Remote, transport: Transport) =>
+  await login({ url: URL_LOCAL, user: "user", password: "pass", client }, transport, nodeCompute, never);
+const verify = async (remote: Remote) => await remote.verify(1, never);
+const feed = async (remote: Remote) => (await remote.feed("0", never)[Symbol.asyncIterator]().next()).value as unknown;
+const row = (name: string, usn: number, sha1: string | null) => ({ name, usn, sha1, sizeBytes: null });
+
+const CASES: readonly Case[] = [
+  { number: "01", what: "login", call: signIn, expected: { key: "b2619aa1529dfdc4248e6edbf3c1b2a2b014cf6d" }, sameRequest: "json" },
+  { number: "02", what: "login refused", call: signIn, expected: "auth" },
+  {
+    number: "05",
+    what: "upload of three files",
+    call: async (remote) => await remote.upload([putOf("a.mp3", "hello"), putOf("old.jpg", "picture"), putOf("é ü.txt", "text")], never),
+    expected: [{ kind: "done" }, { kind: "done" }, { kind: "done" }],
+    sameRequest: "zip",
+  },
+  {
+    number: "06",
+    what: "sanity, counts equal",
+    call: async (remote) => await remote.verify(3, never),
+    expected: "ok",
+    sameRequest: "json",
+  },
+  {
+    number: "08",
+    what: "changes with a tombstone",
+    call: feed,
+    expected: {
+      rows: [
+        row("a.mp3", 1, "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d"),
+        row("é ü.txt", 3, "372ea08cab33e71c02c651dbc83a474d32c676ea"),
+        row("b.bin", 4, "c6138d514ffa2135bfce0ed0b8fac65669917ec7"),
+        row("old.jpg", 5, null),
+      ],
+      position: "5",
+    },
+    sameRequest: "json",
+  },
+  { number: "09", what: "the page that ends the list", call: feed, expected: undefined },
+  {
+    number: "10",
+    what: "download of three files",
+    call: async (remote) => (await collect(remote.download(NAMES, never))).map(({ name, kind }) => [name, kind]),
+    expected: NAMES.map((name) => [name, "bytes"]),
+    sameRequest: "json",
+  },
+  { number: "11", what: "sanity, counts differ", call: verify, expected: "differs" },
+  {
+    number: "12",
+    what: "download of an unknown name",
+    call: async (remote) => await collect(remote.download(["gone.mp3"], never)),
+    expected: [{ kind: "missing", name: "gone.mp3" }],
+  },
+  { number: "14", what: "a key that is not known", call: verify, expected: "auth" },
+  {
+    number: "20",
+    what: "upload of a name that is not NFC",
+    call: async (remote) => (await remote.upload([putOf("x")], never)).map(({ kind }) => kind),
+    expected: ["refused"],
+  },
+  { number: "22", what: "upload named ..", call: async (remote) => await remote.upload([putOf("..")], never), expected: "retry" },
+  { number: "35", what: "a text for people", call: verify, expected: "refused" },
+  { number: "37", what: "no size header", call: verify, expected: "notOurServer" },
+  { number: "38", what: "308 to another port", call: verify, expected: "notOurServer" },
+  {
+    number: "39",
+    what: "upload answered [1,0]",
+    call: async (remote) => await remote.upload([putOf("a.mp3", "hello")], never),
+    expected: [{ kind: "done" }],
+    sameRequest: "zip",
+  },
+  { number: "40", what: "sanity answered mediaSanity", call: verify, expected: "differs", sameRequest: "json" },
+];
+
+for (const { number, what, call, expected, sameRequest } of CASES) {
+  test(`openAnkiRemote() recorded exchange ${number}: ${what}`, { skip }, async () => {
+    const { transport, request, asked } = replay(number);
+    const result = await call(openAnki({ transport }), transport).catch((error: unknown) => {
+      if (error instanceof RemoteError) return error.fault;
+      throw error;
+    });
+    assert.deepEqual(result, expected);
+    const [first] = asked;
+    assert.equal(first?.method, "POST");
+    if (sameRequest === undefined) return;
+    assert.equal(new URL(first.url).pathname, request.path);
+    const [ours, theirs] = [payloadOf(first.body), payloadOf(Buffer.from(request.bodyBase64, "base64"))];
+    if (sameRequest === "zip") assert.deepEqual(readUploadZip(ours), readUploadZip(theirs));
+    else assert.deepEqual(JSON.parse(Buffer.from(ours).toString()), JSON.parse(Buffer.from(theirs).toString()));
+  });
+}
+
+test("openAnkiRemote() recorded exchanges 36: begin without a session key is refused as the real client refuses it", { skip }, async () => {
+  const { transport } = replay("36");
+  await assert.rejects(openAnki({ transport }).state(never), (error) => error instanceof RemoteError && error.fault === "protocol");
+});
