@@ -12,6 +12,10 @@ export type Stat = {
   /** Inode number (rounded to a double where the file system uses more bits). */
   readonly fileId: number;
   readonly dev: number;
+  /** Names (hard links) of the file, where the disk tells: a kept version must not share bytes with a name outside (CT11). */
+  readonly links?: number;
+  /** Permission bits, where the disk has them: a replaced file never gets wider ones (DK14). */
+  readonly mode?: number;
 };
 
 /** One file of the local tree as last observed; also the identity cache (same size, mtime, ctime, fileId ⇒ same sha1). */

@@ -90,8 +90,8 @@ export interface Disk {
   read(path: string, maxBytes: number): Promise<{ readonly bytes: Uint8Array; readonly stat: Stat } | "changed">;
   /** A slice, for ranges of versions: at most `lengthBytes` from `offsetBytes`. */
   readRange(path: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
-  /** Creates `path` (which must not exist), writes, fsyncs the data, closes. */
-  create(path: string, bytes: Uint8Array): Promise<Stat>;
+  /** Creates `path` (which must not exist), writes, fsyncs the data, closes. `mode`: at most these permission bits. */
+  create(path: string, bytes: Uint8Array, mode?: number): Promise<Stat>;
   /** Appends to `path` (made if absent) and fsyncs. */
   append(path: string, bytes: Uint8Array): Promise<void>;
   /** Creates `to` (must not exist) with the bytes of `from`, fsynced. */

@@ -1,0 +1,295 @@
+/** The `Disk` port over Node. Everything that can wait for the platter runs in libuv's threads; a look (lstat) is made at once. */
+import { hash as hashBytes } from "node:crypto";
+import * as fs from "node:fs";
+import { setImmediate } from "node:timers/promises";
+import { promisify } from "node:util";
+
+import type { Stat } from "../core/model.ts";
+import type { Disk, HashResult } from "../core/ports.ts";
+import { diskError, faultOf, READ_FLAGS, refuse, statOf, unmoved } from "./disk-fault.ts";
+import { HashPool } from "./hash-pool.ts";
+import { walkTree } from "./node-walk.ts";
+
+// The promise API of node:fs wraps each handle in an object with a finaliser; the callbacks cost half of it.
+const open = promisify(fs.open);
+const close = promisify(fs.close);
+const fstat = promisify(fs.fstat);
+const fsync = promisify(fs.fsync);
+const statfs = promisify(fs.statfs);
+const link = promisify(fs.link);
+const rename = promisify(fs.rename);
+const unlink = promisify(fs.unlink);
+const mkdir = promisify(fs.mkdir);
+const rmdir = promisify(fs.rmdir);
+const readdir = promisify(fs.readdir);
+
+/** Looks made one after another without a pause: then others have their turn. */
+const BREATHE_MS = 6;
+/** Up to this many small files are read here while no worker is up: starting one takes 30 ms. */
+const HERE_FILES = 16;
+const HERE_BYTES = 512 * 1024;
+const COPY_BYTES = 1024 * 1024;
+/** Windows: a virus scanner or a reader holds a file for a moment (DK06). */
+const BUSY_FOR_MS = 2_000;
+
+export type NodeDisk = Disk & { close(): Promise<void> };
+
+/** `hashWorker`: address of hash-worker.ts, or of its bundle. `close` ends the workers. */
+export function openNodeDisk(options: { readonly hashWorker: URL }): NodeDisk {
+  const pool = new HashPool(options.hashWorker);
+  const breathe = breather();
+  return {
+    close: async () => await pool.close(),
+    lstat: async (path) => {
+      await breathe();
+      return lookAt(path);
+    },
+    walk: (root, skip, signal) => walkTree(root, skip, signal),
+    list: async (path) => await attempt("list", path, async () => await listNames(path)),
+    hash: async (paths, maxBytes, signal) => {
+      signal.throwIfAborted();
+      if (pool.awake || paths.length > HERE_FILES) return await pool.hash(paths, maxBytes, signal);
+      const here = await Promise.all(paths.map(async (path) => await hashHere(path, maxBytes)));
+      const large = paths.filter((_, index) => here[index] === null);
+      const there = large.length === 0 ? [] : [...(await pool.hash(large, maxBytes, signal))];
+      signal.throwIfAborted();
+      return here.map((result) => result ?? there.shift() ?? { kind: "changed" });
+    },
+    read: async (path, maxBytes) => await attempt("read", path, async () => await readWhole(path, maxBytes)),
+    readRange: async (path, offsetBytes, lengthBytes) =>
+      await attempt("read", path, async () => await withFile(path, READ_FLAGS, async (fd) => await readSome(fd, offsetBytes, lengthBytes))),
+    create: async (path, bytes, mode) => await attempt("write", path, async () => await createFile(path, bytes, mode)),
+    append: async (path, bytes) =>
+      await attempt("append to", path, async () => {
+        await withFile(path, "a", async (fd) => {
+          await writeAll(fd, bytes, null);
+          await fsync(fd);
+        });
+      }),
+    copy: async (from, to) => await attempt("copy", `${from} to ${to}`, async () => await copyFile(from, to)),
+    link: async (from, to) => await linkFile(from, to),
+    rename: async (from, to) =>
+      await attempt("rename", `${from} to ${to}`, async () => await patiently(async () => await rename(from, to))),
+    unlink: async (path) => await attempt("remove", path, async () => await patiently(async () => await unlink(path))),
+    mkdir: async (path, mode) =>
+      await attempt("make the folder", path, async () => {
+        await mkdir(path, { recursive: true, ...(mode === undefined ? {} : { mode }) });
+      }),
+    rmdir: async (path) => await attempt("remove the folder", path, async () => await rmdir(path)),
+    fsyncFile: async (path) => await attempt("make durable", path, async () => await syncFile(path)),
+    fsyncDir: async (path) => await attempt("make durable", path, async () => await syncDirectory(path)),
+    space: async (path) =>
+      await attempt("ask for the free space of", path, async () => {
+        const told = await statfs(path);
+        return { freeBytes: told.bavail * told.bsize, totalBytes: told.blocks * told.bsize };
+      }),
+    caps: async (directory) => await attempt("try names in", directory, async () => await probe(directory)),
+  };
+}
+
+async function attempt<T>(what: string, path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw diskError(what, path, error);
+  }
+}
+
+/** A look takes 2 µs here and 40 in a thread, but thousands in a row must let others in between. */
+function breather(): () => Promise<void> | void {
+  let untilMs = 0;
+  let resting: Promise<void> | null = null;
+  const rest = async (): Promise<void> => {
+    await setImmediate();
+    untilMs = 0;
+    resting = null;
+  };
+  return () => {
+    if (resting !== null) return resting;
+    const nowMs = performance.now();
+    if (untilMs === 0) {
+      untilMs = nowMs + BREATHE_MS;
+      // The next turn of the loop starts a new slice by itself.
+      globalThis.setImmediate(() => (untilMs = 0)).unref();
+      return undefined;
+    }
+    if (nowMs < untilMs) return undefined;
+    resting = rest();
+    return resting;
+  };
+}
+
+function lookAt(path: string): Stat | null {
+  try {
+    const stats = fs.lstatSync(path, { throwIfNoEntry: false });
+    return stats === undefined ? null : statOf(stats);
+  } catch (error) {
+    if (faultOf(error) === "notDirectory" || faultOf(error) === "notFound") return null;
+    throw diskError("look at", path, error);
+  }
+}
+
+async function listNames(path: string): Promise<readonly string[]> {
+  if (lookAt(path)?.kind === "symlink") throw refuse("symlink", "list", path);
+  return await readdir(path);
+}
+
+async function withFile<T>(path: string, flags: string | number, work: (fd: number) => Promise<T>, mode = 0o666): Promise<T> {
+  const fd = await open(path, flags, mode);
+  try {
+    return await work(fd);
+  } finally {
+    await close(fd);
+  }
+}
+
+/** null: too large to be read on this thread. */
+async function hashHere(path: string, maxBytes: number): Promise<HashResult | null> {
+  try {
+    return await withFile(path, READ_FLAGS, async (fd) => {
+      const before = await fstat(fd);
+      if (!before.isFile()) return { kind: "trouble", fault: before.isDirectory() ? "isDirectory" : "notSupported" };
+      if (before.size > maxBytes) return { kind: "trouble", fault: "tooLarge" };
+      if (before.size > HERE_BYTES) return null;
+      const bytes = await readSome(fd, 0, before.size + 1);
+      if (bytes.length !== before.size || !unmoved(before, await fstat(fd))) return { kind: "changed" };
+      return { kind: "hashed", sha1: hashBytes("sha1", bytes, "hex"), stat: statOf(before) };
+    });
+  } catch (error) {
+    const fault = faultOf(error);
+    return fault === "notFound" || fault === "notDirectory" ? { kind: "absent" } : { kind: "trouble", fault };
+  }
+}
+
+async function readWhole(path: string, maxBytes: number): Promise<{ bytes: Uint8Array; stat: Stat } | "changed"> {
+  return await withFile(path, READ_FLAGS, async (fd) => {
+    const before = await fstat(fd);
+    if (!before.isFile()) throw refuse(before.isDirectory() ? "isDirectory" : "notSupported", "read", path);
+    if (before.size > maxBytes) throw refuse("tooLarge", "read", path);
+    const bytes = await readSome(fd, 0, before.size + 1);
+    if (bytes.length !== before.size || !unmoved(before, await fstat(fd))) return "changed";
+    return { bytes, stat: statOf(before) };
+  });
+}
+
+function readSome(fd: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+  const bytes = Buffer.allocUnsafeSlow(lengthBytes);
+  const more = (length: number): void => {
+    if (length >= lengthBytes) return resolve(bytes);
+    fs.read(fd, bytes, length, lengthBytes - length, offsetBytes + length, (error, got) => {
+      if (error !== null) reject(error);
+      else if (got === 0) resolve(bytes.subarray(0, length));
+      else more(length + got);
+    });
+  };
+  more(0);
+  return promise;
+}
+
+function writeAll(fd: number, bytes: Uint8Array, positionBytes: number | null): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const more = (done: number): void => {
+    if (done >= bytes.length) return resolve();
+    fs.write(fd, bytes, done, bytes.length - done, positionBytes === null ? null : positionBytes + done, (error, wrote) => {
+      if (error !== null) reject(error);
+      else more(done + wrote);
+    });
+  };
+  more(0);
+  return promise;
+}
+
+/** What was begun and failed is removed again: no half file stays behind (DK01). */
+async function createFile(path: string, bytes: Uint8Array, mode: number | undefined): Promise<Stat> {
+  return await making(path, mode, async (fd) => {
+    await writeAll(fd, bytes, 0);
+    await fsync(fd);
+    return statOf(await fstat(fd));
+  });
+}
+
+async function copyFile(from: string, to: string): Promise<Stat> {
+  return await withFile(from, READ_FLAGS, async (source) => {
+    const stats = await fstat(source);
+    if (!stats.isFile()) throw refuse(stats.isDirectory() ? "isDirectory" : "notSupported", "copy", from);
+    return await making(to, stats.mode & 0o777, async (fd) => {
+      for (let at = 0; ;) {
+        const piece = await readSome(source, at, COPY_BYTES);
+        await writeAll(fd, piece, at);
+        at += piece.length;
+        if (piece.length < COPY_BYTES) break;
+      }
+      await fsync(fd);
+      return statOf(await fstat(fd));
+    });
+  });
+}
+
+async function making(path: string, mode: number | undefined, work: (fd: number) => Promise<Stat>): Promise<Stat> {
+  const fd = await open(path, "wx", mode ?? 0o666);
+  let done = false;
+  try {
+    const stat = await work(fd);
+    done = true;
+    return stat;
+  } finally {
+    await close(fd);
+    if (!done) await unlink(path);
+  }
+}
+
+async function linkFile(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to);
+  } catch (error) {
+    // FAT answers EPERM, and so does Linux for files of others (protected_hardlinks): a copy does it in both cases.
+    const code = error instanceof Error && "code" in error ? error.code : null;
+    if (code === "EPERM") throw refuse("notSupported", "link", `${from} to ${to}`);
+    throw diskError("link", `${from} to ${to}`, error);
+  }
+}
+
+async function syncFile(path: string): Promise<void> {
+  // Windows refuses to flush what was opened for reading only.
+  const flags = process.platform === "win32" ? "r+" : READ_FLAGS;
+  await withFile(path, flags, async (fd) => await fsync(fd));
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  if (process.platform === "win32") return;
+  await withFile(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY, async (fd) => await fsync(fd));
+}
+
+/** Tried again while Windows says busy; elsewhere the first answer is the answer. */
+async function patiently(work: () => Promise<void>): Promise<void> {
+  const untilMs = performance.now() + (process.platform === "win32" ? BUSY_FOR_MS : 0);
+  for (let pauseMs = 10; ; pauseMs = Math.min(200, pauseMs * 2)) {
+    try {
+      return await work();
+    } catch (error) {
+      const fault = faultOf(error);
+      const busy = fault === "busy" || fault === "access";
+      if (!busy || performance.now() >= untilMs) {
+        if (busy && process.platform === "win32") throw refuse("busy", "change", "a file that another program holds open");
+        throw error;
+      }
+      await promisify(setTimeout)(pauseMs);
+    }
+  }
+}
+
+/** Makes one file and asks for it under other spellings. */
+async function probe(directory: string): Promise<{ foldsCase: boolean; foldsNormalization: boolean }> {
+  const name = `caps-${Math.random().toString(36).slice(2)}-Ab\u00e9`;
+  const path = `${directory}/${name}`;
+  await createFile(path, new Uint8Array(), 0o600);
+  try {
+    return {
+      foldsCase: lookAt(`${directory}/${name.toUpperCase()}`) !== null,
+      foldsNormalization: lookAt(`${directory}/${name.normalize("NFD")}`) !== null,
+    };
+  } finally {
+    await unlink(path);
+  }
+}
