@@ -1,0 +1,114 @@
+import * as z from "zod";
+
+import { ErrorCode } from "../errors.ts";
+import { method } from "../method.ts";
+import { change, conflict, count, filePath, fileState, fileView, folderId, sha1, version } from "./model.ts";
+
+export const filesApi = [
+  method("files/list", {
+    params: z.strictObject({
+      folder: folderId,
+      state: fileState.nullable().optional().describe("Only those; left out: all."),
+      after: z.string().max(4096).optional().describe("Only paths behind this one: the last path of the page before."),
+      limit: z.int().min(1).max(1000).optional().describe("Default 1000."),
+    }),
+    result: z.object({ files: z.array(fileView) }),
+    errors: [ErrorCode.FolderNotFound],
+    scope: "read",
+    doc: "Files by path, ascending. Every file on disk is synced, pending, or a problem with its reason.",
+  }),
+  method("files/add", {
+    params: z.strictObject({ folder: folderId, path: filePath }),
+    result: fileView,
+    errors: [ErrorCode.FolderNotFound, ErrorCode.BadPath, ErrorCode.PathNotFound, ErrorCode.Disk],
+    scope: "write",
+    doc: "A file was put there: look at it now, without waiting for an event.",
+  }),
+  method("files/rename", {
+    params: z.strictObject({ folder: folderId, from: filePath, to: filePath }),
+    result: fileView,
+    errors: [
+      ErrorCode.FolderNotFound,
+      ErrorCode.BadPath,
+      ErrorCode.PathNotFound,
+      ErrorCode.Exists,
+      ErrorCode.ChangedMeanwhile,
+      ErrorCode.Disk,
+    ],
+    scope: "write",
+    doc: "Renames a file inside the folder; never over another one.",
+  }),
+  method("files/explain", {
+    params: z.strictObject({ folder: folderId, path: filePath }),
+    result: fileView.extend({
+      wireName: z.string().nullable().describe("The name on the remote."),
+      wouldDo: z.string().describe("What the next run would do with it."),
+      reason: z.string(),
+      local: z.string().nullable().describe("SHA-1 here; null: nothing; `unknown`: could not be told."),
+      remote: z.string().nullable().describe("SHA-1 there; likewise."),
+      base: z.string().nullable().describe("What both sides last agreed on."),
+      ignoredBy: z.string().nullable(),
+      changes: z.array(change),
+      versions: z.array(version),
+      conflicts: z.array(conflict),
+    }),
+    errors: [ErrorCode.FolderNotFound, ErrorCode.BadPath],
+    scope: "read",
+    doc: "Everything known about one path, and why.",
+  }),
+  method("changes/list", {
+    params: z.strictObject({
+      folder: folderId.nullable().optional(),
+      since: count.optional().describe("Strictly after this number. Default 0."),
+      limit: z.int().min(1).max(1000).optional().describe("Default 1000."),
+    }),
+    result: z.object({ changes: z.array(change) }),
+    errors: [ErrorCode.FolderNotFound],
+    scope: "read",
+    doc: "The change log: what was observed, oldest first. Fewer than `limit` means caught up.",
+  }),
+] as const;
+
+export const versionsApi = [
+  method("versions/list", {
+    params: z.strictObject({ folder: folderId, path: filePath }),
+    result: z.object({ versions: z.array(version) }),
+    errors: [ErrorCode.FolderNotFound],
+    scope: "read",
+    doc: "Kept bytes of one path, newest first.",
+  }),
+  method("versions/read", {
+    params: z.strictObject({
+      sha1,
+      offsetBytes: count.optional().describe("Default 0."),
+      lengthBytes: z
+        .int()
+        .min(1)
+        .max(512 * 1024)
+        .optional()
+        .describe("Default and most: 512 KiB."),
+    }),
+    result: z.object({ base64: z.string(), lengthBytes: count.describe("0: the end was reached.") }),
+    errors: [ErrorCode.VersionNotFound, ErrorCode.Disk],
+    scope: "read",
+    doc: "A range of kept bytes, base64.",
+  }),
+  method("versions/restore", {
+    params: z.strictObject({
+      folder: folderId,
+      path: filePath,
+      sha1: sha1.nullable().optional().describe("Left out or null: the newest that is kept."),
+    }),
+    result: z.object({ path: z.string(), sha1: z.string() }),
+    errors: [
+      ErrorCode.FolderNotFound,
+      ErrorCode.VersionNotFound,
+      ErrorCode.PathNotFound,
+      ErrorCode.BadPath,
+      ErrorCode.ChangedMeanwhile,
+      ErrorCode.Disk,
+    ],
+    scope: "write",
+    doc: "Puts kept bytes back as a new change; what stands there now is kept first.",
+  }),
+] as const;

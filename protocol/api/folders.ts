@@ -1,0 +1,77 @@
+import * as z from "zod";
+
+import { ErrorCode } from "../errors.ts";
+import { method } from "../method.ts";
+import { folderId, folderStatus, policy, remoteId } from "./model.ts";
+
+/** No network path: asking Windows for `\\host\share` sends the user's credentials there (WS15). */
+const absoluteRoot = z
+  .string()
+  .min(1)
+  .max(4096)
+  .regex(/^(?:\/(?!\/)|[A-Za-z]:[\\/])/, "must be an absolute path on this machine")
+  .describe("Absolute path of the media folder.");
+
+export const foldersApi = [
+  method("folders/add", {
+    params: z.strictObject({
+      root: absoluteRoot,
+      remote: remoteId.nullable().optional().describe("May be left out where there is only one remote."),
+      policy: policy.optional().describe("Default `keep-both`."),
+      paused: z.boolean().optional().describe("True: nothing is synced until `sync/resume`; look at `sync/plan` first."),
+    }),
+    result: folderStatus,
+    errors: [
+      ErrorCode.NotADirectory,
+      ErrorCode.Exists,
+      ErrorCode.Nested,
+      ErrorCode.RemoteNotFound,
+      ErrorCode.RemoteTaken,
+      ErrorCode.RootLocked,
+      ErrorCode.Disk,
+    ],
+    scope: "admin",
+    doc: "Looks after a folder from now on. Answers when the folder is known and its first run is scheduled. A first merge deletes nothing.",
+  }),
+  method("folders/list", {
+    params: z.strictObject({}),
+    result: z.object({ folders: z.array(folderStatus) }),
+    errors: [],
+    scope: "read",
+    doc: "Every folder with its state.",
+  }),
+  method("folders/get", {
+    params: z.strictObject({ folder: folderId }),
+    result: folderStatus,
+    errors: [ErrorCode.FolderNotFound],
+    scope: "read",
+    doc: "One folder with its state.",
+  }),
+  method("folders/update", {
+    params: z.strictObject({
+      folder: folderId,
+      remote: remoteId.optional(),
+      policy: policy.optional(),
+      root: absoluteRoot.optional().describe("Where the folder has been moved to."),
+    }),
+    result: folderStatus,
+    errors: [
+      ErrorCode.FolderNotFound,
+      ErrorCode.NotADirectory,
+      ErrorCode.Nested,
+      ErrorCode.RemoteNotFound,
+      ErrorCode.RemoteTaken,
+      ErrorCode.RootLocked,
+      ErrorCode.Disk,
+    ],
+    scope: "admin",
+    doc: "Changes what is given, leaves the rest. Another remote begins with a first merge, which deletes nothing.",
+  }),
+  method("folders/remove", {
+    params: z.strictObject({ folder: folderId }),
+    result: z.object({}),
+    errors: [ErrorCode.FolderNotFound, ErrorCode.Disk],
+    scope: "admin",
+    doc: "Forgets the folder. Its files, here and on the remote, stay.",
+  }),
+] as const;

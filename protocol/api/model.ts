@@ -1,0 +1,131 @@
+/** The plain data of the API. Times are milliseconds since 1970, sizes bytes of file content. */
+import * as z from "zod";
+
+export const folderId = z.string().min(1).max(64).describe("Folder id, from `folders/list`.");
+export const remoteId = z.string().min(1).max(1024).describe("Remote id: `user@host[:port][/path]`.");
+export const sha1 = z
+  .string()
+  .regex(/^[0-9a-f]{40}$/)
+  .describe("SHA-1 of the bytes, lower-case hex.");
+/** Never absolute, never `..` (WS15); the engine checks the rest. */
+export const filePath = z.string().min(1).max(4096).describe("Relative to the folder's root, `/`-separated, NFC.");
+export const policy = z.enum(["keep-both", "remote-wins", "local-wins"]).describe("What happens when both sides changed a file.");
+export const timeMs = z.number();
+export const count = z.int().min(0);
+
+export const runSummary = z.object({
+  run: z.string(),
+  folder: folderId,
+  root: z.string(),
+  result: z.enum(["insync", "conflicts", "problems", "held", "failed"]),
+  uploadedFiles: count,
+  uploadedBytes: count,
+  downloadedFiles: count,
+  downloadedBytes: count,
+  deletedLocal: count,
+  deletedRemote: count,
+  conflicts: count.describe("Made by this run; older ones are not counted."),
+  problems: count,
+  durationMs: count,
+  startedAtMs: timeMs,
+  error: z.string().nullable().describe("Why the run failed, for people."),
+  fault: z.string().nullable().describe("The word behind `error`: `auth`, `offline`, `retry`, `disk` …"),
+});
+export type RunSummary = z.infer<typeof runSummary>;
+
+export const folderStatus = z.object({
+  folder: folderId,
+  root: z.string(),
+  remote: z.string().nullable(),
+  policy,
+  state: z.enum(["insync", "pending", "syncing", "offline", "held", "paused", "error"]),
+  detail: z.string().nullable().describe("One sentence that says why, where the state is not plain."),
+  files: count,
+  bytes: count,
+  pending: count,
+  conflicts: count.describe("Unresolved."),
+  problems: count,
+  held: count,
+  lastRunAt: timeMs.nullable(),
+  watching: z.enum(["events", "timed"]).describe("`timed`: file events can't be had, the folder is looked at by the clock."),
+  nextRunAt: timeMs.nullable(),
+});
+export type FolderStatus = z.infer<typeof folderStatus>;
+
+export const problem = z.object({
+  path: z.string(),
+  side: z.enum(["local", "remote"]),
+  reason: z.string(),
+  detail: z.string(),
+  sinceMs: timeMs,
+});
+
+export const change = z.object({
+  seq: count,
+  folder: folderId,
+  path: z.string(),
+  kind: z.enum(["put", "remove"]),
+  sha1: sha1.nullable(),
+  sizeBytes: count.nullable(),
+  origin: z.enum(["user", "apply", "restore", "rebuild"]),
+  atMs: timeMs,
+});
+export type Change = z.infer<typeof change>;
+
+export const conflict = z.object({
+  id: count,
+  folder: folderId,
+  path: z.string(),
+  copyPath: z.string().nullable().describe("Where the bytes that lost the name stand; null: in the version store."),
+  localSha1: sha1,
+  remoteSha1: sha1,
+  baseSha1: sha1.nullable(),
+  policy,
+  state: z.enum(["planned", "open", "resolved"]),
+  resolution: z.enum(["mine", "theirs", "both"]).nullable(),
+  atMs: timeMs,
+  run: z.string(),
+});
+export type Conflict = z.infer<typeof conflict>;
+
+export const hold = z.object({
+  id: count,
+  folder: folderId,
+  scope: z.enum(["deleteLocal", "deleteRemote", "folder"]),
+  reason: z.enum(["manyDeletions", "allDeleted", "rootMissing", "rootReplaced", "markerGone", "otherServer", "pingPong"]),
+  paths: z.array(z.string()),
+  hash: z.string().describe("Names exactly this set; `guard/approve` and `guard/reject` must repeat it."),
+  state: z.enum(["held", "approved", "rejected"]),
+  atMs: timeMs,
+});
+export type Hold = z.infer<typeof hold>;
+
+export const version = z.object({
+  folder: folderId,
+  path: z.string(),
+  sha1,
+  sizeBytes: count,
+  why: z.enum(["replaced", "removed", "conflict", "restored", "fetched"]),
+  run: z.string(),
+  atMs: timeMs,
+});
+export type Version = z.infer<typeof version>;
+
+export const fileState = z.enum(["synced", "pending", "problem"]);
+export const fileView = z.object({
+  path: z.string(),
+  state: fileState,
+  sizeBytes: count.nullable(),
+  sha1: sha1.nullable(),
+  problems: z.array(problem),
+});
+export type FileView = z.infer<typeof fileView>;
+
+export const storedEvent = z.object({
+  seq: count,
+  atMs: timeMs,
+  kind: z.string().describe("See the list of event kinds; new kinds may appear: ignore what you don't know."),
+  folder: folderId.nullable(),
+  data: z.unknown(),
+});
+export type StoredEvent = z.infer<typeof storedEvent>;

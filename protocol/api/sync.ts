@@ -1,0 +1,76 @@
+import * as z from "zod";
+
+import { ErrorCode } from "../errors.ts";
+import { method } from "../method.ts";
+import { count, folderId, hold, runSummary } from "./model.ts";
+
+export const syncApi = [
+  method("sync/run", {
+    params: z.strictObject({
+      folder: folderId.nullable().optional().describe("Left out or null: every folder that is not paused."),
+      scan: z.boolean().optional().describe("True (default): look at every file, so that all that happened before the call is covered."),
+      wait: z.boolean().optional().describe("False: answer as soon as the runs are asked for, with an empty list. Default true."),
+    }),
+    result: z.object({ runs: z.array(runSummary) }),
+    errors: [ErrorCode.FolderNotFound, ErrorCode.FolderPaused, ErrorCode.NoRemote, ErrorCode.Auth],
+    scope: "write",
+    doc: "Syncs; answers with the first run begun after this call, one per folder (callers share it). What is being written gets up to 30 s to settle. A failed run is a result, not an error.",
+  }),
+  method("sync/plan", {
+    params: z.strictObject({ folder: folderId }),
+    result: z.object({
+      folder: folderId,
+      hash: z.string(),
+      actions: z.array(z.object({ action: z.string(), path: z.string(), reason: z.string(), bytes: count.nullable() })),
+      holds: z.array(hold),
+    }),
+    errors: [ErrorCode.FolderNotFound, ErrorCode.Auth, ErrorCode.Unreachable, ErrorCode.NotOurServer, ErrorCode.Disk],
+    scope: "read",
+    doc: "What a run would do now and why. Looks at every file and reads the remote's feed; changes neither side.",
+  }),
+  method("sync/apply", {
+    params: z.strictObject({ folder: folderId, hash: z.string().min(1).max(128).describe("From `sync/plan`.") }),
+    result: runSummary,
+    errors: [ErrorCode.FolderNotFound, ErrorCode.PlanDrifted, ErrorCode.FolderPaused, ErrorCode.NoRemote, ErrorCode.Disk],
+    scope: "write",
+    doc: "Runs, but only if the plan still is the one that was shown.",
+  }),
+  method("sync/cancel", {
+    params: z.strictObject({ folder: folderId }),
+    result: z.object({}),
+    errors: [ErrorCode.FolderNotFound],
+    scope: "write",
+    doc: "Ends the run that is under way; what it finished stays.",
+  }),
+  method("sync/pause", {
+    params: z.strictObject({ folder: folderId }),
+    result: z.object({}),
+    errors: [ErrorCode.FolderNotFound, ErrorCode.Disk],
+    scope: "write",
+    doc: "No runs until `sync/resume`, across restarts.",
+  }),
+  method("sync/resume", {
+    params: z.strictObject({ folder: folderId }),
+    result: z.object({}),
+    errors: [ErrorCode.FolderNotFound, ErrorCode.Disk],
+    scope: "write",
+    doc: "Runs again.",
+  }),
+  method("sync/undo", {
+    params: z.strictObject({ folder: folderId }),
+    result: z.object({
+      undone: z.array(z.string()),
+      skipped: z.array(z.object({ path: z.string(), reason: z.string() })),
+    }),
+    errors: [ErrorCode.FolderNotFound, ErrorCode.NothingToUndo, ErrorCode.Disk],
+    scope: "write",
+    doc: "Takes back the last run or command that replaced or removed files here: each path still as that step left it gets its kept bytes back as a new change. An undo can be undone.",
+  }),
+  method("sync/runs", {
+    params: z.strictObject({ folder: folderId, limit: z.int().min(1).max(1000).optional().describe("Default 20.") }),
+    result: z.object({ runs: z.array(runSummary) }),
+    errors: [ErrorCode.FolderNotFound],
+    scope: "read",
+    doc: "Past runs, newest first. Runs that found nothing to do are not kept.",
+  }),
+] as const;
