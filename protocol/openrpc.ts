@@ -19,7 +19,7 @@ const ALWAYS = [
 ];
 
 /** The API as an OpenRPC 1.3.2 document, made from the table of methods: plain JSON. */
-export function openRpcDocument(): Record<string, unknown> {
+export function openRpcDocument(): { readonly openrpc: string; readonly [key: string]: unknown } {
   return {
     openrpc: "1.3.2",
     info: {

@@ -1,0 +1,205 @@
+/** From every method of the API to the engine's facade, and nothing else. */
+import { createHmac } from "node:crypto";
+
+import { METHODS, type MethodName, type ParsedOf, type ResultOf } from "../../protocol/api/table.ts";
+import type { Method } from "../../protocol/method.ts";
+import { openRpcDocument } from "../../protocol/openrpc.ts";
+import { PROTOCOL_VERSION, VERSION } from "../../protocol/version.ts";
+import type { Engine } from "../engine/facade.ts";
+import type { Bindings, Bound, Call } from "./dispatch.ts";
+
+/** What only the process itself can tell or do. */
+export type ServiceSelf = {
+  readonly pid: number;
+  readonly device: string;
+  /** Another one after every start. */
+  readonly session: string;
+  /** Of service.json: proves that we wrote it. */
+  readonly serviceKey: string;
+  readonly port: () => number | null;
+  readonly uptimeMs: () => number;
+  /** Begins the clean stop; returns at once. */
+  readonly stop: () => void;
+  readonly doctor: () => Promise<ResultOf<"service/doctor">["checks"]>;
+};
+
+type Handlers = {
+  readonly [Name in MethodName]: (params: ParsedOf<Name>, call: Call) => ResultOf<Name> | Promise<ResultOf<Name>>;
+};
+
+const PAGE = 1000;
+const RUNS = 20;
+const READ_BYTES = 512 * 1024;
+
+/** All methods, ready to be called. @throws EngineError from the handlers */
+export function bindMethods(engine: Engine, self: ServiceSelf): Bindings {
+  const handlers: Handlers = {
+    ...serviceHandlers(engine, self),
+    ...folderHandlers(engine),
+    ...syncHandlers(engine),
+    ...fileHandlers(engine),
+    ...answerHandlers(engine),
+    ...eventHandlers(engine),
+  };
+  return new Map(
+    METHODS.map((method: Method & { readonly name: MethodName }): [string, Bound] => {
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the dispatcher hands over what this method's own schema parsed
+      const run = handlers[method.name] as Bound["run"];
+      return [method.name, { method, run }];
+    }),
+  );
+}
+
+type Part<Names extends MethodName> = Pick<Handlers, Names>;
+
+function serviceHandlers(
+  engine: Engine,
+  self: ServiceSelf,
+): Part<"service/hello" | "service/status" | "service/shutdown" | "service/doctor" | "rpc.discover"> {
+  const document = openRpcDocument;
+  return {
+    "service/hello": ({ nonce }, { peer }) => ({
+      version: VERSION,
+      protocolVersion: PROTOCOL_VERSION,
+      pid: self.pid,
+      session: self.session,
+      device: self.device,
+      scope: peer.scope,
+      proof: nonce === undefined ? null : helloProof(self.serviceKey, nonce),
+      lastSeq: engine.events.lastSeq(),
+    }),
+    "service/status": () => ({
+      service: { version: VERSION, pid: self.pid, uptimeMs: self.uptimeMs(), port: self.port(), device: self.device },
+      folders: engine.folders.list(),
+      remotes: engine.remotes.list(),
+    }),
+    "service/shutdown": () => {
+      self.stop();
+      return { stopping: true };
+    },
+    "service/doctor": async () => ({ checks: await self.doctor() }),
+    "rpc.discover": () => document(),
+  };
+}
+
+/** Keyed with the service key: one who has only seen the token (a squatter on our port) can't make it. */
+function helloProof(serviceKey: string, nonce: string): string {
+  return createHmac("sha256", serviceKey).update(`satchel-hello:${nonce}`).digest("hex");
+}
+
+function folderHandlers(
+  engine: Engine,
+): Part<
+  | "folders/add"
+  | "folders/list"
+  | "folders/get"
+  | "folders/update"
+  | "folders/remove"
+  | "remotes/list"
+  | "remotes/login"
+  | "remotes/logout"
+  | "remotes/test"
+> {
+  const { folders, remotes } = engine;
+  return {
+    "folders/add": async ({ root, remote, policy, paused }) =>
+      await folders.add({ root, remote: remote ?? null, policy: policy ?? "keep-both", paused: paused ?? false }),
+    "folders/list": () => ({ folders: folders.list() }),
+    "folders/get": ({ folder }) => folders.get(folder),
+    "folders/update": async ({ folder, remote, policy, root }) =>
+      await folders.update(folder, {
+        ...(remote === undefined ? {} : { remote }),
+        ...(policy === undefined ? {} : { policy }),
+        ...(root === undefined ? {} : { root }),
+      }),
+    "folders/remove": async ({ folder }) => await done(folders.remove(folder)),
+    "remotes/list": () => ({ remotes: remotes.list() }),
+    "remotes/login": async ({ url, user, password }) => await remotes.login({ url, user, password }),
+    "remotes/logout": async ({ remote }) => await done(remotes.logout(remote)),
+    "remotes/test": async ({ remote }) => await remotes.test(remote),
+  };
+}
+
+function syncHandlers(
+  engine: Engine,
+): Part<
+  "sync/run" | "sync/plan" | "sync/apply" | "sync/cancel" | "sync/pause" | "sync/resume" | "sync/undo" | "sync/runs" | "changes/list"
+> {
+  const { sync } = engine;
+  return {
+    "sync/run": async ({ folder, scan, wait }, { signal }) => {
+      const asked = { folder: folder ?? null, scan: scan ?? true };
+      if (wait !== false) return { runs: await sync.run(asked, signal) };
+      // What can be refused at once (no such folder, paused, not signed in) is; the run itself tells its story in events.
+      const begun = Promise.withResolvers<void>();
+      setImmediate(begun.resolve);
+      await Promise.race([sync.run(asked, new AbortController().signal), begun.promise]);
+      return { runs: [] };
+    },
+    "sync/plan": async ({ folder }) => await sync.plan(folder),
+    "sync/apply": async ({ folder, hash }) => await sync.apply(folder, hash),
+    "sync/cancel": async ({ folder }) => await done(sync.cancel(folder)),
+    "sync/pause": async ({ folder }) => await done(sync.pause(folder)),
+    "sync/resume": async ({ folder }) => await done(sync.resume(folder)),
+    "sync/undo": async ({ folder }) => await sync.undo(folder),
+    "sync/runs": ({ folder, limit }) => ({ runs: sync.lastRuns(folder, limit ?? RUNS) }),
+    "changes/list": ({ folder, since, limit }) => ({ changes: engine.changes(folder ?? null, since ?? 0, limit ?? PAGE) }),
+  };
+}
+
+function fileHandlers(
+  engine: Engine,
+): Part<"files/list" | "files/add" | "files/rename" | "files/explain" | "versions/list" | "versions/read" | "versions/restore"> {
+  const { files, versions } = engine;
+  return {
+    "files/list": ({ folder, state, after, limit }) => ({
+      files: files.list({ folder, state: state ?? null, after: after ?? "", limit: limit ?? PAGE }),
+    }),
+    "files/add": async ({ folder, path }) => await files.add(folder, path),
+    "files/rename": async ({ folder, from, to }) => await files.rename(folder, from, to),
+    "files/explain": ({ folder, path }) => files.explain(folder, path),
+    "versions/list": ({ folder, path }) => ({ versions: versions.list(folder, path) }),
+    "versions/read": async ({ sha1, offsetBytes, lengthBytes }) => {
+      const bytes = await versions.read(sha1, offsetBytes ?? 0, lengthBytes ?? READ_BYTES);
+      return { base64: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64"), lengthBytes: bytes.byteLength };
+    },
+    "versions/restore": async ({ folder, path, sha1 }) => await versions.restore(folder, path, sha1 ?? null),
+  };
+}
+
+function answerHandlers(
+  engine: Engine,
+): Part<"conflicts/list" | "conflicts/get" | "conflicts/resolve" | "guard/list" | "guard/approve" | "guard/reject"> {
+  const { conflicts, guard } = engine;
+  return {
+    "conflicts/list": ({ folder, open }) => ({ conflicts: conflicts.list(folder ?? null, open ?? true) }),
+    "conflicts/get": ({ id }) => conflicts.get(id),
+    "conflicts/resolve": async ({ id, keep }) => await conflicts.resolve(id, keep),
+    "guard/list": ({ folder }) => ({ holds: guard.list(folder ?? null) }),
+    "guard/approve": async ({ id, hash }) => await done(guard.approve(id, hash)),
+    "guard/reject": async ({ id, hash }) => await done(guard.reject(id, hash)),
+  };
+}
+
+function eventHandlers(engine: Engine): Part<"events/list" | "events/subscribe" | "events/unsubscribe"> {
+  const { events } = engine;
+  return {
+    "events/list": ({ since, limit }) => ({ ...events.since(since ?? 0, limit ?? PAGE), lastSeq: events.lastSeq() }),
+    "events/subscribe": ({ since, progress }, { peer }) => {
+      const lastSeq = events.lastSeq();
+      // A number from a life that was lost (a rebuilt state counts from 1 again) would wait for ever: begin with what is new.
+      const from = Math.min(since ?? lastSeq, lastSeq);
+      peer.subscribe(from, progress ?? false);
+      return { since: from, lastSeq };
+    },
+    "events/unsubscribe": (_params, { peer }) => {
+      peer.unsubscribe();
+      return {};
+    },
+  };
+}
+
+async function done(work: Promise<void>): Promise<Record<string, never>> {
+  await work;
+  return {};
+}

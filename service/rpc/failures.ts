@@ -1,0 +1,66 @@
+/** What went wrong, as the API tells it: one code per fault, a sentence for people, never a stack. */
+import * as z from "zod";
+
+import { ErrorCode } from "../../protocol/errors.ts";
+import { EngineError } from "../engine/facade.ts";
+
+const CODES: Readonly<Record<EngineError["fault"], ErrorCode>> = {
+  folderNotFound: ErrorCode.FolderNotFound,
+  folderPaused: ErrorCode.FolderPaused,
+  noRemote: ErrorCode.NoRemote,
+  remoteNotFound: ErrorCode.RemoteNotFound,
+  notADirectory: ErrorCode.NotADirectory,
+  nested: ErrorCode.Nested,
+  remoteTaken: ErrorCode.RemoteTaken,
+  rootLocked: ErrorCode.RootLocked,
+  auth: ErrorCode.Auth,
+  unreachable: ErrorCode.Unreachable,
+  notOurServer: ErrorCode.NotOurServer,
+  conflictNotFound: ErrorCode.ConflictNotFound,
+  holdChanged: ErrorCode.HoldChanged,
+  holdNotFound: ErrorCode.HoldNotFound,
+  versionNotFound: ErrorCode.VersionNotFound,
+  pathNotFound: ErrorCode.PathNotFound,
+  badPath: ErrorCode.BadPath,
+  changedMeanwhile: ErrorCode.ChangedMeanwhile,
+  nothingToUndo: ErrorCode.NothingToUndo,
+  planDrifted: ErrorCode.PlanDrifted,
+  exists: ErrorCode.Exists,
+  disk: ErrorCode.Disk,
+  stopping: ErrorCode.Stopping,
+};
+
+export type ErrorBody = { readonly code: ErrorCode; readonly message: string; readonly data?: Readonly<Record<string, unknown>> };
+
+/** The request itself is at fault. */
+export class RpcFailure extends Error {
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, message: string) {
+    super(message);
+    this.name = "RpcFailure";
+    this.code = code;
+  }
+}
+
+/** `report`: gets what we can't explain to the peer, and returns the id under which the log has it (WS20). */
+export function errorBody(error: unknown, signal: AbortSignal, report: (error: unknown) => string): ErrorBody {
+  if (error instanceof RpcFailure) return { code: error.code, message: error.message };
+  if (error instanceof EngineError) return { code: CODES[error.fault], message: error.message, data: { fault: error.fault } };
+  if (error instanceof z.ZodError) return { code: ErrorCode.InvalidParams, message: `The parameters are not right: ${issuesOf(error)}.` };
+  if (signal.aborted) return { code: ErrorCode.RequestCancelled, message: "The request was cancelled." };
+  const id = report(error);
+  return {
+    code: ErrorCode.InternalError,
+    message: `The service met a fault of its own. Nothing was lost. Its log tells more under the error id ${id}.`,
+    data: { id },
+  };
+}
+
+const ISSUES_SHOWN = 3;
+
+function issuesOf(error: z.ZodError): string {
+  const told = error.issues
+    .slice(0, ISSUES_SHOWN)
+    .map(({ path, message }) => `${path.length === 0 ? "" : `${path.join(".")}: `}${message}`);
+  return told.join("; ").slice(0, 500);
+}
