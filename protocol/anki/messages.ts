@@ -160,4 +160,4 @@ export function parseEnvelope<T extends z.ZodType>(
   if (parsed?.success === true) return parsed.data;
   throw new WireError("serverSays", err.slice(0, 1000));
 }
-const envelope = z.object({ data: z.unknown(), err: z.unknown() });
+const envelope = z.object({ data: z.unknown().optional(), err: z.unknown().optional() });
