@@ -71,6 +71,23 @@ test("toText() DB11 is reversible for every string, and its bytes sort as code u
   );
 });
 
+test("openDatabase() an image of a file in WAL mode opens in memory, without a log of its own", (t) => {
+  const schema = { applicationId: 7, migrations: ["CREATE TABLE a (x INTEGER) STRICT; INSERT INTO a VALUES (1);"] };
+  const { db } = openDatabase(path.join(directory(t), "state.db"), schema);
+  const image = openDatabase(db.serialize(), schema).db;
+  assert.deepEqual(
+    [db, image].map((each) => each.pragma("journal_mode", { simple: true })),
+    ["wal", "memory"],
+  );
+  assert.deepEqual(
+    [db, image].map((each) => each.pragma("synchronous", { simple: true })),
+    [2, 2],
+  );
+  assert.equal(image.prepare("SELECT x FROM a").pluck().get(), 1);
+  db.close();
+  image.close();
+});
+
 test("openState() DB06 a second owner is refused as busy, and the first goes on", (t) => {
   const file = path.join(directory(t), "state.db");
   const state = openState({ path: file, now: () => 0 });

@@ -40,6 +40,7 @@ test("changes.knows() N3 only bytes that stood at this path of this folder", (t)
   state.transaction(() => {
     folder.changes.append(changeOf("a", "old"));
     folder.changes.append(changeOf("a", "new"));
+    folder.changes.append(changeOf("img-2ya8.png", "twin"));
     state.folder("f2").changes.append(changeOf("a", "elsewhere"));
   });
   const asked = [
@@ -47,8 +48,12 @@ test("changes.knows() N3 only bytes that stood at this path of this folder", (t)
     ["a", "new", true],
     ["a", "elsewhere", false],
     ["b", "old", false],
+    // These two paths have the same path_hash in the first folder.
+    ["img-2ya8.png", "twin", true],
+    ["img-zki6.png", "twin", false],
   ] as const;
   for (const [name, text, expected] of asked) assert.equal(folder.changes.knows(name, sha(text)), expected, `${name} ${text}`);
+  assert.deepEqual(folder.changes.ofPath("img-zki6.png", 5), []);
 });
 
 /** A log of three transactions (rows 1, 2–601, 602) in a file, closed; the triggers are gone, so that a test can damage it. */

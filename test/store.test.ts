@@ -1,23 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import * as fc from "fast-check";
-
 import { foldKey } from "../service/core/case-folding.ts";
 import { UNKNOWN } from "../service/core/model.ts";
-import type { FolderState } from "../service/core/state.ts";
 import { StoreError } from "../service/store/errors.ts";
-import { openState, type StateStore } from "../service/store/open.ts";
-import { changeOf, entry, faultOf, memory, pendingPaths, remoteRow, sha } from "./support/store-rows.ts";
-
-/** Runs `work` in its own transaction after pending was emptied, and gives what it marked. */
-function marked(state: StateStore, folder: FolderState, work: () => void): readonly string[] {
-  state.transaction(() => {
-    for (const name of pendingPaths(folder)) folder.pending.remove(name);
-  });
-  state.transaction(work);
-  return pendingPaths(folder);
-}
+import { openState } from "../service/store/open.ts";
+import { changeOf, entry, faultOf, marked, memory, pendingPaths, remoteRow, sha } from "./support/store-rows.ts";
 
 test("entries.put() returns every field bit-equal, nanoseconds and file ids beyond 2^53 included", (t) => {
   const { state, folder } = memory(t);
@@ -91,6 +79,13 @@ test("entries.twinOf() S16 finds another path with the same folded name, and fol
   assert.equal(twin(), "Photo.PNG");
   state.transaction(() => folder.entries.remove("Photo.PNG"));
   assert.equal(twin(), undefined);
+  state.transaction(() => folder.entries.put(entry("PHOTO.png")));
+  assert.equal(twin(), "PHOTO.png");
+  state.transaction(() => {
+    state.dropFolder("f1");
+    folder.entries.put(entry("pHoto.png"));
+  });
+  assert.equal(twin(), "pHoto.png");
 });
 
 test("remote.put() keeps spelling, tombstones and generations; removeOlderThan() gives what a feed from 0 did not mention", (t) => {
@@ -113,6 +108,10 @@ test("remote.put() keeps spelling, tombstones and generations; removeOlderThan()
     ["b.png", "c.png", "sub/a.png"],
   );
   assert.deepEqual(state.transaction(() => folder.remote.removeOlderThan(2)).toSorted(), ["b.png", "sub/a.png"]);
+  assert.equal(folder.remote.liveCount(), 1);
+  state.transaction(() => folder.remote.put(remoteRow("c.png", null), 2));
+  assert.equal(folder.remote.liveCount(), 0);
+  state.transaction(() => folder.remote.put(remoteRow("c.png", "back"), 2));
   assert.equal(folder.remote.liveCount(), 1);
   state.transaction(() => folder.remote.remove("c.png"));
   assert.equal(folder.remote.liveCount(), 0);
@@ -274,6 +273,24 @@ test("transaction() joins nested calls; a throw anywhere in it takes everything 
   );
 });
 
+test("transaction() a folder that was first met inside one that was rolled back begins anew", (t) => {
+  const { state } = memory(t);
+  const boom = new Error("boom");
+  const meet = (): void => state.folder("met").entries.put(entry("a"));
+  assert.throws(
+    () =>
+      state.transaction(() => {
+        meet();
+        throw boom;
+      }),
+    boom,
+  );
+  state.transaction(() => state.folder("other").entries.put(entry("b")));
+  state.transaction(meet);
+  const folder = openState({ path: state.serialize(), now: () => 0 }).folder("met");
+  assert.deepEqual([folder.entries.totals().files, [...folder.entries.all()]], [1, [entry("a")]]);
+});
+
 test("transaction() refuses asynchronous work, and a write outside of it is refused", (t) => {
   const { state, folder } = memory(t);
   assert.equal(
@@ -366,75 +383,3 @@ test("dropFolder() forgets every row of that folder but its change log and event
   assert.equal(state.events.since(0, 10).events.length, 2);
   assert.deepEqual([other.entries.totals().files, other.pending.count(), other.cursor.get()?.position], [1, 2, "5"]);
 });
-
-/** A plain model of the trees, to compare counters and pending with after any sequence of commits and rollbacks. */
-test("State: after any sequence of transactions, thrown or not, counters equal the rows and pending misses no change", () => {
-  const name = fc.constantFrom("a", "b", "\uFF21", "\u{1F600}", "x\uD800");
-  const text = fc.option(fc.constantFrom("1", "22", "333"), { nil: null });
-  const step = fc.record({ kind: fc.constantFrom("entry", "remote", "base", "problem", "older", "drop", "baseAll"), name, text });
-  const transaction = fc.record({ steps: fc.array(step, { maxLength: 6 }), thrown: fc.boolean() });
-  const property = fc.property(fc.array(transaction, { maxLength: 12 }), (transactions) => {
-    let state = openState({ path: ":memory:", now: () => 0 });
-    for (const { steps, thrown } of transactions) {
-      const before = snapshot(state.folder("f"));
-      try {
-        state.transaction(() => {
-          for (const one of steps) act(state, state.folder("f"), one);
-          if (thrown) throw new Error("thrown");
-        });
-      } catch (error) {
-        if (!(error instanceof Error) || error.message !== "thrown") throw error;
-        assert.deepEqual(snapshot(state.folder("f")), before);
-      }
-      const folder = state.folder("f");
-      const after = snapshot(folder);
-      assert.deepEqual(counters(folder), recount(folder));
-      const image = state.serialize();
-      state.close();
-      state = openState({ path: image, now: () => 0 });
-      assert.deepEqual(snapshot(state.folder("f")), after);
-      assert.deepEqual(counters(state.folder("f")), recount(state.folder("f")));
-    }
-    state.close();
-  });
-  fc.assert(property, { numRuns: 60 });
-});
-
-type Step = { readonly kind: string; readonly name: string; readonly text: string | null };
-function act(state: StateStore, folder: FolderState, { kind, name, text }: Step): void {
-  if (kind === "entry") {
-    if (text === null) folder.entries.remove(name);
-    else folder.entries.put(entry(name, text));
-  } else if (kind === "remote") folder.remote.put(remoteRow(name, text), text?.length ?? 0);
-  else if (kind === "base") folder.base.put(name, text === null ? null : sha(text));
-  else if (kind === "problem") {
-    if (text === null) folder.problems.clear(name, "local");
-    else folder.problems.put({ path: name, side: "local", reason: "empty", detail: text, sinceMs: 1 });
-  } else if (kind === "older") folder.remote.removeOlderThan(2);
-  else if (kind === "drop") state.dropFolder("f");
-  else folder.base.removeAll();
-}
-
-function snapshot(folder: FolderState): unknown {
-  const rows = [
-    [...folder.entries.all()],
-    [...folder.remote.all()],
-    [...folder.base.livePaths()],
-    folder.problems.list(),
-    pendingPaths(folder),
-  ];
-  return { rows, counters: counters(folder) };
-}
-
-function counters(folder: FolderState): unknown {
-  const { files, bytes } = folder.entries.totals();
-  return [files, bytes, folder.remote.liveCount(), folder.base.liveCount(), folder.problems.count(), folder.pending.count()];
-}
-
-function recount(folder: FolderState): unknown {
-  const entries = [...folder.entries.all()];
-  const live = [...folder.remote.all()].filter((row) => row.sha1 !== null).length;
-  const bytes = entries.reduce((sum, each) => sum + each.sizeBytes, 0);
-  const base = [...folder.base.livePaths()].length;
-  return [entries.length, bytes, live, base, folder.problems.list().length, pendingPaths(folder).length];
-}

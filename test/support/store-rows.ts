@@ -60,3 +60,12 @@ export function changeOf(name: string, text: string | null, atMs = 1) {
   const sha1 = text === null ? null : sha(text);
   return { path: name, kind: text === null ? "remove" : "put", sha1, sizeBytes: text?.length ?? null, origin: "user", atMs } as const;
 }
+
+/** Runs `work` in its own transaction after pending was emptied, and gives what it marked. */
+export function marked(state: StateStore, folder: FolderState, work: () => void): readonly string[] {
+  state.transaction(() => {
+    for (const name of pendingPaths(folder)) folder.pending.remove(name);
+  });
+  state.transaction(work);
+  return pendingPaths(folder);
+}
