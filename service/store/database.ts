@@ -50,11 +50,6 @@ function numberPragma(db: Database.Database, name: "application_id" | "user_vers
   return value;
 }
 
-/** Gives the page cache back, after a large transaction. */
-export function shrink(db: Database.Database): void {
-  db.pragma("shrink_memory");
-}
-
 /** True where nothing is there yet. */
 function refuseForeign(db: Database.Database, schema: Schema, attempted: string): boolean {
   const version = numberPragma(db, "user_version");

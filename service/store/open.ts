@@ -3,7 +3,7 @@ import type { Database } from "better-sqlite3";
 import type { FolderState, State } from "../core/state.ts";
 import { openChangeLog } from "./change-log.ts";
 import { prepareConflicts, prepareHolds } from "./conflicts.ts";
-import { openDatabase, shrink } from "./database.ts";
+import { openDatabase } from "./database.ts";
 import { StoreError, withFault } from "./errors.ts";
 import { openEvents } from "./events.ts";
 import { prepareRuns, prepareVersions } from "./history.ts";
@@ -37,8 +37,6 @@ export interface StateStore extends State {
   checkDue(): boolean;
   /** SQLite's own check, table by table with a `pause` between, so that the service answers meanwhile. The damage found, or null. */
   quickCheck(pause: () => Promise<void>): Promise<string | null>;
-  /** Gives memory back after large work. */
-  shrink(): void;
 }
 
 /** Tables whose rows a dropped folder loses; the change log and the events stay. */
@@ -97,7 +95,6 @@ function assemble(db: Database, fresh: boolean, options: OpenOptions): StateStor
     fresh,
     sqliteVersion: db.prepare<[], string>("SELECT sqlite_version()").pluck().get() ?? "",
     serialize: () => session.serialize(),
-    shrink: () => shrink(db),
     stoppedCleanly: health.stoppedCleanly,
     checkDue: health.checkDue,
     quickCheck: health.quickCheck,
