@@ -10,6 +10,7 @@ import { syncArea } from "./area-sync.ts";
 import { currentConfig, type EngineContext, type EngineDeps } from "./deps.ts";
 import { EngineError, type Engine } from "./facade.ts";
 import { Folder } from "./folder.ts";
+import { maintainDaily } from "./maintenance.ts";
 
 type ProgressListener = Parameters<Engine["onProgress"]>[0];
 
@@ -25,6 +26,8 @@ export async function createEngine(given: EngineDeps): Promise<Engine> {
   };
   const context = createContext(deps, tell);
   for (const config of deps.settings.folders()) await context.open(config);
+  const stop = new AbortController();
+  const maintaining = maintainDaily(context, stop.signal);
   return {
     events: deps.state.events,
     folders: foldersArea(context),
@@ -45,6 +48,8 @@ export async function createEngine(given: EngineDeps): Promise<Engine> {
       return () => eventListeners.delete(listener);
     },
     close: async () => {
+      stop.abort(new Error("the service is stopping"));
+      await maintaining;
       await Promise.all([...context.folders.values()].map(async (folder) => await folder.close()));
       for (const { id } of deps.settings.remotes()) await context.forgetRemote(id);
     },
