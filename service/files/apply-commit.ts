@@ -1,0 +1,331 @@
+/**
+ * The change of the disk itself. For each step: look, keep the version (durable, N1), look again, rename; then the directories are made
+ * durable, once each. A reader of the path sees the whole old or the whole new file at every instant (N4).
+ */
+import type { ApplyResult, ApplyStep } from "../core/local.ts";
+import type { Entry, Sha1, Stat, Version } from "../core/model.ts";
+import { DiskError, type DiskFault } from "../core/ports.ts";
+import {
+  checkParents,
+  diskPathOf,
+  entryOf,
+  exitPath,
+  foldedTwin,
+  foldersAbove,
+  parentOf,
+  tempBeside,
+  twinName,
+  type ApplyContext,
+} from "./apply-context.ts";
+import { forAll, isFault, isSameFile, unlinkIfThere } from "./disk-steps.ts";
+import type { Kept } from "./versions.ts";
+
+type Put = Extract<ApplyStep, { kind: "put" }>;
+
+/** One step on its way. */
+type Work = {
+  readonly step: ApplyStep;
+  /** Root-relative, spelled as on disk; a twin gets another one. */
+  diskPath: string;
+  /** What stood there at the first look. */
+  before: Stat | null;
+  held: { readonly kept: Kept; readonly version: Version } | null;
+  /** The visible copy under a conflict name, when it was made. */
+  copyMade: boolean;
+  /** The staged file, just before it took the name. */
+  staged: Stat | null;
+  result: Exclude<ApplyResult, { kind: "done" }> | null;
+};
+
+/** What one commit touches: directories to be made durable, files that then go. */
+type Touched = { readonly directories: Set<string>; readonly goners: Set<string> };
+
+/** See `Applier.commit`. */
+export async function commitSteps(context: ApplyContext, steps: readonly ApplyStep[], run: string): Promise<readonly ApplyResult[]> {
+  const works = steps.map((step): Work => ({
+    step,
+    diskPath: diskPathOf(step.path, step.expect),
+    before: null,
+    held: null,
+    copyMade: false,
+    staged: null,
+    result: null,
+  }));
+  const touched: Touched = { directories: new Set(), goners: new Set() };
+  await phase(works, async (work) => await prepare(context, work, touched));
+  await phase(works, async (work) => await keep(context, work, run));
+  await journal(context, works);
+  await phase(works, async (work) => await swap(context, work, touched));
+  await forAll([...works], async (work) => await backOut(context, work));
+  context.faults("apply/beforeFsyncDir");
+  await forAll([...touched.directories], async (directory) => await context.disk.fsyncDir(directory));
+  await forAll([...touched.goners], async (path) => await unlinkIfThere(context.disk, path));
+  await removeEmptied(context, works);
+  return await results(context, works);
+}
+
+/** Runs one phase for every step still under way; what the disk refuses ends that step alone. */
+async function phase(works: readonly Work[], run: (work: Work) => Promise<void>): Promise<void> {
+  await forAll(
+    works.filter((work) => work.result === null),
+    async (work) => {
+      try {
+        await run(work);
+      } catch (error) {
+        if (!(error instanceof DiskError)) throw error;
+        work.result = trouble(work, error);
+      }
+    },
+  );
+}
+
+function trouble(work: Work, error: DiskError): ApplyResult & { kind: "trouble" | "changed" } {
+  if (error.fault === "notFound") return { kind: "changed" };
+  const doing = work.step.kind === "put" ? "write" : "remove";
+  const detail = `Could not ${doing} ${work.step.path}: ${error.message} The old state is intact; it is tried again.`;
+  return { kind: "trouble", reason: REASONS.get(error.fault) ?? "applyFailed", detail };
+}
+
+const REASONS: ReadonlyMap<DiskFault, "diskFull" | "locked" | "badName"> = new Map([
+  ["noSpace", "diskFull"],
+  ["quota", "diskFull"],
+  ["busy", "locked"],
+  ["nameTooLong", "badName"],
+]);
+
+/** First look, and the folders that a new path needs. */
+async function prepare(context: ApplyContext, work: Work, touched: Touched): Promise<void> {
+  const { step } = work;
+  await makeParents(context, work.diskPath, step, touched);
+  if (step.kind === "put" && step.copyTo !== null) await makeParents(context, step.copyTo, step, touched);
+  if (step.expect === null && (await foldedTwin(context, work.diskPath)) !== null) work.diskPath = twinName(context, step.path);
+  work.before = await context.disk.lstat(`${context.root}/${work.diskPath}`);
+  if (!isExpected(work.before, step.expect, true)) work.result = { kind: "changed" };
+}
+
+async function makeParents(context: ApplyContext, diskPath: string, step: ApplyStep, touched: Touched): Promise<void> {
+  const { disk, root } = context;
+  const missing = await checkParents(context, diskPath);
+  if (step.kind === "remove") return;
+  for (const folder of missing) {
+    await disk.mkdir(`${root}/${folder}`);
+    touched.directories.add(parentOf(`${root}/${folder}`));
+  }
+}
+
+function isExpected(stat: Stat | null, expect: Entry | null, ctime: boolean): boolean {
+  return expect === null ? stat === null : stat !== null && isSameFile(stat, expect, ctime);
+}
+
+/** The bytes that stand there go to the version store. */
+async function keep(context: ApplyContext, work: Work, run: string): Promise<void> {
+  const { step, before } = work;
+  if (step.expect === null) return;
+  // Bytes that another name shows too would change under the store's feet: those are copied (CT11, and the conflict copy to come).
+  const byCopy = (before?.links ?? 1) > 1 || (step.kind === "put" && step.copyTo !== null);
+  const kept = await context.versions.hold(`${context.root}/${work.diskPath}`, byCopy);
+  const { sha1, sizeBytes } = step.expect;
+  const version = { folder: context.folder, path: step.path, sha1, sizeBytes, why: step.why, run, atMs: context.clock.wallMs() };
+  work.held = { kept, version };
+  // A copy can't take in what is written from now on: it must be what the plan saw, and the file must not move until the rename.
+  if (!kept.shared && !(await holdsBytes(context, kept.path, sha1))) work.result = { kind: "changed" };
+}
+
+async function holdsBytes(context: ApplyContext, path: string, sha1: Sha1): Promise<boolean> {
+  const [result] = await context.disk.hash([path], Number.MAX_SAFE_INTEGER, new AbortController().signal);
+  return result?.kind === "hashed" && result.sha1 === sha1;
+}
+
+/** One fsync for the lines of all. Without them nothing is replaced. */
+async function journal(context: ApplyContext, works: readonly Work[]): Promise<void> {
+  const held = works.filter((work) => work.result === null).flatMap((work) => (work.held === null ? [] : [work.held]));
+  try {
+    await context.versions.journalKept(held);
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error;
+    for (const work of works) if (work.held !== null) work.result ??= trouble(work, error);
+  }
+}
+
+async function swap(context: ApplyContext, work: Work, touched: Touched): Promise<void> {
+  const { step } = work;
+  context.faults("apply/beforeRename");
+  const missing = await checkParents(context, work.diskPath);
+  if (missing.length > 0) {
+    work.result = { kind: "changed" };
+    return;
+  }
+  const target = `${context.root}/${work.diskPath}`;
+  // Our own link has moved the ctime; a copy has not.
+  const ctime = work.held?.kept.shared === false;
+  if (!isExpected(await context.disk.lstat(target), step.expect, ctime)) {
+    work.result = { kind: "changed" };
+    return;
+  }
+  touched.directories.add(parentOf(target));
+  if (step.kind === "remove") await remove(context, work, target, touched);
+  else if (step.expect === null) await putNew(context, work, step, target, touched);
+  else await putOver(context, work, step, target, touched);
+  if (work.result === null) context.faults("apply/afterRename");
+}
+
+/** A link never replaces: a file that came up in this instant is left alone. */
+async function putNew(context: ApplyContext, work: Work, step: Put, target: string, touched: Touched): Promise<void> {
+  const { disk } = context;
+  try {
+    work.staged = await disk.lstat(step.temp);
+    await disk.link(step.temp, target);
+    // Only when the new name is durable may the old one go: or a power cut could leave neither.
+    touched.goners.add(step.temp);
+  } catch (error) {
+    if (isFault(error, "exists")) {
+      work.result = { kind: "changed" };
+      return;
+    }
+    if (!isFault(error, "crossDevice", "notSupported")) throw error;
+    work.staged = await moveOver(context, step.temp, target, touched);
+  }
+}
+
+async function putOver(context: ApplyContext, work: Work, step: Put, target: string, touched: Touched): Promise<void> {
+  if (step.copyTo !== null && !(await makeCopy(context, step.copyTo, step.expect, target, touched))) {
+    work.result = { kind: "changed" };
+    return;
+  }
+  work.copyMade = step.copyTo !== null;
+  work.staged = await moveOver(context, step.temp, target, touched);
+}
+
+/** Renames over the target; where `.satchel/` is on another file system, by way of a copy beside it (DK05). Returns the file moved. */
+async function moveOver(context: ApplyContext, temp: string, target: string, touched: Touched): Promise<Stat | null> {
+  const { disk } = context;
+  const staged = await disk.lstat(temp);
+  try {
+    await disk.rename(temp, target);
+    return staged;
+  } catch (error) {
+    if (!isFault(error, "crossDevice")) throw error;
+  }
+  const beside = tempBeside(context, target);
+  context.leftover.add(beside);
+  const copied = await disk.copy(temp, beside);
+  await disk.rename(beside, target);
+  context.leftover.delete(beside);
+  touched.goners.add(temp);
+  return copied;
+}
+
+/**
+ * The file itself gets the conflict name beside its own: an editor that has it open goes on writing to the visible copy. False where
+ * other bytes took the name. A copy that a crash left behind is found again.
+ */
+async function makeCopy(context: ApplyContext, copyTo: string, expect: Entry | null, target: string, touched: Touched): Promise<boolean> {
+  const { disk, root } = context;
+  const copyPath = `${root}/${copyTo}`;
+  touched.directories.add(parentOf(copyPath));
+  await checkParents(context, copyTo);
+  try {
+    await disk.link(target, copyPath);
+    return true;
+  } catch (error) {
+    if (isFault(error, "exists")) return expect !== null && (await holdsBytes(context, copyPath, expect.sha1));
+    if (!isFault(error, "crossDevice", "notSupported")) throw error;
+  }
+  const beside = tempBeside(context, copyPath);
+  context.leftover.add(beside);
+  await disk.copy(target, beside);
+  if ((await disk.lstat(copyPath)) !== null) return false;
+  await disk.rename(beside, copyPath);
+  context.leftover.delete(beside);
+  return true;
+}
+
+/** Moved aside first: what comes along is then certain, and a file that was put there in the last instant goes back unharmed. */
+async function remove(context: ApplyContext, work: Work, target: string, touched: Touched): Promise<void> {
+  const { disk, root } = context;
+  let exit = exitPath(context, work.step.path);
+  try {
+    await disk.rename(target, exit);
+  } catch (error) {
+    if (!isFault(error, "crossDevice")) throw error;
+    exit = tempBeside(context, target);
+    await disk.rename(target, exit);
+  }
+  touched.directories.add(`${root}/.satchel`);
+  if (!isExpected(await disk.lstat(exit), work.step.expect, false)) {
+    work.result = { kind: "changed" };
+    if (await putBack(context, exit, target)) touched.goners.add(exit);
+    return;
+  }
+  touched.goners.add(exit);
+}
+
+/** False: the name is taken again already; the bytes stay aside until the next start keeps them. */
+async function putBack(context: ApplyContext, exit: string, target: string): Promise<boolean> {
+  const { disk } = context;
+  try {
+    await disk.link(exit, target);
+    return true;
+  } catch (error) {
+    if (isFault(error, "exists")) return false;
+    if (!isFault(error, "notSupported", "crossDevice")) throw error;
+  }
+  if ((await disk.lstat(target)) !== null) return false;
+  await disk.rename(exit, target);
+  return true;
+}
+
+/** A step that was not done leaves nothing behind: what it held is let go, its temp goes with the next call. */
+async function backOut(context: ApplyContext, work: Work): Promise<void> {
+  if (work.result === null) return;
+  if (work.step.kind === "put") context.leftover.add(work.step.temp);
+  if (work.held !== null) await context.versions.release(work.held.kept);
+  work.held = null;
+}
+
+/** Folders that our removals left empty go too, innermost first; the root stays. */
+async function removeEmptied(context: ApplyContext, works: readonly Work[]): Promise<void> {
+  const folders = new Set(
+    works.filter((work) => work.step.kind === "remove" && work.result === null).flatMap((work) => foldersAbove(work.diskPath)),
+  );
+  for (const folder of [...folders].toSorted((a, b) => b.length - a.length)) {
+    try {
+      await context.disk.rmdir(`${context.root}/${folder}`);
+    } catch (error) {
+      // Not empty, gone already, or not ours to remove: an empty folder is nothing that could be lost or synced.
+      if (!(error instanceof DiskError)) throw error;
+    }
+  }
+}
+
+/** Reads back what was kept, under its true hash, and tells what stands there now. */
+async function results(context: ApplyContext, works: readonly Work[]): Promise<readonly ApplyResult[]> {
+  const held = works.flatMap((work) => (work.held === null ? [] : [work.held]));
+  const versions = await context.versions.file(held);
+  const keptOf = new Map(held.map((one, index) => [one, versions[index] ?? one.version]));
+  return await forAll(works, async (work): Promise<ApplyResult> => {
+    if (work.result !== null) return work.result;
+    const kept = work.held === null ? null : (keptOf.get(work.held) ?? null);
+    return { kind: "done", entry: await putEntry(context, work), copy: await copyEntry(context, work), kept };
+  });
+}
+
+/** What we put, with the ctime that our own renames and links left. Moved on already ⇒ the entry fits nothing on disk and is looked at. */
+async function putEntry(context: ApplyContext, work: Work): Promise<Entry | null> {
+  const { step, staged } = work;
+  if (step.kind === "remove") return null;
+  if (staged === null) throw new Error(`apply: ${step.path} was put without a staged file`);
+  const now = await context.disk.lstat(`${context.root}/${work.diskPath}`);
+  const ours = now !== null && isSameFile(now, staged, false);
+  return entryOf(step.path, work.diskPath, ours ? now : staged, step.sha1, context.clock.wallMs());
+}
+
+async function copyEntry(context: ApplyContext, work: Work): Promise<Entry | null> {
+  const { step } = work;
+  if (step.kind === "remove" || step.copyTo === null || step.expect === null || !work.copyMade) return null;
+  const stat = await context.disk.lstat(`${context.root}/${step.copyTo}`);
+  if (stat === null) return null;
+  const entry = entryOf(step.copyTo, step.copyTo, stat, step.expect.sha1, context.clock.wallMs());
+  // Written to since the plan: the next look must not take the cache's word for it.
+  return isSameFile(stat, { ...step.expect, fileId: stat.fileId }, false) ? entry : { ...entry, racy: true };
+}

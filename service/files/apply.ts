@@ -1,0 +1,191 @@
+/** Puts bytes under one folder's root. Over the `Disk` port only, so that the simulator crashes this very code. */
+import type { Applier } from "../core/local.ts";
+import type { Entry, Sha1, Version } from "../core/model.ts";
+import { DiskError, noFaults, type Clock, type Compute, type Disk, type Faults, type Random } from "../core/ports.ts";
+import { commitSteps } from "./apply-commit.ts";
+import { diskPathOf, OWN_DIRECTORY, tempBeside, tempPath, type ApplyContext, type DiskCaps } from "./apply-context.ts";
+import { recoverApply } from "./apply-recover.ts";
+import { forAll, isFault, isSameFile, unlinkIfThere } from "./disk-steps.ts";
+import type { KeepingStore } from "./versions.ts";
+
+/** S17: the disk is not filled to the brim. The greater of the two is kept free. */
+const RESERVE_BYTES = 500 * 1024 * 1024;
+const RESERVE_SHARE = 0.01;
+/** Up to here a file is hashed again before it is sent; above, its unmoved stat must do, for a hash would hold the event loop. */
+const HASH_HERE_BYTES = 8 * 1024 * 1024;
+const READ_MAX_BYTES = 512 * 1024 * 1024;
+
+/**
+ * One per folder. `root`: absolute. `reserveBytes`: free space under which nothing is staged any more (default: 1 % or 500 MB).
+ * `faults`: places where a test makes a step fail.
+ */
+export function openApplier(options: {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly compute: Compute;
+  readonly root: string;
+  readonly folder: string;
+  readonly versions: KeepingStore;
+  readonly caps: DiskCaps;
+  readonly faults?: Faults;
+  readonly reserveBytes?: number;
+}): Applier {
+  const { reserveBytes, faults, ...rest } = options;
+  const context: ApplyContext = { ...rest, faults: faults ?? noFaults, leftover: new Set() };
+  return {
+    stage: async (items) => {
+      await dropLeftovers(context);
+      return await stage(context, items, reserveBytes);
+    },
+    stageLocal: async (_path, sha1, entry) => {
+      await dropLeftovers(context);
+      await makeRoom(context, 0, reserveBytes);
+      return await stageLocal(context, sha1, entry);
+    },
+    commit: async (steps, run) => {
+      await dropLeftovers(context);
+      const results = await commitSteps(context, steps, run);
+      tidyLater(context);
+      return results;
+    },
+    discard: async (temps) => {
+      await forAll(temps, async (temp) => await unlinkIfThere(context.disk, temp));
+      await dropLeftovers(context);
+    },
+    read: async (entry) => await read(context, entry),
+    keep: async (path, bytes, sha1, why, run) => {
+      await makeRoom(context, bytes.length, reserveBytes);
+      const version: Version = { folder: context.folder, path, sha1, sizeBytes: bytes.length, why, run, atMs: context.clock.wallMs() };
+      return await context.versions.put(bytes, version);
+    },
+    recover: async (intents) => {
+      context.leftover.clear();
+      return await recoverApply(context, intents);
+    },
+  };
+}
+
+async function dropLeftovers(context: ApplyContext): Promise<void> {
+  const temps = [...context.leftover];
+  context.leftover.clear();
+  await forAll(temps, async (temp) => await unlinkIfThere(context.disk, temp));
+}
+
+/** The engine forgets its intents in the same turn in which it gets the results; a turn later the temps of undone steps may go. */
+function tidyLater(context: ApplyContext): void {
+  if (context.leftover.size === 0) return;
+  const tidy = async (): Promise<void> => {
+    await context.clock.sleep(1);
+    await dropLeftovers(context);
+  };
+  // What can't be removed now is swept at the next start.
+  tidy().catch(() => undefined);
+}
+
+/** @throws DiskError noSpace: sync stops before the disk is full. */
+async function makeRoom(context: ApplyContext, neededBytes: number, reserveBytes: number | undefined): Promise<void> {
+  const { freeBytes, totalBytes } = await context.disk.space(context.root);
+  const reserve = reserveBytes ?? Math.max(RESERVE_BYTES, totalBytes * RESERVE_SHARE);
+  if (freeBytes - neededBytes >= reserve) return;
+  const mib = (bytes: number): string => `${String(Math.floor(bytes / 1024 / 1024))} MiB`;
+  throw new DiskError(
+    "noSpace",
+    `Could not write to ${context.root}: ${mib(neededBytes)} are needed, ${mib(freeBytes)} are free, and Satchel leaves ${mib(reserve)} of this disk free. Make room; sync goes on by itself.`,
+  );
+}
+
+async function stage(
+  context: ApplyContext,
+  items: readonly { readonly path: string; readonly bytes: Uint8Array }[],
+  reserveBytes: number | undefined,
+): Promise<readonly string[]> {
+  if (items.length === 0) return [];
+  const needed = items.reduce((sum, item) => sum + item.bytes.length, 0);
+  await makeRoom(context, needed, reserveBytes);
+  const made: string[] = [];
+  try {
+    const temps = await forAll(items, async (item) => {
+      const temp = await createTemp(context, item.path, item.bytes);
+      made.push(temp);
+      return temp;
+    });
+    await syncTemps(context, temps);
+    return temps;
+  } catch (error) {
+    // Half a batch is none: what was written goes at once, for the disk may be full (DK01).
+    if (error instanceof DiskError) await forAll(made, async (temp) => await unlinkIfThere(context.disk, temp));
+    throw error;
+  }
+}
+
+async function createTemp(context: ApplyContext, path: string, bytes: Uint8Array): Promise<string> {
+  const { disk, root } = context;
+  const target = `${root}/${path}`;
+  const mode = (await disk.lstat(target))?.mode;
+  const temp = tempPath(context);
+  try {
+    await disk.create(temp, bytes, mode);
+    return temp;
+  } catch (error) {
+    if (!isFault(error, "readOnly", "crossDevice", "notFound")) throw error;
+  }
+  // `.satchel/` is mounted read-only, or gone: beside the target then, where the root itself is the parent at worst.
+  const beside = tempBeside(context, (await disk.lstat(target.slice(0, target.lastIndexOf("/")))) === null ? `${root}/x` : target);
+  await disk.create(beside, bytes, mode);
+  return beside;
+}
+
+/** Their names must outlive a power cut: a temp that is gone is the proof that its rename was done. */
+async function syncTemps(context: ApplyContext, temps: readonly string[]): Promise<void> {
+  const directories = new Set(temps.map((temp) => temp.slice(0, temp.lastIndexOf("/"))));
+  await forAll([...directories], async (directory) => await context.disk.fsyncDir(directory));
+}
+
+async function stageLocal(context: ApplyContext, sha1: Sha1, entry: Entry | undefined): Promise<string | null> {
+  const kept = await context.versions.locate(sha1);
+  const beside = entry === undefined ? null : `${context.root}/${diskPathOf(entry.path, entry)}`;
+  for (const source of [beside, kept]) {
+    if (source === null) continue;
+    const temp = await copyVerified(context, source, sha1);
+    if (temp !== null) return temp;
+  }
+  return null;
+}
+
+async function copyVerified(context: ApplyContext, source: string, sha1: Sha1): Promise<string | null> {
+  const { disk } = context;
+  const temp = tempPath(context);
+  try {
+    await disk.copy(source, temp);
+  } catch (error) {
+    // The source moved, went or can't be read: the bytes must come from elsewhere. A target that refuses is another matter.
+    if (isFault(error, "notFound", "notDirectory", "symlink", "isDirectory", "access", "io", "busy", "notSupported")) {
+      await unlinkIfThere(disk, temp);
+      return null;
+    }
+    throw error;
+  }
+  const [result] = await disk.hash([temp], Number.MAX_SAFE_INTEGER, new AbortController().signal);
+  if (result?.kind === "hashed" && result.sha1 === sha1) {
+    await disk.fsyncDir(`${context.root}/${OWN_DIRECTORY}`);
+    return temp;
+  }
+  await unlinkIfThere(disk, temp);
+  return null;
+}
+
+async function read(context: ApplyContext, entry: Entry): Promise<Uint8Array | "changed"> {
+  try {
+    const got = await context.disk.read(`${context.root}/${diskPathOf(entry.path, entry)}`, READ_MAX_BYTES);
+    if (got === "changed") return "changed";
+    const unmoved = isSameFile(got.stat, entry, true) && !entry.racy;
+    if (unmoved && got.bytes.length > HASH_HERE_BYTES) return got.bytes;
+    return context.compute.sha1(got.bytes) === entry.sha1 ? got.bytes : "changed";
+  } catch (error) {
+    // Whatever stands there now is not the file that was hashed; the next look says what it is.
+    if (isFault(error, "notFound", "notDirectory", "symlink", "isDirectory", "tooLarge", "notSupported", "access", "busy"))
+      return "changed";
+    throw error;
+  }
+}

@@ -1,0 +1,134 @@
+/** Native file events as hints. They are known to get lost, and to go on about a folder that has moved: both are told, never hidden. */
+import { lstat } from "node:fs/promises";
+import { sep } from "node:path";
+
+import { subscribe, type AsyncSubscription, type Event } from "@parcel/watcher";
+
+import { DiskError, type WatchHint, type Watcher } from "../core/ports.ts";
+import { diskError, faultOf } from "./disk-fault.ts";
+
+/** So many events in one burst, and some were probably dropped (measured: 90 of 10 000 in a burst, silently). */
+const BURST_EVENTS = 1_000;
+/** A burst has ended when nothing came for this long; a stream that never pauses is told of again and again at this distance. */
+const QUIET_MS = 500;
+const BURST_MAX_MS = 10_000;
+/** Events stop coming, without a word, when the folder is replaced: so the root is looked at. */
+const ROOT_LOOK_MS = 2_000;
+
+/** Watches with the platform's own events. Production only: timers of its own. */
+export function parcelWatcher(): Watcher {
+  return { watch: async (root, onHint) => await watchRoot(root, onHint) };
+}
+
+type RootId = { readonly dev: number; readonly ino: number };
+
+async function watchRoot(root: string, onHint: (hint: WatchHint) => void): Promise<{ close(): Promise<void> }> {
+  const id = await rootId(root);
+  if (id === null) throw new DiskError("notFound", `Could not watch ${root}: it is not a folder (any more).`);
+  let closed = false;
+  const burst = new Burst(() => onHint({ kind: "lost" }));
+  const tell = (hint: WatchHint): void => {
+    if (!closed) onHint(hint);
+  };
+  let subscription: AsyncSubscription;
+  try {
+    subscription = await subscribe(
+      root,
+      (error, events) => {
+        if (closed) return;
+        if (error !== null) {
+          tell({ kind: "lost" });
+          return;
+        }
+        burst.count(events.length);
+        hintsOf(root, events).forEach(tell);
+      },
+      { ignore: [`${root}${sep}.satchel`] },
+    );
+  } catch (error) {
+    throw watchError(root, error);
+  }
+  const look = setInterval(() => {
+    void rootId(root).then((now) => {
+      if (now === null || now.dev !== id.dev || now.ino !== id.ino) tell({ kind: "gone" });
+      return now;
+    });
+  }, ROOT_LOOK_MS);
+  look.unref();
+  return {
+    close: async () => {
+      if (closed) return;
+      closed = true;
+      clearInterval(look);
+      burst.close();
+      try {
+        await subscription.unsubscribe();
+      } catch (error) {
+        // It rejects when the folder was moved or replaced: the watch is dead then, which is what was asked for.
+        if ((await rootId(root))?.ino === id.ino) throw watchError(root, error);
+      }
+    },
+  };
+}
+
+function hintsOf(root: string, events: readonly Event[]): WatchHint[] {
+  const seen = new Set<string>();
+  for (const { path } of events) {
+    if (path === root) seen.add("");
+    else if (path.startsWith(root + sep)) seen.add(path.slice(root.length + 1).replaceAll(sep, "/"));
+  }
+  return [...seen].map((diskPath) => ({ kind: "hint", diskPath: diskPath === "" ? null : diskPath }));
+}
+
+/** Counts events; a burst is told of when it has ended, for a rescan in its middle would find half of it. */
+class Burst {
+  readonly #onEnd: () => void;
+  #events = 0;
+  #startedMs = 0;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(onEnd: () => void) {
+    this.#onEnd = onEnd;
+  }
+
+  count(events: number): void {
+    const nowMs = performance.now();
+    if (this.#timer === null) this.#startedMs = nowMs;
+    else clearTimeout(this.#timer);
+    this.#events += events;
+    if (nowMs - this.#startedMs >= BURST_MAX_MS) this.#end();
+    else this.#timer = setTimeout(() => this.#end(), QUIET_MS).unref();
+  }
+
+  close(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #end(): void {
+    this.close();
+    const lossy = this.#events >= BURST_EVENTS;
+    this.#events = 0;
+    if (lossy) this.#onEnd();
+  }
+}
+
+/** null: no folder is there, or it can't be asked. */
+async function rootId(root: string): Promise<RootId | null> {
+  try {
+    const stats = await lstat(root);
+    return stats.isDirectory() ? { dev: stats.dev, ino: stats.ino } : null;
+  } catch (error) {
+    if (faultOf(error) === "other") throw diskError("look at", root, error);
+    return null;
+  }
+}
+
+/** The watcher's own messages carry no code: the two that a person can cure are told in words. */
+function watchError(root: string, error: unknown): DiskError {
+  const text = error instanceof Error ? error.message : String(error);
+  const full = /no space left|max_user_watches|ENOSPC/i.test(text);
+  const cure = full ? " The system's limit of watched folders is used up (fs.inotify.max_user_watches)." : "";
+  const fault = full ? "tooManyOpen" : "notSupported";
+  return new DiskError(fault, `Could not watch ${root}: ${text}.${cure} Satchel looks at the folder by time instead.`, { cause: error });
+}
