@@ -276,7 +276,7 @@ test("transaction() joins nested calls; a throw anywhere in it takes everything 
 test("transaction() a folder that was first met inside one that was rolled back begins anew", (t) => {
   const { state } = memory(t);
   const boom = new Error("boom");
-  const meet = (): void => state.folder("met").entries.put(entry("a"));
+  const meet = () => state.folder("met").entries.put(entry("a"));
   assert.throws(
     () =>
       state.transaction(() => {

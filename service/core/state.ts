@@ -40,7 +40,8 @@ export interface FolderState {
     get(path: string): Entry | undefined;
     /** By path, ascending (code units); safe to write to other tables while iterating is NOT promised: collect first. */
     all(): Iterable<Entry>;
-    put(entry: Entry): void;
+    /** Returns the bytes that stood in the row before; null: it is new. */
+    put(entry: Entry): Sha1 | null;
     remove(path: string): void;
     /** First entry with these bytes, for copying instead of fetching. */
     withSha1(sha1: Sha1): Entry | undefined;
@@ -53,6 +54,8 @@ export interface FolderState {
     byWireName(wireName: string): RemoteRow | undefined;
     /** Stamps the row with `generation` (see Cursor). */
     put(row: RemoteRow, generation: number): void;
+    /** Where the very same bytes and spelling are known already (an echo, a feed read again): writes only the stamps. False: they are not. */
+    restamp(row: RemoteRow, generation: number): boolean;
     /** Removes and returns the paths of rows older than `generation`. */
     removeOlderThan(generation: number): readonly string[];
     remove(path: string): void;

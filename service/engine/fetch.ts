@@ -91,6 +91,11 @@ function restored(parts: FolderParts, known: Cursor, head: Head): Cursor {
 function recordRow(parts: FolderParts, row: FeedRow, generation: number): void {
   const { rows, clock } = parts;
   const decoded = fromWire(row.name);
+  if (
+    decoded.kind === "path" &&
+    restamped(parts, { path: decoded.path, wireName: row.name, sha1: row.sha1, usn: row.usn, sizeBytes: row.sizeBytes }, generation)
+  )
+    return;
   const taken = decoded.kind === "path" ? rows.remote.get(decoded.path) : undefined;
   const second = taken !== undefined && taken.wireName !== row.name && taken.sha1 !== null;
   if (decoded.kind === "path" && !second) {
@@ -109,6 +114,16 @@ function recordRow(parts: FolderParts, row: FeedRow, generation: number): void {
       : `The remote's file can't be stored here under this name: ${decoded.detail} Rename it there.`;
   const reason = decoded.kind === "path" ? "secondName" : "unsafeName";
   rows.problems.put({ path: row.name, side: "remote", reason, detail, sinceMs: clock.wallMs() });
+}
+
+/** Nothing new: what our own upload's success told us, or a feed that is read again. An open intent needs the whole answer. */
+function restamped({ rows }: FolderParts, row: RemoteRow, generation: number): boolean {
+  return (
+    rows.problems.count() === 0 &&
+    rows.uploadIntents.ofPath(row.path).length === 0 &&
+    rows.base.get(row.path) === row.sha1 &&
+    rows.remote.restamp(row, generation)
+  );
 }
 
 function recordKnown(parts: FolderParts, row: RemoteRow, generation: number): void {

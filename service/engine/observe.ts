@@ -27,14 +27,13 @@ function recordOne(parts: FolderParts, observation: Observation, origin: Origin,
   switch (observation.kind) {
     case "put": {
       const { entry } = observation;
-      const before = rows.entries.get(entry.path);
-      rows.entries.put(entry);
+      const before = rows.entries.put(entry);
       if (rows.problems.count() > 0) {
         rows.problems.clear(entry.path, "local");
         // What was refused there was refused for other bytes: these deserve a try of their own.
-        if (before?.sha1 !== entry.sha1) rows.problems.clear(entry.path, "remote");
+        if (before !== entry.sha1) rows.problems.clear(entry.path, "remote");
       }
-      if (before?.sha1 === entry.sha1) return false;
+      if (before === entry.sha1) return false;
       rows.changes.append({ path: entry.path, kind: "put", sha1: entry.sha1, sizeBytes: entry.sizeBytes, origin, atMs });
       return true;
     }

@@ -39,10 +39,3 @@ export function digestOf(parts: FolderParts): (text: string) => Sha1 {
 export function newRunId(parts: Pick<FolderParts, "clock" | "random">): string {
   return `${parts.clock.wallMs().toString(36)}-${parts.random.u32().toString(16).padStart(8, "0")}`;
 }
-
-/** Both sides were just brought to `sha1`: unless something moved meanwhile, there is nothing left to plan for this path. */
-export function settle({ rows }: FolderParts, path: string, sha1: Sha1 | null): void {
-  const local = rows.entries.get(path)?.sha1 ?? null;
-  const remote = rows.remote.get(path)?.sha1 ?? null;
-  if (local === sha1 && remote === sha1) rows.pending.remove(path);
-}

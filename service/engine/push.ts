@@ -2,7 +2,6 @@
 import type { Action } from "../core/plan.ts";
 import type { Remote, Upload, UploadResult } from "../core/ports.ts";
 import { toWire } from "../core/wire-names.ts";
-import { settle } from "./parts.ts";
 import { skip, tellProgress, type RunContext } from "./run-context.ts";
 
 type Outgoing = Extract<Action, { kind: "upload" | "deleteRemote" }>;
@@ -127,7 +126,8 @@ function recordResult(context: RunContext, sent: Sent, result: UploadResult, app
         generation,
       );
       rows.uploadIntents.removeUpTo(action.path, intent);
-      settle(context.parts, action.path, upload.sha1);
+      // Both sides hold these bytes now, and only a run changes the trees: nothing is left to plan for this path.
+      rows.pending.remove(action.path);
       if (action.kind === "upload") {
         context.counts.uploadedFiles += 1;
         context.counts.uploadedBytes += upload.bytes?.length ?? 0;

@@ -2,7 +2,6 @@
 import type { ApplyResult } from "../core/local.ts";
 import type { Sha1 } from "../core/model.ts";
 import type { Staged } from "./apply.ts";
-import { settle } from "./parts.ts";
 import { skip, type RunContext } from "./run-context.ts";
 
 /** Bytes somebody wrote in the instant of a replace: they are in the version store and must be made visible. */
@@ -65,7 +64,8 @@ function recordOne(
     if (!renamed && approved?.has(`deleteLocal\0${step.path}`) !== true) rows.deletions.add("deleteLocal", step.path, atMs);
   }
   rows.problems.clear(step.path, "remote");
-  settle(context.parts, step.path, step.kind === "put" ? step.sha1 : null);
+  // Both sides hold the same now, and only a run changes the trees: nothing is left to plan for this path.
+  rows.pending.remove(step.path);
   if (staged.conflict !== null) recordConflict(context, staged.conflict, result, atMs);
 }
 

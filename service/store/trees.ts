@@ -34,7 +34,7 @@ export function prepareEntries(session: Session, mark: Mark, twins: Twins): (fol
     return {
       get,
       all: () => pages(session, "read the entries", (after) => sql.page.all(folder.key, after, PAGE_ROWS), entryOf),
-      put: session.write("record an entry", (entry: Entry) => {
+      put: session.write("record an entry", (entry: Entry): Sha1 | null => {
         const key = session.keyFor(folder);
         const path = toText(entry.path);
         const disk = entry.diskPath === null ? null : toText(entry.diskPath);
@@ -45,12 +45,13 @@ export function prepareEntries(session: Session, mark: Mark, twins: Twins): (fol
           folder.bytes += entry.sizeBytes;
           twins.added(folder, entry.path);
           mark(folder, entry.path);
-          return;
+          return null;
         }
         const old = sql.value.get(key, path);
         sql.update.run(entry.sizeBytes, entry.mtimeNs, entry.ctimeNs, entry.fileId, sha1, disk, racy, key, path);
         folder.bytes += entry.sizeBytes - (old?.[1] ?? 0);
         if (old?.[0] !== sha1) mark(folder, entry.path);
+        return old?.[0] ?? null;
       }),
       remove: session.write("remove an entry", (path: string) => {
         const gone = sql.remove.get(folder.key, toText(path));
@@ -147,6 +148,11 @@ export function prepareRemote(session: Session, mark: Mark): (folder: FolderRow)
       folder.remoteLive += live - (old[2] === null ? 0 : 1);
       if (old[2] !== sha1 || old[1] !== wireName) mark(folder, row.path);
     }),
+    restamp: session.write("restamp a remote row", (row: RemoteRow, generation: number) => {
+      const wireName = row.wireName === row.path ? null : toText(row.wireName);
+      const sha1 = checkedSha1(row.sha1);
+      return sql.restamp.run(row.usn, row.sizeBytes, generation, folder.key, toText(row.path), sha1, wireName).changes === 1;
+    }),
     removeOlderThan: session.write("remove remote rows that the feed does not mention", (generation: number) =>
       sql.removeOlder.all(folder.key, generation).map(([text, live]) => {
         const path = fromText(text);
@@ -180,6 +186,10 @@ function remoteStatements(session: Session) {
     ),
     update: db.prepare<[string | null, string | null, number | null, number | null, number, number, string]>(
       "UPDATE remote_entry SET wire_name = ?, sha1 = unhex(?), usn = ?, size_bytes = ?, generation = ? WHERE folder = ? AND path = ?",
+    ),
+    restamp: db.prepare<[number | null, number | null, number, number, string, string | null, string | null]>(
+      `UPDATE remote_entry SET usn = ?, size_bytes = ifnull(?, size_bytes), generation = ?
+       WHERE folder = ? AND path = ? AND sha1 IS unhex(?) AND wire_name IS ?`,
     ),
     remove: db
       .prepare<[number, string], [live: number]>("DELETE FROM remote_entry WHERE folder = ? AND path = ? RETURNING sha1 IS NOT NULL")
