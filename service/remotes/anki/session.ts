@@ -5,9 +5,12 @@ import { WireError } from "../../../protocol/anki/wire-error.ts";
 import { RemoteError, type Compute, type HttpResponse, type Random, type Transport } from "../../core/ports.ts";
 import { methodUrl, redirectTarget, shownUrl, type Endpoint } from "../endpoint.ts";
 import { faultOfStatus, faultOfTransport, isPage, pageWords } from "./reply-faults.ts";
-import { storedFrame } from "./stored-frame.ts";
+import { openBodyBuffers } from "./body-buffers.ts";
+import { joined, storedFrame } from "./stored-frame.ts";
 
 const HOPS_MAX = 3;
+/** As many request bodies as are ever under way by default. */
+const BODIES_KEPT = 4;
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 
 export type SessionOptions = {
@@ -39,6 +42,7 @@ export function openSession(options: SessionOptions) {
   const { endpoint, transport } = options;
   let base = endpoint.base;
   let header = headerOf(options);
+  const buffers = openBodyBuffers(BODIES_KEPT);
 
   function attemptOf(ask: { readonly doing: string }): string {
     return `${ask.doing} ${shownUrl(new URL(base))}`;
@@ -48,7 +52,7 @@ export function openSession(options: SessionOptions) {
   async function exchange(ask: Ask, signal: AbortSignal): Promise<HttpResponse> {
     let url = methodUrl(base, ask.path);
     for (let hop = 0; ; hop += 1) {
-      const response = await sendOnce(ask, url, signal);
+      const response = await sendOnce(transport, ask, url, header, attemptOf(ask), signal);
       if (!REDIRECTS.includes(response.status)) return response;
       if (hop === HOPS_MAX) throw new RemoteError("notOurServer", `Could not ${attemptOf(ask)}: it sends us in circles (${url}).`);
       const next = follow(ask, url, response, attemptOf(ask));
@@ -57,23 +61,19 @@ export function openSession(options: SessionOptions) {
     }
   }
 
-  async function sendOnce(ask: Ask, url: string, signal: AbortSignal): Promise<HttpResponse> {
-    const { method, body, replyBytesMax } = ask;
-    const headers = { [SYNC_HEADER]: header, ...(body === null ? {} : { "content-type": "application/octet-stream" }) };
-    try {
-      return await transport.send(
-        { method, url, headers, body, stallMs: ask.stallMs ?? LIMITS.stallMs, maxResponseBytes: replyBytesMax },
-        signal,
-      );
-    } catch (error) {
-      throw faultOfTransport(attemptOf(ask), error);
-    }
+  async function callChunks(ask: Omit<Ask, "body">, chunks: readonly Uint8Array[], signal: AbortSignal): Promise<Uint8Array> {
+    const body = storedFrame(chunks, buffers.take);
+    const response = await exchange({ ...ask, body }, signal);
+    if (response.status !== 200) throw faultOfStatus(attemptOf(ask), response);
+    buffers.giveBack(body);
+    return await unwrap(options.compute, response, attemptOf(ask), ask.replyBytesMax);
   }
 
-  async function callChunks(ask: Omit<Ask, "body">, chunks: readonly Uint8Array[], signal: AbortSignal): Promise<Uint8Array> {
-    const response = await exchange({ ...ask, body: storedFrame(chunks) }, signal);
+  async function plain(ask: Ask, signal: AbortSignal): Promise<Uint8Array> {
+    const response = await exchange(ask, signal);
     if (response.status !== 200) throw faultOfStatus(attemptOf(ask), response);
-    return await unwrap(options.compute, response, attemptOf(ask), ask.replyBytesMax);
+    if (isPage(response)) throw new RemoteError("notOurServer", `Could not ${attemptOf(ask)}: ${pageWords("200")}`);
+    return response.body;
   }
 
   return {
@@ -82,15 +82,18 @@ export function openSession(options: SessionOptions) {
     renew() {
       base = endpoint.base;
       header = headerOf(options);
+      buffers.clear();
     },
     /** The reply as it came, whatever its status; plain, for `health` and Satchel's own routes. */
     exchange,
     /** The reply's body if the status is a success. */
-    async plain(ask: Ask, signal: AbortSignal): Promise<Uint8Array> {
-      const response = await exchange(ask, signal);
-      if (response.status !== 200) throw faultOfStatus(attemptOf(ask), response);
-      if (isPage(response)) throw new RemoteError("notOurServer", `Could not ${attemptOf(ask)}: ${pageWords("200")}`);
-      return response.body;
+    plain,
+    /** The same for a body in pieces. */
+    async plainChunks(ask: Omit<Ask, "body">, chunks: readonly Uint8Array[], signal: AbortSignal): Promise<Uint8Array> {
+      const body = joined(chunks, buffers.take);
+      const reply = await plain({ ...ask, body }, signal);
+      buffers.giveBack(body);
+      return reply;
     },
     /** Body into a frame, reply out of its frame: Anki's own routes. */
     async call(ask: Ask & { readonly body: Uint8Array }, signal: AbortSignal): Promise<Uint8Array> {
@@ -104,6 +107,24 @@ export function openSession(options: SessionOptions) {
     },
     attemptOf,
   };
+}
+
+/** One exchange under the key; a failure on the way is told as one of the remote. */
+async function sendOnce(
+  transport: Transport,
+  ask: Ask,
+  url: string,
+  header: string,
+  attempt: string,
+  signal: AbortSignal,
+): Promise<HttpResponse> {
+  const { method, body, replyBytesMax, stallMs = LIMITS.stallMs } = ask;
+  const headers = { [SYNC_HEADER]: header, ...(body === null ? {} : { "content-type": "application/octet-stream" }) };
+  try {
+    return await transport.send({ method, url, headers, body, stallMs, maxResponseBytes: replyBytesMax }, signal);
+  } catch (error) {
+    throw faultOfTransport(attempt, error);
+  }
 }
 
 /** Where a redirect leads, and the base of later calls if it tells one. @throws RemoteError for a place that may not see our key. */

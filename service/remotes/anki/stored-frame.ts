@@ -6,12 +6,16 @@ const BLOCK_BYTES = 128 * 1024;
 const HEAD = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38] as const;
 const BLOCK_HEAD_BYTES = 3;
 
-/** The chunks, one after the other, as one frame of raw blocks; copied once. */
-export function storedFrame(chunks: readonly Uint8Array[]): Uint8Array {
-  const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+/** Memory of at least so many bytes, with anything in it. */
+export type Take = (bytes: number) => Buffer;
+
+/** The chunks, one after the other, as one frame of raw blocks; copied once, into memory from `take` (of at least that many bytes). */
+export function storedFrame(chunks: readonly Uint8Array[], take: Take): Buffer {
+  const length = lengthOf(chunks);
   const blocks = Math.max(1, Math.ceil(length / BLOCK_BYTES));
-  // Every byte is written below, so the memory need not be cleared first.
-  const frame = Buffer.allocUnsafe(HEAD.length + blocks * BLOCK_HEAD_BYTES + length);
+  const frameBytes = HEAD.length + blocks * BLOCK_HEAD_BYTES + length;
+  // Every byte of it is written below, so the memory need not be cleared first.
+  const frame = take(frameBytes).subarray(0, frameBytes);
   frame.set(HEAD);
   let at: number = HEAD.length;
   let leftInAll = length;
@@ -36,4 +40,20 @@ export function storedFrame(chunks: readonly Uint8Array[]): Uint8Array {
     }
   }
   return frame;
+}
+
+/** The chunks in one buffer from `take`, as they are. */
+export function joined(chunks: readonly Uint8Array[], take: Take): Buffer {
+  const length = lengthOf(chunks);
+  const buffer = take(length).subarray(0, length);
+  let at = 0;
+  for (const chunk of chunks) {
+    buffer.set(chunk, at);
+    at += chunk.length;
+  }
+  return buffer;
+}
+
+function lengthOf(chunks: readonly Uint8Array[]): number {
+  return chunks.reduce((sum, chunk) => sum + chunk.length, 0);
 }

@@ -6,7 +6,6 @@ import { LIMITS } from "../../../protocol/anki/limits.ts";
 import { ANKI, parseEnvelope, SATCHEL } from "../../../protocol/anki/messages.ts";
 import { WireError } from "../../../protocol/anki/wire-error.ts";
 import { buildSatchelUpload, buildUploadZip, readDownloadZip, readSatchelDownload } from "../../../protocol/anki/zip-messages.ts";
-import { joinChunks } from "../../../protocol/anki/zip.ts";
 import { RemoteError, type FeedRow, type Upload, type UploadResult } from "../../core/ports.ts";
 import type { Received } from "./download.ts";
 import { faultOfStatus, StatusError } from "./reply-faults.ts";
@@ -133,8 +132,8 @@ export async function sendSatchelEntries(
   entries: readonly Upload[],
   signal: AbortSignal,
 ): Promise<readonly UploadResult[]> {
-  const question = { ...ask("satchel/upload", "send files to"), body: joinChunks(buildSatchelUpload(entries)) };
-  const payload = await session.plain(question, signal);
+  const question = ask("satchel/upload", "send files to");
+  const payload = await session.plainChunks(question, buildSatchelUpload(entries), signal);
   const { results } = read(session, question, () => parseEnvelope(SATCHEL.upload.reply, payload, "the answer of satchel/upload"));
   return results.map((result): UploadResult => {
     if (typeof result === "string") return { kind: "done" };
