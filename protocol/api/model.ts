@@ -1,6 +1,13 @@
 /** The plain data of the API. Times are milliseconds since 1970, sizes bytes of file content. */
 import * as z from "zod";
 
+/** Read-only all the way down. */
+export type Frozen<T> = T extends readonly (infer Item)[]
+  ? readonly Frozen<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: Frozen<T[Key]> }
+    : T;
+
 export const folderId = z.string().min(1).max(64).describe("Folder id, from `folders/list`.");
 export const remoteId = z.string().min(1).max(1024).describe("Remote id: `user@host[:port][/path]`.");
 export const sha1 = z
@@ -31,7 +38,7 @@ export const runSummary = z.object({
   error: z.string().nullable().describe("Why the run failed, for people."),
   fault: z.string().nullable().describe("The word behind `error`: `auth`, `offline`, `retry`, `disk` …"),
 });
-export type RunSummary = z.infer<typeof runSummary>;
+export type RunSummary = Frozen<z.infer<typeof runSummary>>;
 
 export const folderStatus = z.object({
   folder: folderId,
@@ -50,7 +57,7 @@ export const folderStatus = z.object({
   watching: z.enum(["events", "timed"]).describe("`timed`: file events can't be had, the folder is looked at by the clock."),
   nextRunAt: timeMs.nullable(),
 });
-export type FolderStatus = z.infer<typeof folderStatus>;
+export type FolderStatus = Frozen<z.infer<typeof folderStatus>>;
 
 export const problem = z.object({
   path: z.string(),
@@ -70,7 +77,7 @@ export const change = z.object({
   origin: z.enum(["user", "apply", "restore", "rebuild"]),
   atMs: timeMs,
 });
-export type Change = z.infer<typeof change>;
+export type Change = Frozen<z.infer<typeof change>>;
 
 export const conflict = z.object({
   id: count,
@@ -86,7 +93,7 @@ export const conflict = z.object({
   atMs: timeMs,
   run: z.string(),
 });
-export type Conflict = z.infer<typeof conflict>;
+export type Conflict = Frozen<z.infer<typeof conflict>>;
 
 export const hold = z.object({
   id: count,
@@ -98,7 +105,7 @@ export const hold = z.object({
   state: z.enum(["held", "approved", "rejected"]),
   atMs: timeMs,
 });
-export type Hold = z.infer<typeof hold>;
+export type Hold = Frozen<z.infer<typeof hold>>;
 
 export const version = z.object({
   folder: folderId,
@@ -109,7 +116,7 @@ export const version = z.object({
   run: z.string(),
   atMs: timeMs,
 });
-export type Version = z.infer<typeof version>;
+export type Version = Frozen<z.infer<typeof version>>;
 
 export const fileState = z.enum(["synced", "pending", "problem"]);
 export const fileView = z.object({
@@ -119,7 +126,7 @@ export const fileView = z.object({
   sha1: sha1.nullable(),
   problems: z.array(problem),
 });
-export type FileView = z.infer<typeof fileView>;
+export type FileView = Frozen<z.infer<typeof fileView>>;
 
 export const storedEvent = z.object({
   seq: count,
@@ -128,4 +135,4 @@ export const storedEvent = z.object({
   folder: folderId.nullable(),
   data: z.unknown(),
 });
-export type StoredEvent = z.infer<typeof storedEvent>;
+export type StoredEvent = Frozen<z.infer<typeof storedEvent>>;

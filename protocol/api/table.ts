@@ -5,6 +5,7 @@ import { method } from "../method.ts";
 import { conflictsApi, guardApi } from "./conflicts.ts";
 import { eventsApi } from "./events.ts";
 import { filesApi, versionsApi } from "./files.ts";
+import type { Frozen } from "./model.ts";
 import { foldersApi } from "./folders.ts";
 import { remotesApi } from "./remotes.ts";
 import { serviceApi } from "./service.ts";
@@ -39,9 +40,3 @@ export type ParamsOf<Name extends MethodName> = z.input<ByName[Name]["params"]>;
 export type ParsedOf<Name extends MethodName> = z.output<ByName[Name]["params"]>;
 /** What comes back; handlers may answer with read-only data. */
 export type ResultOf<Name extends MethodName> = Frozen<z.input<ByName[Name]["result"]>>;
-
-type Frozen<T> = T extends readonly (infer Item)[]
-  ? readonly Frozen<Item>[]
-  : T extends object
-    ? { readonly [Key in keyof T]: Frozen<T[Key]> }
-    : T;

@@ -1,0 +1,137 @@
+/** The command line: reads the arguments, finds the command, maps what went wrong to a sentence and an exit code. */
+import { Command, CommanderError, Option } from "commander";
+
+import { VERSION } from "../../protocol/version.ts";
+import { registerAnswers } from "./answer-commands.ts";
+import { Exit, exitOfCode } from "./exit-codes.ts";
+import { registerFiles } from "./file-commands.ts";
+import { registerFolders } from "./folder-commands.ts";
+import { CliError, type Host } from "./host.ts";
+import { Io } from "./io.ts";
+import { registerServer } from "./server-commands.ts";
+import { registerService } from "./service-commands.ts";
+import { registerStart } from "./start-command.ts";
+import { registerSync } from "./sync-commands.ts";
+import type { Tools } from "./tools.ts";
+
+const EXAMPLES = `
+Examples:
+  satchel service start
+  satchel login https://sync.example.org/ --user ada
+  satchel add ~/notes/media
+  satchel sync --wait
+  satchel explain ~/notes/media/photo.png
+
+Exit codes: 0 in sync, 1 conflicts or problems, 2 usage, 3 retry may help, 4 fatal,
+5 service not reachable, 6 authentication, 7 held by the guard.`;
+
+/** Runs one command; resolves with the exit code, never rejects for what a user or a disk does. `argv` without node and script. */
+export async function runCli(argv: readonly string[], host: Host): Promise<Exit> {
+  let exit: Exit = Exit.InSync;
+  const program = new Command("satchel");
+  let io: Io | null = null;
+  const tools: Tools = {
+    host,
+    get io() {
+      return (io ??= ioOf(program, host));
+    },
+    act:
+      (command) =>
+      async (...args) => {
+        exit = (await command(...args)) ?? Exit.InSync;
+      },
+  };
+  buildProgram(program, tools);
+  host.stdout.on("error", (error: Error & { code?: string }) => {
+    // `satchel events | head`: the reader has had enough.
+    if (error.code === "EPIPE") process.exit(exit);
+    throw error;
+  });
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return exit;
+  } catch (error) {
+    return report(error, tools, argv);
+  } finally {
+    tools.io.endLive();
+  }
+}
+
+function buildProgram(program: Command, tools: Tools): void {
+  const { host } = tools;
+  program
+    .description("Carries the media of your notes between your machines.")
+    .version(VERSION, "-V, --version", "print the version")
+    .option("--json", "print JSON: one object, or one per line")
+    .option("-q, --quiet", "no messages, only the result and errors")
+    .option("-v, --verbose", "say more about errors")
+    .addOption(new Option("--no-input", "never ask anything"))
+    .helpOption("-h, --help", "show help")
+    .configureHelp({ showGlobalOptions: false, helpWidth: Math.min(host.stdout.columns > 0 ? host.stdout.columns : 80, 100) })
+    .addHelpText("after", EXAMPLES)
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => host.stdout.write(text), writeErr: (text) => host.stderr.write(text) });
+  for (const register of [registerStart, registerService, registerFolders, registerSync, registerFiles, registerAnswers, registerServer])
+    register(program, tools);
+  inherit(program);
+}
+
+/** Sub-commands throw instead of ending the process, too. */
+function inherit(command: Command): void {
+  for (const child of command.commands) {
+    child.copyInheritedSettings(command);
+    inherit(child);
+  }
+}
+
+function ioOf(program: Command, host: Host): Io {
+  const options: Record<string, unknown> = program.opts();
+  return new Io(host, {
+    json: options["json"] === true,
+    quiet: options["quiet"] === true,
+    verbose: options["verbose"] === true,
+    input: options["input"] !== false,
+  });
+}
+
+function report(error: unknown, tools: Tools, argv: readonly string[]): Exit {
+  if (error instanceof CommanderError) {
+    // Commander has said it already, with its suggestion.
+    const helped = ["commander.helpDisplayed", "commander.version"].includes(error.code) || argv.includes("help");
+    return helped ? Exit.InSync : Exit.Usage;
+  }
+  const exit = exitOf(error);
+  const message = error instanceof Error ? error.message : String(error);
+  const { io } = tools;
+  if (io.json) io.trouble(JSON.stringify({ error: { exit, ...(codeOf(error) === null ? {} : { code: codeOf(error) }), message } }));
+  else io.trouble(known(error) ? message : `Satchel met a fault of its own: ${message}. Nothing was lost. Run it with -v to see more.`);
+  if (io.verbose && error instanceof Error) io.trouble(error.stack ?? "");
+  return exit;
+}
+
+function exitOf(error: unknown): Exit {
+  if (error instanceof CliError) return error.exit;
+  const code = codeOf(error);
+  if (code !== null) return exitOfCode(code);
+  return error instanceof Error && error.name === "SettingsError" ? Exit.Usage : Exit.Fatal;
+}
+
+/** By shape: the client's module is loaded only by commands that talk to the service. */
+function codeOf(error: unknown): number | null {
+  return error instanceof Error && error.name === "RpcError" && "code" in error && typeof error.code === "number" ? error.code : null;
+}
+
+const FOR_PEOPLE = new Set([
+  "CliError",
+  "RpcError",
+  "SettingsError",
+  "StoreError",
+  "EngineError",
+  "RemoteError",
+  "DiskError",
+  "ServerError",
+]);
+
+function known(error: unknown): boolean {
+  return error instanceof Error && FOR_PEOPLE.has(error.name);
+}

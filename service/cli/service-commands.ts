@@ -1,0 +1,205 @@
+/** `satchel service …`, `status`, `doctor`, `rpc`. */
+import { setTimeout as sleep } from "node:timers/promises";
+
+import type { Command } from "commander";
+
+import type { FolderStatus } from "../../protocol/api/model.ts";
+import type { ResultOf } from "../../protocol/api/table.ts";
+import { Exit, exitOfStatus } from "./exit-codes.ts";
+import { CliError } from "./host.ts";
+import { ago, counted, duration, shown, size, type Io, type Tone } from "./io.ts";
+import { pickFolder, reachService, withService, type Tools } from "./tools.ts";
+
+/** A service that stops ends its runs between two steps first. */
+const STOP_MS = 30_000;
+const LOOK_EVERY_MS = 10;
+/** A start that lost the race against another one waits for that one to answer. */
+const OTHER_START_MS = 5000;
+
+export function registerService(program: Command, tools: Tools): void {
+  const service = program.command("service").description("the background service: run, start, stop, status");
+  service
+    .command("run")
+    .description("run the service here until it is stopped (SIGTERM, Ctrl-C)")
+    .option("--no-tcp", "answer on the socket only, not on a loopback port")
+    .option("--background", "log to the log file instead of the terminal")
+    .action(tools.act(async (options: { tcp: boolean; background?: true }) => await run(tools, options)));
+  service
+    .command("start")
+    .description("start the service in the background; returns when it answers")
+    .option("--no-tcp", "answer on the socket only, not on a loopback port")
+    .action(tools.act(async (options: { tcp: boolean }) => await start(tools, options.tcp)));
+  service
+    .command("stop")
+    .description("stop the service; returns when it has ended")
+    .action(tools.act(async () => await stop(tools)));
+  service
+    .command("status")
+    .description("tell whether the service runs")
+    .action(tools.act(async () => await serviceStatus(tools)));
+  program
+    .command("status")
+    .description("how every folder stands")
+    .argument("[folder]", "only this folder (path or id)")
+    .action(tools.act(async (folder: string | undefined) => await status(tools, folder)));
+  program
+    .command("doctor")
+    .description("look for what usually goes wrong")
+    .action(tools.act(async () => await doctor(tools)));
+  program
+    .command("rpc")
+    .description("call one method of the API")
+    .argument("<method>", "for example folders/list; rpc.discover describes them all")
+    .argument("[json]", "parameters as a JSON object")
+    .action(tools.act(async (method: string, json: string | undefined) => await rpc(tools, method, json)));
+}
+
+/** Starts the service where none runs. Returns its process id, and whether it was us who started it. @throws CliError 4 */
+export async function ensureService(tools: Tools, tcp: boolean): Promise<{ readonly pid: number; readonly started: boolean }> {
+  const running = await answeringPid(tools);
+  if (running !== null) return { pid: running, started: false };
+  const outcome = await tools.host.spawnService({ tcp }).outcome;
+  if (outcome.kind === "ended" && outcome.code !== 0)
+    throw new CliError(Exit.Fatal, `The service did not start.${outcome.said === "" ? "" : `\n${outcome.said.trimEnd()}`}`);
+  // Ended with 0: another one was being started at the same moment and holds the lock; it will answer in a moment.
+  const end = performance.now() + OTHER_START_MS;
+  for (;;) {
+    const pid = await answeringPid(tools);
+    if (pid !== null) return { pid, started: outcome.kind === "ready" };
+    if (performance.now() > end)
+      throw new CliError(Exit.Fatal, `The service was started but does not answer.\n${outcome.kind === "ended" ? outcome.said : ""}`);
+    await sleep(LOOK_EVERY_MS);
+  }
+}
+
+/** Asks the service to stop and waits for the end of its process. false: none ran. @throws CliError 4 when it does not end */
+export async function stopService(tools: Tools): Promise<boolean> {
+  const client = await reachService(tools.host);
+  if (client === null) return false;
+  const { service } = await client.call("service/status", {});
+  await client.call("service/shutdown", {});
+  await client.closed;
+  const end = performance.now() + STOP_MS;
+  while (tools.host.processLives(service.pid)) {
+    if (performance.now() > end)
+      throw new CliError(
+        Exit.Fatal,
+        `The service (process ${service.pid}) was told to stop and has not ended. End it by hand: kill ${service.pid}`,
+      );
+    await sleep(LOOK_EVERY_MS);
+  }
+  return true;
+}
+
+async function answeringPid(tools: Tools): Promise<number | null> {
+  const client = await reachService(tools.host);
+  if (client === null) return null;
+  const { service } = await client.call("service/status", {});
+  await client.close();
+  return service.pid;
+}
+
+async function run(tools: Tools, options: { tcp: boolean; background?: true }): Promise<Exit> {
+  return await tools.host.runService({ tcp: options.tcp, background: options.background === true });
+}
+
+async function start(tools: Tools, tcp: boolean): Promise<void> {
+  const { io } = tools;
+  const { pid, started } = await ensureService(tools, tcp);
+  io.note(started ? `The service runs now (process ${pid}).` : `The service runs already (process ${pid}).`);
+  io.data({ pid, started });
+}
+
+async function stop(tools: Tools): Promise<void> {
+  const { io } = tools;
+  const stopped = await stopService(tools);
+  io.note(stopped ? "The service has stopped." : "No service was running.");
+  io.data({ stopped });
+}
+
+async function serviceStatus(tools: Tools): Promise<void> {
+  await withService(tools.host, async (client) => {
+    const { service } = await client.call("service/status", {});
+    const port = service.port === null ? "socket only" : `socket and 127.0.0.1:${service.port}`;
+    tools.io.say(`Satchel ${service.version}, process ${service.pid}, running for ${duration(service.uptimeMs)}, answers on ${port}.`);
+    tools.io.data(service);
+  });
+}
+
+async function status(tools: Tools, named: string | undefined): Promise<Exit> {
+  return await withService(tools.host, async (client) => {
+    const told = await client.call("service/status", {});
+    const folders = named === undefined ? told.folders : [await pickFolder(tools.host, client, named)];
+    tools.io.data({ ...told, folders });
+    tools.io.say(statusText(tools.io, folders));
+    return exitOfStatus(folders);
+  });
+}
+
+const STATE_WORDS: Readonly<Record<FolderStatus["state"], readonly [Tone, string]>> = {
+  insync: ["good", "in sync"],
+  pending: ["warn", "changes wait"],
+  syncing: ["warn", "syncing"],
+  offline: ["warn", "offline"],
+  held: ["bad", "waits for your answer"],
+  paused: ["dim", "paused"],
+  error: ["bad", "error"],
+};
+
+function statusText(io: Io, folders: readonly FolderStatus[]): string {
+  if (folders.length === 0) return "No folder is looked after yet. Add one: satchel add FOLDER";
+  return folders.map((folder) => folderText(io, folder)).join("\n\n");
+}
+
+function folderText(io: Io, folder: FolderStatus): string {
+  const [tone, word] = STATE_WORDS[folder.state];
+  const lines = [`${io.paint("strong", shown(folder.root))}  ${io.paint(tone, word)}`];
+  const facts = [folder.remote ?? "no remote", `${counted(folder.files, "file")}, ${size(folder.bytes)}`];
+  if (folder.pending > 0) facts.push(`${folder.pending} pending`);
+  facts.push(folder.lastRunAt === null ? "not synced yet" : `last sync ${ago(folder.lastRunAt)}`);
+  lines.push(`  ${io.paint("dim", facts.join(" · "))}`);
+  if (folder.detail !== null) lines.push(`  ${folder.detail}`);
+  if (folder.held > 0) lines.push(`  ${io.paint("bad", counted(folder.held, "question"))} for you: satchel guard`);
+  if (folder.conflicts > 0) lines.push(`  ${io.paint("warn", counted(folder.conflicts, "conflict"))}: satchel conflicts`);
+  if (folder.problems > 0) lines.push(`  ${io.paint("warn", counted(folder.problems, "problem"))}: satchel problems`);
+  if (folder.watching === "timed") lines.push("  File events can't be had here; the folder is looked at every minute.");
+  return lines.join("\n");
+}
+
+async function doctor(tools: Tools): Promise<Exit> {
+  const { io } = tools;
+  return await withService(tools.host, async (client) => {
+    const { checks } = await client.call("service/doctor", {});
+    io.data({ checks });
+    for (const check of checks) io.say(checkText(io, check));
+    if (checks.some(({ result }) => result === "failed")) return Exit.Fatal;
+    return checks.some(({ result }) => result === "warning") ? Exit.Unfinished : Exit.InSync;
+  });
+}
+
+const CHECK_WORDS = { ok: ["good", "ok     "], warning: ["warn", "warning"], failed: ["bad", "failed "] } as const;
+
+function checkText(io: Io, check: ResultOf<"service/doctor">["checks"][number]): string {
+  const [tone, word] = CHECK_WORDS[check.result];
+  const advice = check.advice === null ? "" : `\n         ${check.advice}`;
+  return `${io.paint(tone, word)}  ${check.name}: ${check.detail}${advice}`;
+}
+
+async function rpc(tools: Tools, method: string, json: string | undefined): Promise<void> {
+  const params = json === undefined ? {} : parsed(json);
+  await withService(tools.host, async (client) => {
+    // The answer is JSON whatever the flags say: that is what the command is for.
+    tools.host.stdout.write(`${JSON.stringify(await client.raw(method, params), null, tools.io.json ? 0 : 2)}\n`);
+  });
+}
+
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (error) {
+    throw new CliError(
+      Exit.Usage,
+      `The parameters are not JSON: ${error instanceof Error ? error.message : ""}. Write them as one object, for example '{"folder":"abc"}'.`,
+    );
+  }
+}

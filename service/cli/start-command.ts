@@ -1,0 +1,99 @@
+/** `satchel start FOLDER`: everything at once for one folder, with a server of its own where there is no remote yet. */
+import path from "node:path";
+
+import type { Command } from "commander";
+
+import type { FolderStatus, RunSummary, StoredEvent } from "../../protocol/api/model.ts";
+import type { Client } from "./client.ts";
+import { exitOfRuns, type Exit } from "./exit-codes.ts";
+import type { OwnServer } from "./host.ts";
+import { shown, when } from "./io.ts";
+import { ensureService, stopService } from "./service-commands.ts";
+import { runText, runWithProgress } from "./sync-commands.ts";
+import { withService, type Tools } from "./tools.ts";
+
+export function registerStart(program: Command, tools: Tools): void {
+  program
+    .command("start")
+    .description("keep one folder in sync until Ctrl-C, with a server of its own on this machine if it has no remote")
+    .argument("<folder>", "path of the media folder")
+    .action(tools.act(async (folder: string) => await start(tools, folder)));
+}
+
+async function start(tools: Tools, named: string): Promise<Exit> {
+  const { started } = await ensureService(tools, true);
+  try {
+    return await withService(tools.host, async (client) => await keep(tools, client, named));
+  } finally {
+    // A service that was there before us is somebody else's.
+    if (started) await stopService(tools);
+  }
+}
+
+async function keep(tools: Tools, client: Client, named: string): Promise<Exit> {
+  const { io, host } = tools;
+  const root = await host.realPath(path.resolve(host.cwd, named));
+  const { remotes } = await client.call("remotes/list", {});
+  const known = (await client.call("folders/list", {})).folders.find((folder) => folder.root === root);
+  const own = remotes.length === 0 || (await isOwn(tools, remotes, known)) ? await host.ownServer() : null;
+  try {
+    const remote = own === null ? null : await signIn(client, own.server);
+    const folder = known ?? (await client.call("folders/add", { root, ...(remote === null ? {} : { remote }) }));
+    if (known?.remote === null && remote !== null) await client.call("folders/update", { folder: folder.folder, remote });
+    const runs = await runWithProgress(io, client, folder.folder, true);
+    for (const run of runs) io.say(runText(io, run));
+    if (own !== null) io.note(secondDevice(own.server));
+    io.note(`${shown(root)} is kept in sync. Ctrl-C ends it.`);
+    return exitOfRuns(await tellUntilInterrupted(tools, client, runs));
+  } finally {
+    await own?.stop();
+  }
+}
+
+/** Our own server must run again where the folder's remote is the one that an earlier `start` made. */
+async function isOwn(
+  tools: Tools,
+  remotes: readonly { readonly id: string; readonly url: string }[],
+  known: FolderStatus | undefined,
+): Promise<boolean> {
+  const url = await tools.host.ownServerUrl();
+  if (url === null) return false;
+  const wanted = known?.remote ?? (remotes.length === 1 ? remotes[0]?.id : undefined);
+  return remotes.some((remote) => remote.id === wanted && remote.url === url);
+}
+
+async function signIn(client: Client, server: OwnServer): Promise<string> {
+  const { remote } = await client.call("remotes/login", { url: server.url, user: server.user, password: server.password });
+  return remote;
+}
+
+function secondDevice(server: OwnServer): string {
+  const { port } = new URL(server.url);
+  return `
+A sync server of your own runs at ${server.url} while this command does (for this machine only).
+For a second device, carry the password file there by a way you trust, then:
+  ssh -N -L ${port}:127.0.0.1:${port} THIS-MACHINE
+  satchel service start
+  satchel login ${server.url} --user ${server.user} --password-stdin < own-server-password
+  satchel add FOLDER
+The password is in ${server.passwordFile}
+A server for many devices: satchel server run --help
+`;
+}
+
+async function tellUntilInterrupted(tools: Tools, client: Client, first: readonly RunSummary[]): Promise<readonly RunSummary[]> {
+  const { io, host } = tools;
+  let last = first;
+  client.onNotice(({ method, params }) => {
+    if (method !== "event") return;
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `event` notifications carry a stored event (protocol/api/model.ts)
+    const event = params as StoredEvent;
+    if (event.kind !== "run") return;
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- and `run` events a run summary (protocol/events.ts)
+    const run = event.data as RunSummary;
+    last = [run];
+    io.say(`${when(event.atMs)}  ${runText(io, run)}`);
+  });
+  await Promise.race([host.interrupted(), client.closed]);
+  return last;
+}

@@ -1,0 +1,270 @@
+/** `satchel sync`, `plan`, `apply`, `undo`, `log`, `events`. */
+import type { Command } from "commander";
+
+import type { FolderStatus, RunSummary, StoredEvent } from "../../protocol/api/model.ts";
+import type { ResultOf } from "../../protocol/api/table.ts";
+import type { Client, Notice } from "./client.ts";
+import { Exit, exitOfRuns } from "./exit-codes.ts";
+import { counted, duration, shown, size, table, when, type Io, type Tone } from "./io.ts";
+import { pickFolder, wholeNumber, withService, type Tools } from "./tools.ts";
+
+type SyncOptions = { wait?: true; watch?: true; scan: boolean };
+type LogOptions = { since?: string; limit?: string; folder?: string };
+
+export function registerSync(program: Command, tools: Tools): void {
+  program
+    .command("sync")
+    .description("sync now")
+    .argument("[folder]", "path or id; left out: every folder that is not paused")
+    .option("--wait", "return when it is done")
+    .option("--watch", "go on telling of every sync until Ctrl-C")
+    .option("--no-scan", "trust file events instead of looking at every file")
+    .action(tools.act(async (folder: string | undefined, options: SyncOptions) => await sync(tools, folder, options)));
+  program
+    .command("plan")
+    .description("what a sync would do now, and why; changes nothing")
+    .argument("[folder]", "path or id")
+    .action(tools.act(async (folder: string | undefined) => await plan(tools, folder)));
+  program
+    .command("apply")
+    .description("sync, but only if the plan is still the one that was shown")
+    .argument("[folder]", "path or id")
+    .requiredOption("--plan <hash>", "as `satchel plan` printed it")
+    .action(tools.act(async (folder: string | undefined, options: { plan: string }) => await apply(tools, folder, options.plan)));
+  program
+    .command("undo")
+    .description("take back the last sync or command that replaced or removed files here")
+    .argument("[folder]", "path or id")
+    .action(tools.act(async (folder: string | undefined) => await undo(tools, folder)));
+  program
+    .command("log")
+    .description("the change log: what was observed, and who made it")
+    .argument("[folder]", "path or id; left out: all folders")
+    .option("--since <number>", "only what came after this number", "0")
+    .option("--limit <number>", "at most so many of the newest", "50")
+    .action(tools.act(async (folder: string | undefined, options: LogOptions) => await log(tools, folder, options)));
+  program
+    .command("events")
+    .description("events, one per line")
+    .option("--since <number>", "only what came after this number", "0")
+    .option("--follow", "go on until Ctrl-C")
+    .action(tools.act(async (options: { since: string; follow?: true }) => await events(tools, options)));
+}
+
+async function sync(tools: Tools, named: string | undefined, options: SyncOptions): Promise<Exit> {
+  const { io, host } = tools;
+  return await withService(host, async (client) => {
+    const folder = named === undefined ? null : (await pickFolder(host, client, named)).folder;
+    if (options.watch === true) return await watch(tools, client, folder, options.scan);
+    if (options.wait !== true) {
+      await client.call("sync/run", { folder, scan: options.scan, wait: false });
+      io.data({ runs: [] });
+      io.note("The sync has begun. See `satchel status`, or use --wait.");
+      return Exit.InSync;
+    }
+    return await tellRuns(io, await runWithProgress(io, client, folder, options.scan));
+  });
+}
+
+/** The line of progress lives as long as the runs. */
+export async function runWithProgress(io: Io, client: Client, folder: string | null, scan: boolean): Promise<readonly RunSummary[]> {
+  const live = new Map<string, string>();
+  client.onNotice((notice) => {
+    const told = progressOf(notice);
+    if (told === null) return;
+    live.set(told.folder, told.text);
+    io.progress([...live.values()].join(" · "));
+  });
+  await client.call("events/subscribe", { progress: true });
+  const { runs } = await client.call("sync/run", { folder, scan });
+  io.endLive();
+  return runs;
+}
+
+async function tellRuns(io: Io, runs: readonly RunSummary[]): Promise<Exit> {
+  io.data({ runs });
+  if (runs.length === 0) io.note("No folder is looked after yet, or all are paused. See `satchel status`.");
+  for (const run of runs) io.say(runText(io, run));
+  return await Promise.resolve(exitOfRuns(runs));
+}
+
+const RESULT_WORDS: Readonly<Record<RunSummary["result"], readonly [Tone, string]>> = {
+  insync: ["good", "in sync"],
+  conflicts: ["warn", "done, with conflicts"],
+  problems: ["warn", "done, with problems"],
+  held: ["bad", "waits for your answer"],
+  failed: ["bad", "failed"],
+};
+
+export function runText(io: Io, run: RunSummary): string {
+  const [tone, word] = RESULT_WORDS[run.result];
+  const facts = [
+    run.uploadedFiles > 0 ? `${counted(run.uploadedFiles, "file")} up (${size(run.uploadedBytes)})` : "",
+    run.downloadedFiles > 0 ? `${counted(run.downloadedFiles, "file")} down (${size(run.downloadedBytes)})` : "",
+    run.deletedLocal > 0 ? `${run.deletedLocal} removed here` : "",
+    run.deletedRemote > 0 ? `${run.deletedRemote} removed there` : "",
+    run.conflicts > 0 ? `${counted(run.conflicts, "conflict")} (satchel conflicts)` : "",
+    run.problems > 0 ? `${counted(run.problems, "problem")} (satchel problems)` : "",
+  ].filter((fact) => fact !== "");
+  const moved = facts.length === 0 ? "nothing to do" : facts.join(", ");
+  const more = run.result === "held" ? "\n  Something looks like an accident and waits: satchel guard" : "";
+  const why = run.error === null ? "" : `\n  ${run.error}`;
+  return `${shown(run.root)}  ${io.paint(tone, word)}: ${moved}, ${duration(run.durationMs)}${why}${more}`;
+}
+
+function progressOf({ method, params }: Notice): { readonly folder: string; readonly text: string } | null {
+  if (method !== "sync/progress" || typeof params !== "object" || params === null) return null;
+  if (!("folder" in params) || typeof params.folder !== "string" || !("progress" in params)) return null;
+  const counts: Readonly<Record<string, unknown>> =
+    typeof params.progress === "object" && params.progress !== null ? { ...params.progress } : {};
+  const number = (name: string): number => (typeof counts[name] === "number" ? counts[name] : 0);
+  const up = number("filesUpTotal") > 0 ? `↑ ${number("filesUp")}/${number("filesUpTotal")} files ${size(number("bytesUp"))}` : "";
+  const down =
+    number("filesDownTotal") > 0 ? `↓ ${number("filesDown")}/${number("filesDownTotal")} files ${size(number("bytesDown"))}` : "";
+  const phase = "phase" in params && typeof params.phase === "string" ? params.phase : "";
+  return { folder: params.folder, text: [phase, up, down].filter((part) => part !== "").join("  ") };
+}
+
+/** Prints every run's end until the user has seen enough. */
+async function watch(tools: Tools, client: Client, only: string | null, scan: boolean): Promise<Exit> {
+  const { io, host } = tools;
+  let last: readonly RunSummary[] = [];
+  client.onNotice((notice) => {
+    const event = eventOf(notice);
+    const live = progressOf(notice);
+    if (live !== null) io.progress(live.text);
+    if (event?.kind !== "run" || (only !== null && event.folder !== only)) return;
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `run` events hold a run summary (protocol/events.ts)
+    const run = event.data as RunSummary;
+    last = [run];
+    io.data(run);
+    io.say(`${when(event.atMs)}  ${runText(io, run)}`);
+  });
+  await client.call("events/subscribe", { progress: true });
+  await client.call("sync/run", { folder: only, scan, wait: false });
+  io.note("Telling of every sync that moves something; Ctrl-C ends it.");
+  await Promise.race([host.interrupted(), client.closed]);
+  return exitOfRuns(last);
+}
+
+async function plan(tools: Tools, named: string | undefined): Promise<Exit> {
+  const { io, host } = tools;
+  return await withService(host, async (client) => {
+    const folder = await pickFolder(host, client, named);
+    const found = await client.call("sync/plan", { folder: folder.folder });
+    io.data(found);
+    io.say(planText(io, folder, found));
+    return found.holds.length > 0 ? Exit.Held : Exit.InSync;
+  });
+}
+
+const ACTION_WORDS: Readonly<Record<string, string>> = {
+  upload: "send",
+  download: "fetch",
+  deleteLocal: "remove here",
+  deleteRemote: "remove there",
+  conflict: "conflict",
+  defer: "wait",
+  adopt: "adopt",
+};
+
+function planText(io: Io, folder: FolderStatus, found: ResultOf<"sync/plan">): string {
+  const rows = found.actions.map(({ action, path, bytes, reason }) => [
+    ACTION_WORDS[action] ?? action,
+    bytes === null ? "" : size(bytes),
+    shown(path),
+    io.paint("dim", reason),
+  ]);
+  const held = found.holds.map(
+    (hold) => `${io.paint("bad", "held")}: ${counted(hold.paths.length, "file")} (${hold.reason}), see satchel guard`,
+  );
+  const body = rows.length === 0 ? ["Nothing is to be done."] : [table(rows)];
+  return [shown(folder.root), ...body, ...held, `plan ${found.hash}`].join("\n");
+}
+
+async function apply(tools: Tools, named: string | undefined, hash: string): Promise<Exit> {
+  const { io, host } = tools;
+  return await withService(host, async (client) => {
+    const { folder } = await pickFolder(host, client, named);
+    return await tellRuns(io, [await client.call("sync/apply", { folder, hash })]);
+  });
+}
+
+async function undo(tools: Tools, named: string | undefined): Promise<Exit> {
+  const { io, host } = tools;
+  return await withService(host, async (client) => {
+    const { folder } = await pickFolder(host, client, named);
+    const { undone, skipped } = await client.call("sync/undo", { folder });
+    io.data({ folder, undone, skipped });
+    for (const path of undone) io.say(`back as it was: ${shown(path)}`);
+    for (const { path, reason } of skipped) io.say(`left as it is: ${shown(path)} (${reason})`);
+    return skipped.length > 0 ? Exit.Unfinished : Exit.InSync;
+  });
+}
+
+const PAGE = 1000;
+
+async function log(tools: Tools, named: string | undefined, options: LogOptions): Promise<void> {
+  const { io, host } = tools;
+  const limit = wholeNumber(options.limit ?? "50", "--limit");
+  let since = wholeNumber(options.since ?? "0", "--since");
+  await withService(host, async (client) => {
+    const folder = named === undefined ? null : (await pickFolder(host, client, named)).folder;
+    let newest: ResultOf<"changes/list">["changes"] = [];
+    for (;;) {
+      const { changes } = await client.call("changes/list", { folder, since, limit: PAGE });
+      newest = [...newest, ...changes].slice(-limit);
+      since = changes.at(-1)?.seq ?? since;
+      if (changes.length < PAGE) break;
+    }
+    for (const change of newest) io.data(change);
+    if (newest.length === 0) io.note("Nothing has been observed yet.");
+    else
+      io.say(
+        table(
+          newest.map((change) => [
+            String(change.seq),
+            when(change.atMs),
+            change.kind,
+            change.origin,
+            change.sizeBytes === null ? "" : size(change.sizeBytes),
+            shown(change.path),
+          ]),
+        ),
+      );
+  });
+}
+
+async function events(tools: Tools, options: { since: string; follow?: true }): Promise<void> {
+  const { io, host } = tools;
+  let since = wholeNumber(options.since, "--since");
+  await withService(host, async (client) => {
+    const tell = (event: StoredEvent): void => {
+      io.data(event);
+      io.say(
+        `${event.seq}  ${when(event.atMs)}  ${event.kind}${event.folder === null ? "" : `  ${event.folder}`}  ${JSON.stringify(event.data)}`,
+      );
+    };
+    if (options.follow === true) {
+      client.onNotice((notice) => {
+        const event = eventOf(notice);
+        if (event !== null) tell(event);
+      });
+      await client.call("events/subscribe", { since });
+      await Promise.race([host.interrupted(), client.closed]);
+      return;
+    }
+    for (;;) {
+      const page = await client.call("events/list", { since, limit: PAGE });
+      if (page.gap) io.note(`Events between ${since} and ${page.events[0]?.seq ?? page.lastSeq} are not kept any more.`);
+      page.events.forEach(tell);
+      since = page.events.at(-1)?.seq ?? since;
+      if (page.events.length < PAGE) return;
+    }
+  });
+}
+
+function eventOf({ method, params }: Notice): StoredEvent | null {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `event` notifications carry a stored event (protocol/api/model.ts)
+  return method === "event" ? (params as StoredEvent) : null;
+}
