@@ -81,16 +81,6 @@ class Device:
         os.unlink(os.path.join(self.media(), name))
         self.touch_folder()
 
-    def read(self, name):
-        path = os.path.join(self.media(), name)
-        if not os.path.isfile(path):
-            return None
-        with open(path, "rb") as file:
-            return base64.b64encode(file.read()).decode()
-
-    def names(self):
-        return sorted(os.listdir(self.media()))
-
     def add(self, name, data):
         """Through Anki itself; returns the name that it chose."""
         return self.col.media.write_data(name, base64.b64decode(data))

@@ -55,8 +55,7 @@ export async function officialDevice(driver: Driver, url: string, user: string):
       await ask("remove", { name });
     },
     async read(name) {
-      const data = await ask("read", { name });
-      return typeof data === "string" ? Buffer.from(data, "base64") : null;
+      return await readOrNull(path.join(home, "collection.media", name));
     },
     async list() {
       return (await readdir(path.join(home, "collection.media"))).toSorted();
@@ -99,10 +98,7 @@ export async function satchelDevice(url: string, user: string): Promise<Device> 
       await unlink(at(name));
     },
     async read(name) {
-      return await readFile(at(name)).catch((error: unknown) => {
-        if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-        throw error;
-      });
+      return await readOrNull(at(name));
     },
     async list() {
       const found = await readdir(satchel.root, { recursive: true, withFileTypes: true });
@@ -135,4 +131,11 @@ async function folderId(satchel: Satchel): Promise<string> {
   const id = told.folders[0]?.folder;
   if (id === undefined) throw new Error("the service knows no folder");
   return id;
+}
+
+async function readOrNull(file: string): Promise<Buffer | null> {
+  return await readFile(file).catch((error: unknown) => {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    throw error;
+  });
 }

@@ -1,4 +1,4 @@
-/** `npm run test:anki`: every case with the real Anki on at least one side, or with it as the reference. `-- WORD …` picks cases whose titles have them all, `@contract` and `@names` the other parts. */
+/** `npm run test:anki`: every case with the real Anki on at least one side, or with it as the reference. `-- WORD …` picks cases whose titles have them all, `@contract`, `@names`, `@storm` the other parts. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
@@ -10,6 +10,7 @@ import { serverContract } from "./contract.ts";
 import { officialDevice, type Kind } from "./device.ts";
 import { legalEncoding, sameJudgement } from "./names.ts";
 import { startDriver, type Driver } from "./official-client.ts";
+import { storm } from "./storm.ts";
 import { findAnki } from "./venv.ts";
 import { CASTS, openWorld, type Case, type Cast } from "./world.ts";
 
@@ -17,6 +18,10 @@ import { CASTS, openWorld, type Case, type Cast } from "./world.ts";
 const CONCURRENCY = 6;
 /** More than any case takes, on a busy machine too: a hang is a failure. */
 const CASE_MS = 120_000;
+
+/** Enough for the real server to show its weaknesses many times. */
+const STORM_SYNCS = 500;
+const STORM_SEED = 31;
 
 const words = process.argv.slice(2);
 const cases = [...PLAIN_CASES, ...WEAK_CASES, ...SERVER_CASES];
@@ -26,6 +31,7 @@ const played = cases
   .filter((play) => words.every((word) => play.title.includes(word)));
 
 const withContract = words.length === 0 || words.includes("@contract");
+const withStorm = words.length === 0 || words.includes("@storm");
 const withNames = words.length === 0 || words.includes("@names");
 
 const anki = await findAnki();
@@ -70,7 +76,7 @@ if ("missing" in anki) {
     driver = startDriver(python);
     for (const kind of ["official", "satchel"] as const) {
       const needed = played.filter(({ cast }) => cast.server === kind).length;
-      if (needed > 0 || withContract || withNames) shared.set(kind, await startServer(kind, needed + 3));
+      if (needed > 0 || withContract || withNames || withStorm) shared.set(kind, await startServer(kind, needed + 4));
     }
   });
   after(async () => {
@@ -101,6 +107,18 @@ if ("missing" in anki) {
         } finally {
           await device.close();
         }
+      });
+  if (withStorm)
+    for (const kind of ["official", "satchel"] as const)
+      test(`W8 W31 W32 three real clients in a storm on the ${kind} server`, async () => {
+        const server = shared.get(kind);
+        assert.ok(driver !== undefined && server !== undefined);
+        const seed = Number(process.env["SATCHEL_SEED"] ?? STORM_SEED);
+        const { syncs, regressions, agreed } = await storm(driver, server.url, nextUser(kind), seed, STORM_SYNCS);
+        const outcome = `${String(regressions.length)} regressions in ${String(syncs)} syncs, ${agreed ? "agreed" : "NOT agreed"}`;
+        outcomes.push(`storm   three real clients on the ${kind} server, SATCHEL_SEED=${String(seed)}: ${outcome}`);
+        if (kind === "official") assert.ok(regressions.length > 0, `${outcome}: the storm is too mild to judge anybody`);
+        else assert.deepEqual({ regressions, agreed }, { regressions: [], agreed: true }, `SATCHEL_SEED=${String(seed)}`);
       });
   describe("real Anki", { concurrency: CONCURRENCY }, () => {
     for (const one of played)

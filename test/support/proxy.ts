@@ -21,6 +21,10 @@ export type Proxy = {
   readonly log: readonly string[];
   /** The next request that fits the rule meets it, once. Resolves when that has happened. */
   once(rule: Rule): Promise<void>;
+  /** The same, for a request that may never come. */
+  rule(rule: Rule): void;
+  /** Forgets the rules that nobody has met. */
+  clear(): void;
   /** Every request meets 503 until called with false. */
   refuse(on: boolean): void;
   close(): Promise<void>;
@@ -88,6 +92,12 @@ export async function startProxy(target: string): Promise<Proxy> {
       return await new Promise((resolve) => {
         rules.push({ rule, met: resolve });
       });
+    },
+    rule(rule) {
+      rules.push({ rule, met: () => undefined });
+    },
+    clear() {
+      rules.length = 0;
     },
     refuse(on) {
       refusing = on;
