@@ -17,9 +17,9 @@ export function parseJson(source: Uint8Array | string, what: string, maxBytes: n
     throw new WireError("tooLarge", `Reading ${what}: its JSON is nested deeper than ${String(LIMITS.jsonDepth)} levels.`);
   try {
     return JSON.parse(text) as unknown;
-  } catch (error) {
-    // The engine's message quotes the text, which may hold a password: only the fact is passed on.
-    throw new WireError("json", `Reading ${what}: it is not JSON.`, { cause: error instanceof SyntaxError ? undefined : error });
+  } catch {
+    // The engine's own error quotes the text, which may hold a password: only the fact is passed on.
+    throw new WireError("json", `Reading ${what}: it is not JSON.`);
   }
 }
 

@@ -1,15 +1,12 @@
 /** The zstd frames of the wire: one content frame per body, no dictionary, bounded output, bounded window (specification §2.6, ZP12–ZP15). */
-import {
-  constants,
-  zstdCompress as compressAsync,
-  zstdCompressSync,
-  zstdDecompress as decompressAsync,
-  zstdDecompressSync,
-  type ZstdOptions,
-} from "node:zlib";
+import { promisify } from "node:util";
+import { constants, zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync, type ZstdOptions } from "node:zlib";
 
 import { LIMITS } from "./limits.ts";
 import { WireError } from "./wire-error.ts";
+
+const compressInPool = promisify(zstdCompress);
+const decompressInPool = promisify(zstdDecompress);
 
 /** Media are compressed already: level 1 runs at the speed of a copy on them, and JSON is small. */
 const LEVEL = 1;
@@ -23,12 +20,7 @@ export function compressSync(bytes: Uint8Array): Uint8Array {
 
 /** One frame, made in the thread pool. */
 export async function compress(bytes: Uint8Array): Promise<Uint8Array> {
-  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
-  compressAsync(bytes, compressOptions(bytes), (error, result) => {
-    if (error === null) resolve(result);
-    else reject(error);
-  });
-  return await promise;
+  return await compressInPool(bytes, compressOptions(bytes));
 }
 
 /**
@@ -47,13 +39,8 @@ export function decompressSync(bytes: Uint8Array, maxBytes: number): Uint8Array 
 /** Like `decompressSync`, in the thread pool. */
 export async function decompress(bytes: Uint8Array, maxBytes: number): Promise<Uint8Array> {
   checkFrameStart(bytes);
-  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-  decompressAsync(bytes, decompressOptions(bytes, maxBytes), (error, result: unknown) => {
-    if (error === null) resolve(result);
-    else reject(error);
-  });
   try {
-    return takeWhole(await promise, bytes, maxBytes);
+    return takeWhole(await decompressInPool(bytes, decompressOptions(bytes, maxBytes)), bytes, maxBytes);
   } catch (error) {
     throw asRefusal(error, maxBytes);
   }
@@ -82,7 +69,7 @@ const MAGIC = 0xfd_2f_b5_28;
 function checkFrameStart(bytes: Uint8Array): void {
   if (bytes.length < 5 || new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true) !== MAGIC)
     throw new WireError("zstd", "Decompressing a body: it is not a zstd frame.");
-  if (((bytes[4] ?? 0) & 3) !== 0) throw new WireError("zstd", "Decompressing a body: it asks for a dictionary.");
+  if ((Number(bytes[4]) & 3) !== 0) throw new WireError("zstd", "Decompressing a body: it asks for a dictionary.");
 }
 
 /** What zlib gives with `info`: the output, and the engine that knows how much input it took. */

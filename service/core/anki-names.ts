@@ -12,7 +12,12 @@ const EXTENSION_BYTES = 10;
 
 /** What Anki would delete from a name: its forbidden set, and what Unicode 10 does not know. One code point. */
 export function isDeletedByAnki(character: string): boolean {
-  return FORBIDDEN.test(character) || isUnassigned10(character.codePointAt(0) ?? 0);
+  return FORBIDDEN.test(character) || isUnassigned10(codePointOf(character));
+}
+
+/** Of a text's first character; NaN for an empty one, which is no character's. */
+export function codePointOf(character: string): number {
+  return Number(character.codePointAt(0));
 }
 
 /** The name under which Anki's clients would store `name`; may be empty. `name` must be well-formed Unicode. */

@@ -17,7 +17,7 @@ export type ConflictCopy = {
 };
 
 /** A copy's last part: stem, mark, extension. The extension may be absent. */
-const COPY = /^(.*)\.conflict-\d{8}T\d{6}Z-[a-z0-9-]{1,16}-[0-9a-f]{4}(?:-\d+)?(\.[^.]*)?$/s;
+const COPY = /^(.+)\.conflict-\d{8}T\d{6}Z-[a-z0-9-]{1,16}-[0-9a-f]{4}(?:-\d+)?(\.[^.]*)?$/s;
 /** Longer "extensions" are part of a name with a dot in it. */
 const EXTENSION_BYTES = 16;
 
@@ -33,11 +33,15 @@ export function conflictName(copy: ConflictCopy): string {
       .replaceAll(/[^a-z0-9-]/g, "-")
       .slice(0, 16) || "device";
   const mark = `.conflict-${utcStamp(copy.atMs)}-${device}-${copy.sha1.slice(0, 4)}`;
-  for (let count = 1; ; count++) {
-    const path = fit(folder, stem, `${mark}${count === 1 ? "" : `-${String(count)}`}${extension}`);
-    const there = copy.taken(path);
-    if (there === null || there === copy.sha1) return path;
-  }
+  let count = 0;
+  let path: string;
+  do {
+    count += 1;
+    const numbered = `${mark}${count === 1 ? "" : `-${String(count)}`}`;
+    // Stem of one character, mark and extension fit at the root whatever they are: only a path that could never travel gets `file`.
+    path = fit(folder, stem, numbered + extension) ?? `file${numbered}`;
+  } while (![null, copy.sha1].includes(copy.taken(path)));
+  return path;
 }
 
 /** The original whose copy this would be: a conflict on a copy takes the original's stem, so names do not grow. */
@@ -46,7 +50,10 @@ function partsOf(path: string): { folder: string; stem: string; extension: strin
   const folder = path.slice(0, slash);
   const name = path.slice(slash);
   const copy = COPY.exec(name);
-  if (copy !== null) return { folder, stem: copy[1] ?? "", extension: copy[2] ?? "" };
+  if (copy !== null) {
+    const [, stem = "", extension = ""] = copy;
+    return { folder, stem, extension };
+  }
   const dot = name.lastIndexOf(".");
   const extension = dot > 0 ? name.slice(dot) : "";
   return utf8Bytes(extension) > EXTENSION_BYTES
@@ -54,16 +61,14 @@ function partsOf(path: string): { folder: string; stem: string; extension: strin
     : { folder, stem: dot > 0 ? name.slice(0, dot) : name, extension };
 }
 
-/** The longest start of the stem, in the deepest folder, with which the path has a wire name. */
-function fit(folder: string, stem: string, tail: string): string {
+/** The longest start of the stem, in the deepest folder, with which the path has a wire name; null: none has. */
+function fit(folder: string, stem: string, tail: string): string | null {
   for (let bytes = utf8Bytes(stem); bytes > 0; bytes--) {
     const cut = cutToBytes(stem, bytes);
     const path = folder + cut + tail;
     if (cut !== "" && toWire(path).kind === "name") return path;
   }
-  if (folder !== "") return fit(folder.slice(0, folder.slice(0, -1).lastIndexOf("/") + 1), stem, tail);
-  // Only an extension that grows on the wire (characters that Anki forbids) leaves no room for any stem: it goes.
-  return fit("", stem, tail.replace(/(?!^)\..*$/s, ""));
+  return folder === "" ? null : fit(folder.slice(0, folder.slice(0, -1).lastIndexOf("/") + 1), stem, tail);
 }
 
 /** `20260102T030405Z`, by arithmetic: the decisions know no clock and no time zone. */

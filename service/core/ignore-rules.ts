@@ -102,7 +102,7 @@ export function ignoreRules(satchelignore: string | null): IgnoreRules {
       // Nearly every path matches nothing: one expression tells, and the library's sixty are not asked.
       if (hasOwn || MAY_MATCH.test(path)) {
         const rule = exact().test(directory ? `${path}/` : path).rule;
-        if (rule !== undefined) return `${rule.mark ?? ""} ${displayName(rule.pattern.trim())}`;
+        if (rule !== undefined) return `${String(rule.mark)} ${displayName(rule.pattern.trim())}`;
       }
       return disguisedRule(path);
     },

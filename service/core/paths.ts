@@ -1,6 +1,6 @@
 /** Which paths are legal, and how names are shown. Pure text: nothing here knows a disk. */
 import { LIMITS } from "../../protocol/anki/limits.ts";
-import { cutToBytes, utf8Bytes } from "./anki-names.ts";
+import { codePointOf, cutToBytes, utf8Bytes } from "./anki-names.ts";
 import { foldKey } from "./case-folding.ts";
 import type { LocalReason } from "./model.ts";
 
@@ -90,7 +90,7 @@ const MARKS_SHOWN = 4;
 const MARK_PILE = /\p{M}{5,}/gu;
 
 function escapeAll(text: string): string {
-  return Array.from(text, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`).join("");
+  return Array.from(text, (character) => `\\u{${codePointOf(character).toString(16)}}`).join("");
 }
 
 function checkSegment(path: string, segment: string, naming: Naming): PathCheck {
@@ -106,10 +106,11 @@ function checkSegment(path: string, segment: string, naming: Naming): PathCheck 
 }
 
 function checkWindows(path: string, segment: string): PathCheck {
-  const device = WINDOWS_DEVICE.exec(segment);
-  if (device !== null) {
+  const found = WINDOWS_DEVICE.exec(segment);
+  if (found !== null) {
+    const [, device = ""] = found;
     const better = segment.replace(WINDOWS_DEVICE, "$1_$2");
-    const detail = `${shown(path)} can't stand on a Windows disk: ${device[1] ?? ""} is a device there. Rename it on another machine, for example to ${shown(better)}.`;
+    const detail = `${shown(path)} can't stand on a Windows disk: ${device} is a device there. Rename it on another machine, for example to ${shown(better)}.`;
     return { kind: "problem", reason: "reserved", detail };
   }
   if (WINDOWS_FORBIDDEN.test(segment)) return bad(path, 'holds one of < > : " | ? *, which Windows forbids', segment);

@@ -39,7 +39,7 @@ export function isUnassigned10(codePoint: number): boolean {
   let high = bounds.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((bounds[middle] ?? 0) <= codePoint) low = middle + 1;
+    if (Number(bounds[middle]) <= codePoint) low = middle + 1;
     else high = middle;
   }
   return low % 2 === 1;

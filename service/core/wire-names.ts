@@ -3,7 +3,7 @@
  * other, `~hex_` stands for each character that Anki would delete or change. A name is decoded only if it encodes back to itself.
  */
 import { LIMITS } from "../../protocol/anki/limits.ts";
-import { ANKI_DEVICE, isDeletedByAnki, isNormalised, utf8Bytes } from "./anki-names.ts";
+import { ANKI_DEVICE, codePointOf, isDeletedByAnki, isNormalised, utf8Bytes } from "./anki-names.ts";
 import type { LocalReason } from "./model.ts";
 import { checkPath, displayName, wireNameProblem } from "./paths.ts";
 
@@ -35,12 +35,12 @@ export function toWire(path: string): WireName {
   const name = encode(path);
   const bytes = utf8Bytes(name);
   if (bytes <= LIMITS.nameBytes) return { kind: "name", name };
-  const over = String(bytes - LIMITS.nameBytes);
+  const over = bytes - LIMITS.nameBytes;
   const spelled = name === path ? "" : `, spelled for Anki as ${displayName(name)},`;
   return {
     kind: "problem",
     reason: "nameTooLong",
-    detail: `"${displayName(path)}"${spelled} is ${over} bytes longer than the ${String(LIMITS.nameBytes)} that Anki allows. Shorten its name, or those of its folders, by that much.`,
+    detail: `"${displayName(path)}"${spelled} is ${String(over)} ${over === 1 ? "byte" : "bytes"} longer than the ${String(LIMITS.nameBytes)} that Anki allows. Shorten its name, or those of its folders, by that much.`,
   };
 }
 
@@ -85,5 +85,5 @@ function decode(name: string): string {
 }
 
 function form(character: string): string {
-  return `~${(character.codePointAt(0) ?? 0).toString(16).padStart(2, "0")}_`;
+  return `~${codePointOf(character).toString(16).padStart(2, "0")}_`;
 }
