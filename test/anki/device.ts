@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, unlink, writeFile } from
 import { tmpdir } from "node:os";
 import path from "node:path";
 
-import { makeSatchel, type Satchel } from "../support/satchel.ts";
+import { connectRpc } from "../support/rpc.ts";
+import { makeSatchel } from "../support/satchel.ts";
 import { PASSWORD } from "../support/sync-server.ts";
 import type { Driver } from "./official-client.ts";
 
@@ -80,7 +81,9 @@ export async function officialDevice(driver: Driver, url: string, user: string):
 export async function satchelDevice(url: string, user: string): Promise<Device> {
   const satchel = await makeSatchel();
   await satchel.start();
-  await satchel.join(url, user, ["--paused"]);
+  let rpc = await connectRpc(satchel.home);
+  const { remote } = await rpc.call("remotes/login", { url, user, password: PASSWORD });
+  const { folder } = await rpc.call("folders/add", { root: satchel.root, remote, paused: true });
   const at = (name: string): string => path.join(satchel.root, name);
   let saves = 0;
   return {
@@ -109,28 +112,23 @@ export async function satchelDevice(url: string, user: string): Promise<Device> 
         .toSorted();
     },
     async sync() {
-      await satchel.cli(["rpc", "sync/resume", JSON.stringify({ folder: await folderId(satchel) })]);
-      const { code, said } = await satchel.sync();
-      await satchel.cli(["rpc", "sync/pause", JSON.stringify({ folder: await folderId(satchel) })]);
-      return { ok: code === 0 || code === 1, detail: `exit ${String(code)}: ${said}` };
+      await rpc.call("sync/resume", { folder });
+      const { runs } = await rpc.call("sync/run", { folder, scan: true });
+      await rpc.call("sync/pause", { folder });
+      return { ok: runs.every(({ result }) => result !== "failed"), detail: JSON.stringify(runs) };
     },
     async forget() {
+      await rpc.close();
       await satchel.stop();
       for (const end of ["", "-wal", "-shm"]) await rm(path.join(satchel.home, "state", `state.db${end}`), { force: true });
       await satchel.start();
+      rpc = await connectRpc(satchel.home);
     },
     async close() {
+      await rpc.close();
       await satchel.close();
     },
   };
-}
-
-async function folderId(satchel: Satchel): Promise<string> {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the shape is what DESIGN §8 promises
-  const told = (await satchel.json(["status"])) as { readonly folders: readonly { readonly folder: string }[] };
-  const id = told.folders[0]?.folder;
-  if (id === undefined) throw new Error("the service knows no folder");
-  return id;
 }
 
 async function readOrNull(file: string): Promise<Buffer | null> {

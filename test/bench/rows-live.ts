@@ -129,10 +129,10 @@ async function nothingToDo(device: Satchel): Promise<number> {
   const times = [];
   for (let round = 0; round < 30; round++) {
     const begun = performance.now();
-    await rpc.call("sync/run", { folder: null, scan: false });
+    await rpc.call("sync/run", { scan: false });
     times.push(performance.now() - begun);
   }
-  rpc.close();
+  await rpc.close();
   return quantile(times, 0.5);
 }
 
@@ -184,8 +184,9 @@ async function startTimes(bench: Bench): Promise<readonly Figure[] | { readonly 
     const child = spawn(process.execPath, [BUNDLE, "service", "run"], { env: { ...process.env, SATCHEL_HOME: home }, stdio: "ignore" });
     try {
       await until("the service listens", async () => (await readServiceFile(home)) !== undefined);
-      (await connectRpc(home)).close();
+      const client = await connectRpc(home);
       times.push(performance.now() - begun);
+      await client.close();
     } finally {
       await endChild(child);
     }
