@@ -130,10 +130,13 @@ export type HttpRequest = {
   readonly method: "GET" | "POST";
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** The caller may write to this memory again once `send` has resolved. */
   readonly body: Uint8Array | null;
   /** No byte in either direction for this long ⇒ TransportError `stall`. */
   readonly stallMs: number;
   readonly maxResponseBytes: number;
+  /** Memory for the reply (at least so many bytes), for callers who use it again; a transport may take its own. */
+  readonly replyMemory?: (bytes: number) => Uint8Array;
   /** Progress: bytes of body handed to the socket, bytes of reply received, since the last call. */
   readonly onBytes?: (sentBytes: number, receivedBytes: number) => void;
 };

@@ -5,6 +5,7 @@ import http from "node:http";
 import https from "node:https";
 
 import { TransportError, type Clock, type HttpRequest, type HttpResponse, type Transport } from "../core/ports.ts";
+import { joined } from "./body-buffers.ts";
 import { hostAndPort, isForbiddenAddress, isForbiddenHost } from "./endpoint.ts";
 import { isStaleSocket, toTransportError } from "./transport-errors.ts";
 
@@ -183,20 +184,40 @@ async function answerOf(outgoing: http.ClientRequest, { watch }: Exchange): Prom
 
 /** The whole body, refused (never cut) when it is larger than allowed. */
 async function readWhole(request: HttpRequest, response: http.IncomingMessage, watch: Watch): Promise<HttpResponse> {
+  if (Number(response.headers["content-length"] ?? 0) > request.maxResponseBytes) throw tooLarge(request);
+  const chunks = await chunksOf(request, response, watch);
+  const head = { status: response.statusCode ?? 0, headers: flatten(response.headers) };
+  const [only] = chunks;
+  if (chunks.length === 1 && only !== undefined) return { ...head, body: only };
+  return { ...head, body: joined(chunks, request.replyMemory ?? ((bytes) => Buffer.allocUnsafe(bytes))) };
+}
+
+/** All chunks of the reply; listeners, because an async iterator costs a promise per chunk. @throws TransportError */
+async function chunksOf(request: HttpRequest, response: http.IncomingMessage, watch: Watch): Promise<readonly Uint8Array[]> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  if (Number(response.headers["content-length"] ?? 0) > request.maxResponseBytes) throw tooLarge(request);
-  for await (const chunk of response) {
-    const bytes = bytesOf(chunk);
-    length += bytes.length;
-    if (length > request.maxResponseBytes) throw tooLarge(request);
-    chunks.push(bytes);
-    watch.moved(0, bytes.length);
-  }
-  if (!response.complete) throw new TransportError("reset", "The connection broke in the middle of the answer.");
-  const [only] = chunks;
-  const body = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, length);
-  return { status: response.statusCode ?? 0, headers: flatten(response.headers), body };
+  return await new Promise((resolve, reject) => {
+    response.on("data", (chunk: Uint8Array) => {
+      length += chunk.length;
+      if (length > request.maxResponseBytes) reject(tooLarge(request));
+      else chunks.push(chunk);
+      watch.moved(0, chunk.length);
+    });
+    response.on("error", reject);
+    response.on("close", () => {
+      if (response.complete) resolve(chunks);
+      else
+        reject(
+          new TransportError(
+            "reset",
+            `Could not talk to ${hostAndPort(new URL(request.url))}: the connection broke in the middle of the answer.`,
+          ),
+        );
+    });
+    response.on("end", () => {
+      if (response.complete) resolve(chunks);
+    });
+  });
 }
 
 function tooLarge(request: HttpRequest): TransportError {

@@ -111,6 +111,7 @@ export function openAnkiRemote(options: AnkiRemoteOptions): Remote {
       return await uploadBatch(async (entries, abort) => await send(session, entries, abort), batch, signal);
     },
     async verify(liveRows, signal) {
+      session.rest();
       return await askSanity(session, liveRows, signal);
     },
     async follow(position, onChange, signal) {
@@ -118,7 +119,8 @@ export function openAnkiRemote(options: AnkiRemoteOptions): Remote {
       await followEvents(session, options.transport, position, onChange, signal);
     },
     async close() {
-      // Holds nothing: connections belong to the transport, which its owner closes.
+      // Connections belong to the transport, which its owner closes.
+      session.rest();
     },
   };
 }

@@ -33,10 +33,9 @@ export async function login(
     doing: "log in to",
     replyBytesMax: LIMITS.jsonBytes,
     stallMs: STALL_MS,
-    body,
   } as const;
   try {
-    const payload = await session.call(question, signal);
+    const payload = await session.call(question, [body], signal);
     return read(session, question, () => parseMessage(ANKI.hostKey.reply, payload, "the answer of hostKey"));
   } catch (error) {
     throw withHint(error, endpoint.shown, endpoint.hint);

@@ -2,15 +2,15 @@
 import { buildSyncHeader, parseOriginalSize, SIZE_HEADER, SYNC_HEADER } from "../../../protocol/anki/header.ts";
 import { LIMITS } from "../../../protocol/anki/limits.ts";
 import { WireError } from "../../../protocol/anki/wire-error.ts";
-import { RemoteError, type Compute, type HttpResponse, type Random, type Transport } from "../../core/ports.ts";
+import { RemoteError, type Compute, type HttpRequest, type HttpResponse, type Random, type Transport } from "../../core/ports.ts";
+import { joined, openBodyBuffers } from "../body-buffers.ts";
 import { methodUrl, redirectTarget, shownUrl, type Endpoint } from "../endpoint.ts";
 import { faultOfStatus, faultOfTransport, isPage, pageWords } from "./reply-faults.ts";
-import { openBodyBuffers } from "./body-buffers.ts";
-import { joined, storedFrame } from "./stored-frame.ts";
+import { storedFrame } from "./stored-frame.ts";
 
 const HOPS_MAX = 3;
-/** As many request bodies as are ever under way by default. */
-const BODIES_KEPT = 4;
+/** As many bodies as are ever under way by default: four requests, four replies. */
+const BODIES_KEPT = 8;
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 
 export type SessionOptions = {
@@ -33,20 +33,20 @@ export type Ask = {
   /** Largest reply, on the wire and inflated. */
   readonly replyBytesMax: number;
   readonly stallMs?: number;
+  /** Memory for a reply of which nothing is kept. */
+  readonly replyMemory?: HttpRequest["replyMemory"];
 };
 
 export type Session = ReturnType<typeof openSession>;
 
 /** Speaks to one server for one key; holds no connection. Every method @throws RemoteError, or the signal's reason. */
 export function openSession(options: SessionOptions) {
-  const { endpoint, transport } = options;
+  const { endpoint, transport, compute } = options;
+  const memory = openBodyBuffers(BODIES_KEPT);
   let base = endpoint.base;
   let header = headerOf(options);
-  const buffers = openBodyBuffers(BODIES_KEPT);
 
-  function attemptOf(ask: { readonly doing: string }): string {
-    return `${ask.doing} ${shownUrl(new URL(base))}`;
-  }
+  const attemptOf = ({ doing }: { readonly doing: string }): string => `${doing} ${shownUrl(new URL(base))}`;
 
   /** Sends, and follows what may be followed, as the same POST each time: a redirect to GET would lose the body (specs §2.8). */
   async function exchange(ask: Ask, signal: AbortSignal): Promise<HttpResponse> {
@@ -61,50 +61,41 @@ export function openSession(options: SessionOptions) {
     }
   }
 
-  async function callChunks(ask: Omit<Ask, "body">, chunks: readonly Uint8Array[], signal: AbortSignal): Promise<Uint8Array> {
-    const body = storedFrame(chunks, buffers.take);
-    const response = await exchange({ ...ask, body }, signal);
-    if (response.status !== 200) throw faultOfStatus(attemptOf(ask), response);
-    buffers.giveBack(body);
-    return await unwrap(options.compute, response, attemptOf(ask), ask.replyBytesMax);
-  }
-
-  async function plain(ask: Ask, signal: AbortSignal): Promise<Uint8Array> {
+  /** The reply to a body that is lent from `memory`; the server has answered to all of it, so it is nobody's any more. */
+  async function succeed(ask: Ask, lent: Uint8Array, signal: AbortSignal): Promise<HttpResponse> {
     const response = await exchange(ask, signal);
     if (response.status !== 200) throw faultOfStatus(attemptOf(ask), response);
     if (isPage(response)) throw new RemoteError("notOurServer", `Could not ${attemptOf(ask)}: ${pageWords("200")}`);
-    return response.body;
+    memory.giveBack(lent);
+    return response;
   }
 
   return {
-    endpoint,
     /** A new run begins: another session id, and redirects are asked for again. */
     renew() {
       base = endpoint.base;
       header = headerOf(options);
-      buffers.clear();
+      memory.clear();
     },
-    /** The reply as it came, whatever its status; plain, for `health` and Satchel's own routes. */
+    /** A run ends: what was kept to make it fast is let go. */
+    rest: () => memory.clear(),
+    /** The reply as it came, whatever its status. */
     exchange,
-    /** The reply's body if the status is a success. */
-    plain,
-    /** The same for a body in pieces. */
-    async plainChunks(ask: Omit<Ask, "body">, chunks: readonly Uint8Array[], signal: AbortSignal): Promise<Uint8Array> {
-      const body = joined(chunks, buffers.take);
-      const reply = await plain({ ...ask, body }, signal);
-      buffers.giveBack(body);
-      return reply;
+    /** Satchel's own routes: body and reply as they are. */
+    async plain(ask: Omit<Ask, "body">, chunks: readonly Uint8Array[], signal: AbortSignal): Promise<Uint8Array> {
+      const body = joined(chunks, memory.take);
+      return (await succeed({ ...ask, body }, body, signal)).body;
     },
-    /** Body into a frame, reply out of its frame: Anki's own routes. */
-    async call(ask: Ask & { readonly body: Uint8Array }, signal: AbortSignal): Promise<Uint8Array> {
-      return await callChunks(ask, [ask.body], signal);
+    /** Anki's own routes: body into a frame, reply out of its frame. */
+    async call(ask: Omit<Ask, "body">, chunks: readonly Uint8Array[], signal: AbortSignal): Promise<Uint8Array> {
+      const body = storedFrame(chunks, memory.take);
+      const response = await succeed({ ...ask, body, replyMemory: memory.take }, body, signal);
+      const payload = await unwrap(compute, response, attemptOf(ask), ask.replyBytesMax);
+      memory.giveBack(response.body);
+      return payload;
     },
-    /** The same with a body in pieces. */
-    callChunks,
     /** Where a stream of events is to be opened, with the header it needs. */
-    stream(path: string) {
-      return { url: methodUrl(base, path), headers: { [SYNC_HEADER]: header } };
-    },
+    stream: (path: string) => ({ url: methodUrl(base, path), headers: { [SYNC_HEADER]: header } }),
     attemptOf,
   };
 }
@@ -118,10 +109,11 @@ async function sendOnce(
   attempt: string,
   signal: AbortSignal,
 ): Promise<HttpResponse> {
-  const { method, body, replyBytesMax, stallMs = LIMITS.stallMs } = ask;
+  const { method, body, replyBytesMax, replyMemory, stallMs = LIMITS.stallMs } = ask;
+  const memory = replyMemory === undefined ? {} : { replyMemory };
   const headers = { [SYNC_HEADER]: header, ...(body === null ? {} : { "content-type": "application/octet-stream" }) };
   try {
-    return await transport.send({ method, url, headers, body, stallMs, maxResponseBytes: replyBytesMax }, signal);
+    return await transport.send({ method, url, headers, body, stallMs, maxResponseBytes: replyBytesMax, ...memory }, signal);
   } catch (error) {
     throw faultOfTransport(attempt, error);
   }
@@ -157,7 +149,6 @@ function headerOf(options: SessionOptions): string {
 
 /** The payload in the frame. The size header is only compared: memory is never reserved by it (ZP16). */
 async function unwrap(compute: Compute, response: HttpResponse, attempt: string, bytesMax: number): Promise<Uint8Array> {
-  if (isPage(response)) throw new RemoteError("notOurServer", `Could not ${attempt}: ${pageWords("200")}`);
   const coding = response.headers["content-encoding"];
   if (coding !== undefined && coding !== "identity" && coding !== "zstd") {
     throw new RemoteError(

@@ -40,20 +40,22 @@ export async function askHealth(session: Session, signal: AbortSignal): Promise<
 
 /** AnkiWeb says with the redirect of this call which of its hosts keeps the account. Untried: AnkiWeb is not ours to test with. */
 export async function askMeta(session: Session, clientVersion: string, signal: AbortSignal): Promise<void> {
-  await session.call({ ...ask("sync/meta", "begin a sync with"), body: json({ v: LIMITS.version, cv: clientVersion }) }, signal);
+  await session.call(ask("sync/meta", "begin a sync with"), [json({ v: LIMITS.version, cv: clientVersion })], signal);
 }
 
 /** The server's present usn. `clientVersion`: the long form (specs §5.1). */
 export async function askBegin(session: Session, clientVersion: string, signal: AbortSignal): Promise<number> {
-  const question = { ...ask("msync/begin", "begin a sync with"), body: json({ v: clientVersion }) };
-  const payload = await session.call(question, signal);
+  const question = ask("msync/begin", "begin a sync with");
+  const body = [json({ v: clientVersion })];
+  const payload = await session.call(question, body, signal);
   return read(session, question, () => parseEnvelope(ANKI.begin.reply, payload, "the answer of begin")).usn;
 }
 
 /** One page on Anki's own route: only an empty one says that nothing follows. */
 export async function askChanges(session: Session, lastUsn: number, signal: AbortSignal): Promise<Page> {
-  const question = { ...ask("msync/mediaChanges", "read the changes from", LIMITS.satchelFeedBytes), body: json({ lastUsn }) };
-  const payload = await session.call(question, signal);
+  const question = ask("msync/mediaChanges", "read the changes from", LIMITS.satchelFeedBytes);
+  const body = [json({ lastUsn })];
+  const payload = await session.call(question, body, signal);
   const rows = read(session, question, () =>
     parseEnvelope(ANKI.mediaChanges.reply, payload, "the answer of mediaChanges", LIMITS.satchelFeedBytes),
   );
@@ -66,9 +68,10 @@ export async function askFiles(
   names: readonly string[],
   signal: AbortSignal,
 ): Promise<readonly Received[] | "gone" | "tooMuch"> {
-  const question = { ...ask("msync/downloadFiles", "fetch files from", LIMITS.downloadBytes), body: json({ files: names }) };
+  const question = ask("msync/downloadFiles", "fetch files from", LIMITS.downloadBytes);
+  const body = [json({ files: names })];
   return await receive(names, async () => {
-    const payload = await session.call(question, signal);
+    const payload = await session.call(question, body, signal);
     return read(session, question, () => readDownloadZip(payload, names));
   });
 }
@@ -90,7 +93,7 @@ async function receive(
 /** Results of the first entries that were taken. A server may take fewer than were sent. */
 export async function sendEntries(session: Session, entries: readonly Upload[], signal: AbortSignal): Promise<readonly UploadResult[]> {
   const question = ask("msync/uploadChanges", "send files to");
-  const payload = await session.callChunks(question, buildUploadZip(entries), signal);
+  const payload = await session.call(question, buildUploadZip(entries), signal);
   const { processed } = read(session, question, () => parseEnvelope(ANKI.uploadChanges.reply, payload, "the answer of uploadChanges"));
   // Never more results than the caller can place; `uploadBatch` refuses the number itself.
   return Array.from({ length: Math.min(processed, entries.length + 1) }, () => ({ kind: "done" }));
@@ -98,16 +101,18 @@ export async function sendEntries(session: Session, entries: readonly Upload[], 
 
 /** Whether the server counts as many live files. */
 export async function askSanity(session: Session, liveRows: number, signal: AbortSignal): Promise<"ok" | "differs"> {
-  const question = { ...ask("msync/mediaSanity", "compare the number of files with"), body: json({ local: liveRows }) };
-  const payload = await session.call(question, signal);
+  const question = ask("msync/mediaSanity", "compare the number of files with");
+  const body = [json({ local: liveRows })];
+  const payload = await session.call(question, body, signal);
   const answer = read(session, question, () => parseEnvelope(ANKI.mediaSanity.reply, payload, "the answer of mediaSanity"));
   return answer === "OK" ? "ok" : "differs";
 }
 
 /** One page with sizes, from our own server. */
 export async function askSatchelChanges(session: Session, lastUsn: number, signal: AbortSignal): Promise<Page> {
-  const question = { ...ask("satchel/changes", "read the changes from", LIMITS.satchelFeedBytes), body: json({ lastUsn }) };
-  const payload = await session.plain(question, signal);
+  const question = ask("satchel/changes", "read the changes from", LIMITS.satchelFeedBytes);
+  const body = [json({ lastUsn })];
+  const payload = await session.plain(question, body, signal);
   return read(session, question, () =>
     parseEnvelope(SATCHEL.changes.reply, payload, "the answer of satchel/changes", LIMITS.satchelFeedBytes),
   );
@@ -119,9 +124,10 @@ export async function askSatchelFiles(
   names: readonly string[],
   signal: AbortSignal,
 ): Promise<readonly Received[] | "gone" | "tooMuch"> {
-  const question = { ...ask("satchel/download", "fetch files from", LIMITS.downloadBytes), body: json({ files: names }) };
+  const question = ask("satchel/download", "fetch files from", LIMITS.downloadBytes);
+  const body = [json({ files: names })];
   return await receive(names, async () => {
-    const payload = await session.plain(question, signal);
+    const payload = await session.plain(question, body, signal);
     return read(session, question, () => readSatchelDownload(payload, names));
   });
 }
@@ -133,7 +139,7 @@ export async function sendSatchelEntries(
   signal: AbortSignal,
 ): Promise<readonly UploadResult[]> {
   const question = ask("satchel/upload", "send files to");
-  const payload = await session.plainChunks(question, buildSatchelUpload(entries), signal);
+  const payload = await session.plain(question, buildSatchelUpload(entries), signal);
   const { results } = read(session, question, () => parseEnvelope(SATCHEL.upload.reply, payload, "the answer of satchel/upload"));
   return results.map((result): UploadResult => {
     if (typeof result === "string") return { kind: "done" };
