@@ -1,15 +1,25 @@
 import { startProxy, type Proxy } from "../support/proxy.ts";
-import { officialDevice, type Device } from "./device.ts";
+import { officialDevice, satchelDevice, type Device, type Kind } from "./device.ts";
 import type { Driver } from "./official-client.ts";
 import { bytesOf, sha1, tree, UPLOAD } from "./world.ts";
 
-const DEVICES = 3;
 const NAMES = ["a.png", "b.png", "c.png", "d.png", "e.png"] as const;
 const ROUNDS_TO_AGREE = 12;
 /** Where another device may come in between. */
-const BETWEEN = [["msync/mediaChanges"], UPLOAD, ["msync/mediaSanity"]] as const;
+const BETWEEN = [["msync/mediaChanges", "satchel/changes"], UPLOAD, ["msync/mediaSanity"]] as const;
 
-/** What a storm showed. `regressions`: a sync put an ancestor in a newer version's place, or brought back what its own user had deleted. */
+/** Who plays in a storm, for how long, and how seldom a deletion is (our guard asks at the eleventh within ten minutes). */
+export type StormPlan = {
+  readonly kinds: readonly Kind[];
+  readonly syncsMin: number;
+  readonly oneDeletionIn: number;
+  readonly seed: number;
+};
+
+/**
+ * What a storm showed. `regressions`: a sync put an ancestor in a newer version's place, or brought back what its own user had deleted;
+ * or one of ours replaced a version by one that did not know it, and kept no visible copy (N3).
+ */
 export type Storm = { readonly syncs: number; readonly regressions: readonly string[]; readonly agreed: boolean };
 
 type Tree = Readonly<Record<string, string>>;
@@ -43,8 +53,13 @@ class Family {
   }
 }
 
-/** Three real Anki clients on one account: edits, deletions, copies, and syncs with other syncs in between. Each sync is judged. */
-export async function storm(driver: Driver, url: string, user: string, seed: number, syncsMin: number): Promise<Storm> {
+/** Several devices on one account: edits, deletions, copies, and syncs with other syncs in between. Each sync is judged. */
+export async function storm(
+  driver: Driver,
+  url: string,
+  user: string,
+  { kinds, syncsMin, oneDeletionIn, seed }: StormPlan,
+): Promise<Storm> {
   const random = chance(seed);
   const family = new Family();
   const regressions: string[] = [];
@@ -62,7 +77,7 @@ export async function storm(driver: Driver, url: string, user: string, seed: num
     const name = pick(NAMES);
     const current = player.seen[name];
     const copied = await pick(players).device.read(name);
-    const what = random(6);
+    const what = random(oneDeletionIn);
     if (what === 0) {
       if (current === undefined) return;
       await player.device.remove(name);
@@ -81,6 +96,9 @@ export async function storm(driver: Driver, url: string, user: string, seed: num
       const [was, is] = [before[name] ?? player.deleted.get(name), after[name]];
       if (was === undefined || is === undefined) continue;
       const wasDeleted = before[name] === undefined;
+      if (was === is && !wasDeleted) continue;
+      const knew = wasDeleted || family.isAncestor(was, is) || Object.values(after).includes(was);
+      if (player.device.kind === "satchel" && !knew) regressions.push(`sync ${String(syncs)}: ${player.label} ${name} silently replaced`);
       const back = wasDeleted ? is === was || family.isAncestor(is, was) : family.isAncestor(is, was) && !family.isAncestor(was, is);
       if (back) regressions.push(`sync ${String(syncs)}: ${player.label} ${name} ${wasDeleted ? "came back" : "fell back"}`);
       if (wasDeleted) player.deleted.delete(name);
@@ -97,10 +115,10 @@ export async function storm(driver: Driver, url: string, user: string, seed: num
   }
 
   try {
-    for (let at = 0; at < DEVICES; at++) {
+    for (const [at, kind] of kinds.entries()) {
       const wire = await startProxy(url);
-      const device = await officialDevice(driver, wire.url, user);
-      players.push({ device, wire, label: `device ${String(at)}`, seen: {}, deleted: new Map() });
+      const device = kind === "official" ? await officialDevice(driver, wire.url, user) : await satchelDevice(wire.url, user);
+      players.push({ device, wire, label: `${kind} device ${String(at)}`, seen: {}, deleted: new Map() });
     }
     while (syncs < syncsMin) {
       const player = pick(players);
