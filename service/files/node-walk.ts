@@ -7,7 +7,7 @@ import type { WalkBatch, WalkFound } from "../core/ports.ts";
 import { diskError, faultOf, refuse, statOf } from "./disk-fault.ts";
 
 /** The event loop is never held longer than 10 ms; what the caller does with a batch comes on top. */
-const SLICE_MS = 6;
+const SLICE_MS = 5;
 /** Looking at the clock costs as much as half a look at a file. */
 const CLOCK_EVERY = 16;
 /** Names per system call: one call's strings are made in under a millisecond. */

@@ -1,0 +1,267 @@
+/** The whole look: every path on disk against every entry. Hashing goes on while the walk does; batches may be committed one by one. */
+import type { Observation } from "../core/local.ts";
+import type { Entry } from "../core/model.ts";
+import type { DiskFault, WalkFound } from "../core/ports.ts";
+import { foldersAbove } from "./apply-context.ts";
+import {
+  classify,
+  isCached,
+  isOwn,
+  isTwin,
+  readAll,
+  refused,
+  twinProblem,
+  type LookContext,
+  type Read,
+  type ToRead,
+} from "./local-look.ts";
+import { isOld, newDirty, type Dirty } from "./settle.ts";
+
+/** One batch: so much is hashed, committed and forgotten together. */
+const BATCH_FILES = 2_000;
+const BATCH_BYTES = 64 * 1024 * 1024;
+/** Batches being hashed while the walk goes on. */
+const BATCHES_AHEAD = 2;
+/** Entries are read in slices of this long, so that nobody waits. */
+const SLICE_MS = 6;
+
+/** What the scan shares with the tree. */
+export interface ScanState {
+  readonly context: LookContext;
+  readonly dirty: Map<string, Dirty>;
+  /** Paths with a problem. */
+  readonly troubled: Set<string>;
+  /** Directories seen. */
+  readonly folders: Set<string>;
+  /** Name on disk → path, where it is more than a spelling (FN10). */
+  readonly twins: Map<string, string>;
+  pathOf(diskPath: string): string;
+  note(observation: Observation): Observation;
+  settle(read: Read): readonly Observation[];
+  vanished(path: string, diskPath: string): void;
+}
+
+/** @throws DiskError when the root can't be listed. */
+export async function* scanTree(
+  state: ScanState,
+  options: { readonly rehash: boolean },
+  signal: AbortSignal,
+): AsyncGenerator<readonly Observation[]> {
+  const { context } = state;
+  const scan = new Scan(state, options.rehash, await loadEntries(state));
+  const ahead: Promise<Settled>[] = [];
+  const skip = (diskPath: string, directory: boolean): boolean => isOwn(diskPath) || (directory && context.ignored(diskPath, true));
+  try {
+    for await (const batch of context.disk.walk(context.root, skip, signal)) {
+      for (const found of batch.found) if (!scan.isUnchanged(found)) await scan.look(found);
+      for (const { diskPath, fault } of batch.unlisted) scan.blocked(diskPath, fault);
+      for (const items of scan.fullBatches()) ahead.push(settled(readAll(context, items, signal)));
+      while (ahead.length > BATCHES_AHEAD) yield await finish(state, ahead.shift());
+      if (scan.observations.length >= BATCH_FILES) yield scan.takeObservations();
+    }
+    for (const items of scan.lastBatches()) ahead.push(settled(readAll(context, items, signal)));
+    while (ahead.length > 0) yield await finish(state, ahead.shift());
+  } finally {
+    // An aborted scan leaves no hashing behind its back.
+    await Promise.all(ahead);
+  }
+  scan.lookForAbsent();
+  if (scan.observations.length > 0) yield scan.takeObservations();
+}
+
+type Settled = { readonly reads: readonly Read[] } | { readonly error: unknown };
+
+/** A rejection waits here until it is asked for: the walk may still be busy. */
+async function settled(work: Promise<readonly Read[]>): Promise<Settled> {
+  try {
+    return { reads: await work };
+  } catch (error) {
+    return { error };
+  }
+}
+
+async function finish(state: ScanState, next: Promise<Settled> | undefined): Promise<readonly Observation[]> {
+  const result = (await next) ?? { reads: [] };
+  if ("error" in result) throw result.error;
+  return result.reads.flatMap((read) => state.settle(read));
+}
+
+/** The tree as recorded, by path. Freed when the scan ends. */
+async function loadEntries(state: ScanState): Promise<Map<string, Entry>> {
+  const { entries, clock, problems } = state.context;
+  const left = new Map<string, Entry>();
+  state.twins.clear();
+  let untilMs = clock.monoMs() + SLICE_MS;
+  let count = 0;
+  for (const entry of entries.all()) {
+    left.set(entry.path, entry);
+    if (entry.diskPath !== null && entry.diskPath.normalize("NFC") !== entry.path) state.twins.set(entry.diskPath, entry.path);
+    if (++count % 256 !== 0 || clock.monoMs() < untilMs) continue;
+    await clock.sleep(0);
+    untilMs = clock.monoMs() + SLICE_MS;
+  }
+  for (const path of problems()) state.troubled.add(path);
+  return left;
+}
+
+class Scan {
+  readonly #state: ScanState;
+  readonly #rehash: boolean;
+  /** Entries not met yet. */
+  readonly #left: Map<string, Entry>;
+  /** Problem paths not met yet. */
+  readonly #troubledLeft: Set<string>;
+  /** Directories of which nothing is known, and why. */
+  readonly #blocked = new Map<string, DiskFault>();
+  #reads: ToRead[] = [];
+  #readBytes = 0;
+  #full: ToRead[][] = [];
+  #observations: Observation[] = [];
+  #lastFolder = "/";
+
+  constructor(state: ScanState, rehash: boolean, left: Map<string, Entry>) {
+    this.#state = state;
+    this.#rehash = rehash;
+    this.#left = left;
+    this.#troubledLeft = new Set(state.troubled);
+  }
+
+  get observations(): readonly Observation[] {
+    return this.#observations;
+  }
+
+  takeObservations(): readonly Observation[] {
+    const taken = this.#observations;
+    this.#observations = [];
+    return taken;
+  }
+
+  fullBatches(): ToRead[][] {
+    const full = this.#full;
+    this.#full = [];
+    return full;
+  }
+
+  lastBatches(): ToRead[][] {
+    return [...this.fullBatches(), ...(this.#reads.length > 0 ? [this.#reads] : [])];
+  }
+
+  /** The common case, without a promise: 100 000 of these must pass in moments. */
+  isUnchanged(found: WalkFound): boolean {
+    const { diskPath, stat } = found;
+    const slash = diskPath.lastIndexOf("/");
+    if (slash > 0 && (slash + 1 !== this.#lastFolder.length || !diskPath.startsWith(this.#lastFolder))) this.#enter(diskPath);
+    if (stat === null || !found.validUnicode || this.#rehash) return false;
+    const path = this.#state.pathOf(diskPath);
+    const entry = this.#left.get(path);
+    if (!isCached(entry, diskPath, stat) || this.#troubledLeft.has(path)) return false;
+    this.#left.delete(path);
+    this.#state.dirty.delete(diskPath);
+    return true;
+  }
+
+  async look(found: WalkFound): Promise<void> {
+    const state = this.#state;
+    const { context } = state;
+    const { diskPath, stat } = found;
+    const path = state.pathOf(diskPath);
+    if (context.ignored(diskPath, false)) return this.#met(path);
+    this.#troubledLeft.delete(found.validUnicode ? path : diskPath);
+    if (!found.validUnicode) {
+      const detail = `${diskPath} has a name that is no valid UTF-8 (the bytes that can't be read are shown as \uFFFD). Rename it.`;
+      return this.#say({ kind: "problem", path: diskPath, reason: "badName", detail });
+    }
+    const entry = this.#left.get(path);
+    if (stat === null) {
+      this.#left.delete(path);
+      return this.#dirty(diskPath);
+    }
+    if (diskPath !== path && (await isTwin(context, path, diskPath, stat))) {
+      this.#troubledLeft.delete(diskPath);
+      return this.#say(twinProblem(path, diskPath));
+    }
+    this.#left.delete(path);
+    if (stat.kind === "symlink") this.#blocked.set(diskPath, "symlink");
+    if (isCached(entry, diskPath, stat) && !this.#rehash) return this.#say({ kind: "touched", entry });
+    // One that may still be written is left to the settle window.
+    if (!isOld(stat, context.clock.wallMs()) && !isCached(entry, diskPath, stat)) return this.#dirty(diskPath);
+    const look = classify(context, path, stat);
+    if (look.kind === "problem") this.#say({ ...look, path });
+    else this.#read({ path, diskPath, stat });
+    const dirty = state.dirty.get(diskPath);
+    if (look.kind === "problem") state.dirty.delete(diskPath);
+    else if (dirty !== undefined) dirty.seen = stat;
+  }
+
+  /** A directory that could not be listed to its end. */
+  blocked(diskPath: string, fault: DiskFault): void {
+    const path = diskPath.normalize("NFC");
+    this.#blocked.set(diskPath, fault);
+    this.#troubledLeft.delete(path);
+    // One that went away between its listing and its turn: its files are missed, and looked for, one by one.
+    if (fault === "notFound" || fault === "notDirectory") this.#blocked.delete(diskPath);
+    else this.#say(refused(path, fault));
+  }
+
+  /** What was not met: below a blocked directory a problem, ignored nothing, else the window of absence begins. */
+  lookForAbsent(): void {
+    const state = this.#state;
+    const { context } = state;
+    for (const [path, entry] of this.#left) {
+      const diskPath = entry.diskPath ?? path;
+      const fault = this.#faultAbove(diskPath);
+      if (fault !== null) this.#say(refused(path, fault));
+      else if (!isIgnored(context, diskPath)) state.vanished(path, diskPath);
+    }
+    for (const path of this.#troubledLeft) {
+      if (this.#left.has(path) || this.#faultAbove(path) !== null) continue;
+      // A problem of a name that can't be asked for (bytes that are no UTF-8), or that is ignored now, is over when it is not met.
+      if (path.includes("\uFFFD") || isIgnored(context, path)) this.#over(path);
+      else state.vanished(path, path);
+    }
+  }
+
+  #over(path: string): void {
+    if (this.#state.context.entries.get(path) === undefined) this.#say({ kind: "gone", path });
+  }
+
+  #faultAbove(diskPath: string): DiskFault | null {
+    if (this.#blocked.size === 0) return null;
+    for (const folder of foldersAbove(diskPath)) {
+      const fault = this.#blocked.get(folder);
+      if (fault !== undefined) return fault;
+    }
+    return null;
+  }
+
+  #enter(diskPath: string): void {
+    for (const folder of foldersAbove(diskPath)) this.#state.folders.add(folder);
+    this.#lastFolder = diskPath.slice(0, diskPath.lastIndexOf("/") + 1);
+  }
+
+  #met(path: string): void {
+    this.#left.delete(path);
+  }
+
+  #say(observation: Observation): void {
+    this.#observations.push(this.#state.note(observation));
+  }
+
+  #dirty(diskPath: string): void {
+    const { dirty, context } = this.#state;
+    if (!dirty.has(diskPath)) dirty.set(diskPath, newDirty(context.clock.monoMs()));
+  }
+
+  #read(item: ToRead): void {
+    this.#reads.push(item);
+    this.#readBytes += item.stat.sizeBytes;
+    if (this.#reads.length < BATCH_FILES && this.#readBytes < BATCH_BYTES) return;
+    this.#full.push(this.#reads);
+    this.#reads = [];
+    this.#readBytes = 0;
+  }
+}
+
+function isIgnored(context: LookContext, diskPath: string): boolean {
+  return context.ignored(diskPath, false) || foldersAbove(diskPath).some((folder) => context.ignored(folder, true));
+}

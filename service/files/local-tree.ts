@@ -1,0 +1,353 @@
+/** What is dirty, until it has settled and was looked at. One per folder, in memory only: a scan finds again what a restart forgets. */
+import { foldKey } from "../core/case-folding.ts";
+import type { LocalTree, Observation, RootState } from "../core/local.ts";
+import type { Entry, Stat } from "../core/model.ts";
+import { DiskError } from "../core/ports.ts";
+import { OWN_DIRECTORY } from "./apply-context.ts";
+import { isSameFile } from "./disk-steps.ts";
+import { Absence } from "./local-absence.ts";
+import { scanTree, type ScanState } from "./local-scan.ts";
+import {
+  classify,
+  isCached,
+  isOwn,
+  isTwin,
+  lookOrFault,
+  readAll,
+  refused,
+  twinProblem,
+  type LookContext,
+  type Read,
+  type ToRead,
+} from "./local-look.ts";
+import { dueMs, judge, newDirty, type Dirty } from "./settle.ts";
+
+/** No write to a path that vanished or re-appeared this lately: an editor is at work (RELIABILITY 3.8). */
+const RESTLESS_MS = 4_000;
+/** After a passing refusal (locked, too many open files). */
+const LATER_MS = 2_000;
+/** FAT's clock: a racy file is read again when its tick is over. */
+const RACY_MS = 2_000;
+/** Paths hashed together when events come in thousands. */
+const READ_MAX = 2_000;
+const IGNORE_FILE = `${OWN_DIRECTORY}ignore`;
+
+/** @see LookContext for the options. */
+export function openLocalTree(options: LookContext): LocalTree {
+  return new Tree(options);
+}
+
+class Tree implements LocalTree, ScanState {
+  readonly context: LookContext;
+  readonly dirty = new Map<string, Dirty>();
+  readonly troubled = new Set<string>();
+  readonly folders = new Set<string>();
+  readonly twins = new Map<string, string>();
+  readonly #restless = new Map<string, number>();
+  #scanDue = true;
+  #identity: { readonly dev: number; readonly fileId: number } | null = null;
+
+  constructor(context: LookContext) {
+    this.context = context;
+  }
+
+  hint(diskPath: string | null): void {
+    // Other rules may bring in, or leave alone, any path.
+    if (diskPath === null || diskPath === IGNORE_FILE) this.#scanDue = true;
+    else if (!isOwn(diskPath)) this.#mark(diskPath);
+  }
+
+  dirtyCount(): number {
+    return this.dirty.size;
+  }
+
+  needsScan(): boolean {
+    return this.#scanDue;
+  }
+
+  settlesAtMs(): number | null {
+    let soonestMs: number | null = null;
+    for (const dirty of this.dirty.values()) soonestMs = Math.min(soonestMs ?? Infinity, dueMs(dirty));
+    return soonestMs;
+  }
+
+  isRestless(path: string): boolean {
+    const atMs = this.#restless.get(path);
+    if (atMs === undefined) return false;
+    if (this.context.clock.monoMs() - atMs < RESTLESS_MS) return true;
+    this.#restless.delete(path);
+    return false;
+  }
+
+  async checkRoot(options: { readonly makeMarker: boolean }): Promise<RootState> {
+    const { disk, root } = this.context;
+    const { stat, fault } = await lookOrFault(this.context, "");
+    if (fault !== null) return "unreadable";
+    if (stat?.kind !== "directory") return "missing";
+    const known = this.#identity;
+    if (known !== null && (known.dev !== stat.dev || known.fileId !== stat.fileId) && !options.makeMarker) return "replaced";
+    const marker = `${root}/${OWN_DIRECTORY}`;
+    if ((await lookOrFault(this.context, OWN_DIRECTORY)).stat?.kind !== "directory") {
+      if (!options.makeMarker) return "markerGone";
+      await disk.mkdir(marker, 0o700);
+      await disk.fsyncDir(root);
+    }
+    this.#identity = { dev: stat.dev, fileId: stat.fileId };
+    return "ok";
+  }
+
+  async allStand(paths: Iterable<string>): Promise<boolean> {
+    // Collected first: the rows may not be read while others are written.
+    const wanted = Array.from(paths);
+    for (const path of wanted) {
+      const { stat } = await lookOrFault(this.context, this.context.entries.get(path)?.diskPath ?? path);
+      if (stat === null) return false;
+    }
+    return true;
+  }
+
+  async *observeAll(options: { readonly rehash: boolean }, signal: AbortSignal): AsyncGenerator<readonly Observation[]> {
+    // A hint for a scan that comes while this one runs asks for another.
+    this.#scanDue = false;
+    let finished = false;
+    try {
+      yield* scanTree(this, options, signal);
+      finished = true;
+    } finally {
+      if (!finished) this.#scanDue = true;
+    }
+  }
+
+  async observeDirty(signal: AbortSignal): Promise<readonly Observation[]> {
+    const nowMs = this.context.clock.monoMs();
+    const due = [...this.dirty].filter(([, dirty]) => dueMs(dirty) <= nowMs);
+    if (due.length === 0) return [];
+    const absence = new Absence(this.context, this.#identity);
+    const doubles = this.#doubles(due.map(([diskPath]) => diskPath));
+    const observations: Observation[] = [];
+    const reads: ToRead[] = [];
+    const gone: string[] = [];
+    for (const [diskPath, dirty] of due) {
+      signal.throwIfAborted();
+      const found = await this.#look(diskPath, dirty, absence, doubles);
+      if (found === "gone") gone.push(diskPath);
+      else if (found === null) continue;
+      else if ("kind" in found) observations.push(this.note(found));
+      else reads.push(found);
+    }
+    for (let at = 0; at < reads.length; at += READ_MAX) {
+      for (const read of await readAll(this.context, reads.slice(at, at + READ_MAX), signal)) observations.push(...this.settle(read));
+    }
+    for (const diskPath of gone) observations.push(...(await this.#conclude(diskPath, absence)));
+    return observations;
+  }
+
+  /** The path that a name on disk stands for. */
+  pathOf(diskPath: string): string {
+    return this.twins.get(diskPath) ?? diskPath.normalize("NFC");
+  }
+
+  /** Remembers what an observation means for later ones. */
+  note(observation: Observation): Observation {
+    if (observation.kind === "problem") this.troubled.add(observation.path);
+    else {
+      const path = observation.kind === "gone" ? observation.path : observation.entry.path;
+      this.troubled.delete(path);
+    }
+    return observation;
+  }
+
+  /** After hashing: an observation, or the path stays dirty. */
+  settle(read: Read): readonly Observation[] {
+    const { item, observation, again } = read;
+    const nowMs = this.context.clock.monoMs();
+    const dirty = this.dirty.get(item.diskPath);
+    const observations = observation === null || this.#isNoNews(observation) ? [] : [this.note(observation)];
+    if (again === null) {
+      // An event that came while it was read asks for another look.
+      if (dirty !== undefined && dirty.seen !== undefined) this.dirty.delete(item.diskPath);
+      return observations;
+    }
+    const next = dirty ?? newDirty(nowMs);
+    this.dirty.set(item.diskPath, next);
+    next.movedMs = again === "later" ? nowMs + LATER_MS : again === "racy" ? nowMs + RACY_MS : nowMs;
+    if (again === "absent") this.vanished(item.path, item.diskPath);
+    if (again === "racy") next.firstMs = nowMs;
+    if (again === "moved" && nowMs - next.firstMs > 30_000) {
+      next.firstMs = nowMs;
+      const detail = `${item.path} has been changing for half a minute, so it can't be read whole. It is synced when it rests.`;
+      return [this.note({ kind: "problem", path: item.path, reason: "unsettled", detail })];
+    }
+    return observations;
+  }
+
+  /** A known path is not there: its window begins. */
+  vanished(path: string, diskPath: string): void {
+    const nowMs = this.context.clock.monoMs();
+    const dirty = this.dirty.get(diskPath) ?? newDirty(nowMs);
+    this.dirty.set(diskPath, dirty);
+    if (dirty.absentMs !== null) return;
+    dirty.seen = null;
+    dirty.absentMs = nowMs;
+    this.#restless.set(path, nowMs);
+  }
+
+  /** Read again and found as recorded: a row written for it would be work for nothing, 100 000 times a day. */
+  #isNoNews(observation: Observation): boolean {
+    if (observation.kind !== "touched" || this.troubled.has(observation.entry.path)) return false;
+    const { entry } = observation;
+    const known = this.context.entries.get(entry.path);
+    return known !== undefined && known.racy === entry.racy && isSameFile(asStat(entry), known, true) && known.diskPath === entry.diskPath;
+  }
+
+  #mark(diskPath: string): void {
+    const nowMs = this.context.clock.monoMs();
+    const dirty = this.dirty.get(diskPath);
+    if (dirty === undefined) this.dirty.set(diskPath, newDirty(nowMs));
+    else {
+      dirty.movedMs = Math.max(dirty.movedMs, nowMs);
+      // What an earlier look saw is old news; an absence keeps its start until a look finds the file again.
+      if (dirty.absentMs === null) dirty.seen = undefined;
+    }
+  }
+
+  /** One due path: null when there is nothing to say (yet). */
+  async #look(
+    diskPath: string,
+    dirty: Dirty,
+    absence: Absence,
+    doubles: ReadonlySet<string>,
+  ): Promise<Observation | ToRead | "gone" | null> {
+    const { clock } = this.context;
+    const path = this.#resolve(diskPath);
+    const wasAway = dirty.absentMs !== null;
+    const { stat, fault } = await this.#statOf(diskPath, dirty, absence, doubles);
+    const entry = this.context.entries.get(path);
+    if (fault !== null) {
+      this.dirty.delete(diskPath);
+      // Behind a symlink stands nothing of ours, unless something stood there before.
+      return fault === "symlink" && entry === undefined && !this.troubled.has(path) ? null : refused(path, fault);
+    }
+    if (stat === null && entry === undefined && !this.troubled.has(path)) return this.#forget(diskPath);
+    if (stat?.kind === "directory" && entry === undefined) return await this.#enter(diskPath);
+    const verdict = judge(dirty, stat, clock.monoMs(), clock.wallMs());
+    if (wasAway !== (stat === null)) this.#restless.set(path, clock.monoMs());
+    if (verdict === "wait") return null;
+    if (verdict === "gone" || stat === null) return "gone";
+    return await this.#settled(path, diskPath, stat, entry);
+  }
+
+  async #settled(path: string, diskPath: string, stat: Stat, entry: Entry | undefined): Promise<Observation | ToRead | null> {
+    const { context } = this;
+    if (context.ignored(diskPath, stat.kind === "directory")) {
+      this.dirty.delete(diskPath);
+      return null;
+    }
+    if (isCached(entry, diskPath, stat)) {
+      this.dirty.delete(diskPath);
+      return this.troubled.has(path) ? { kind: "touched", entry } : null;
+    }
+    if (await isTwin(context, path, diskPath, stat)) {
+      this.dirty.delete(diskPath);
+      return twinProblem(path, diskPath);
+    }
+    const look = classify(context, path, stat);
+    if (look.kind === "read") return { path, diskPath, stat };
+    this.dirty.delete(diskPath);
+    return look.kind === "problem" ? { ...look, path } : null;
+  }
+
+  /** The look itself, where neither a symlinked folder nor a disk that folds names can deceive it. */
+  async #statOf(
+    diskPath: string,
+    dirty: Dirty,
+    absence: Absence,
+    doubles: ReadonlySet<string>,
+  ): Promise<{ stat: Stat | null; fault: DiskError["fault"] | null }> {
+    if ((await absence.folderAbove(diskPath)) === "symlink") return { stat: null, fault: "symlink" };
+    const seen = await lookOrFault(this.context, diskPath);
+    const folds = this.context.caps.foldsCase || this.context.caps.foldsNormalization;
+    const doubtful = folds && seen.stat !== null && (dirty.absentMs !== null || doubles.has(foldKey(diskPath)));
+    // Asked for `a.jpg`, such a disk shows `A.jpg`: only the listing tells which name stands (FN11).
+    return doubtful && (await absence.isUnlisted(diskPath)) ? { stat: null, fault: null } : seen;
+  }
+
+  #doubles(diskPaths: readonly string[]): ReadonlySet<string> {
+    const doubles = new Set<string>();
+    if (!this.context.caps.foldsCase && !this.context.caps.foldsNormalization) return doubles;
+    const seen = new Set<string>();
+    for (const key of diskPaths.map(foldKey)) (seen.has(key) ? doubles : seen).add(key);
+    return doubles;
+  }
+
+  /** A twin's name is made by the applier, so it may be news here. */
+  #resolve(diskPath: string): string {
+    if (diskPath.includes(".twin-") && !this.twins.has(diskPath)) {
+      for (const entry of this.context.entries.all()) if (entry.diskPath === diskPath) this.twins.set(diskPath, entry.path);
+    }
+    return this.pathOf(diskPath);
+  }
+
+  /** Nothing is there, and nothing was: an editor's temporary file, or a folder. A folder's files are looked for, each by itself. */
+  #forget(diskPath: string): null {
+    this.dirty.delete(diskPath);
+    if (!this.folders.delete(diskPath)) return null;
+    for (const entry of this.#entriesBelow(diskPath)) this.vanished(entry.path, entry.diskPath ?? entry.path);
+    for (const path of this.troubled) if (path.startsWith(`${diskPath}/`)) this.#mark(path);
+    return null;
+  }
+
+  #entriesBelow(diskPath: string): readonly Entry[] {
+    const below: Entry[] = [];
+    for (const entry of this.context.entries.all()) if ((entry.diskPath ?? entry.path).startsWith(`${diskPath}/`)) below.push(entry);
+    return below;
+  }
+
+  /** A folder that came: the events of what it brought along may have been lost on the way. */
+  async #enter(diskPath: string): Promise<Observation | null> {
+    this.dirty.delete(diskPath);
+    const { context } = this;
+    if (context.ignored(diskPath, true)) return null;
+    // Known by this name already: it may be another folder, so what it held is looked for as well.
+    if (this.folders.has(diskPath)) for (const entry of this.#entriesBelow(diskPath)) this.#mark(entry.diskPath ?? entry.path);
+    this.folders.add(diskPath);
+    const below = (path: string): string => `${diskPath}/${path}`;
+    const skip = (path: string, directory: boolean): boolean => isOwn(path) || (directory && context.ignored(below(path), true));
+    try {
+      for await (const batch of context.disk.walk(`${context.root}/${diskPath}`, skip, new AbortController().signal)) {
+        for (const { diskPath: path, validUnicode } of batch.found) {
+          if (validUnicode) this.#mark(below(path));
+          else this.#scanDue = true;
+        }
+        if (batch.unlisted.length > 0) this.#scanDue = true;
+      }
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      this.folders.delete(diskPath);
+      if (error.fault !== "notFound") return refused(diskPath.normalize("NFC"), error.fault);
+    }
+    return null;
+  }
+
+  /** Gone only when the root is the root, the directory was listed to its end, and the name is not in it (N2). */
+  async #conclude(diskPath: string, absence: Absence): Promise<readonly Observation[]> {
+    const path = this.pathOf(diskPath);
+    const verdict = await absence.conclude(diskPath);
+    if (verdict === "unsure") {
+      const dirty = this.dirty.get(diskPath);
+      if (dirty !== undefined) dirty.absentMs = this.context.clock.monoMs();
+      return [];
+    }
+    this.dirty.delete(diskPath);
+    if (verdict === "gone") {
+      // A file that the rules leave alone is deleted nowhere; its old problem goes all the same.
+      const known = this.context.entries.get(path) !== undefined;
+      return known && this.context.ignored(diskPath, false) ? [] : [this.note({ kind: "gone", path })];
+    }
+    return [this.note(refused(path, verdict))];
+  }
+}
+
+function asStat(entry: Entry): Stat {
+  return { ...entry, kind: "file", dev: 0 };
+}
