@@ -6,7 +6,7 @@ import { compressSync } from "../protocol/anki/zstd.ts";
 import { RemoteError, TransportError, type HttpResponse, type RemoteFault, type Transport } from "../service/core/ports.ts";
 import { nodeCompute } from "../service/files/compute.ts";
 import { login } from "../service/remotes/anki/login.ts";
-import { remoteIdOf } from "../service/remotes/endpoint.ts";
+import { parseEndpoint, remoteIdOf } from "../service/remotes/endpoint.ts";
 import { remoteContract } from "./remote-contract.ts";
 import { client, collect, fault, never, only, openAnki, pathOf, putOf, stocked, URL_LOCAL } from "./support/anki-remote.ts";
 import { enveloped, framed, page, status, StockServer } from "./support/stock-server.ts";
@@ -60,9 +60,9 @@ const IDS: readonly (readonly [url: string, user: string, id: string, base: stri
 ];
 for (const [url, user, id, base] of IDS) {
   test(`remoteIdOf() ${url} for ${user} is ${id}`, () => {
-    const got = remoteIdOf(url, user);
-    assert.deepEqual([got.id, got.url], [id, base]);
-    assert.equal(got.hint === null, !url.endsWith("custom"));
+    const endpoint = parseEndpoint(url);
+    assert.deepEqual([remoteIdOf(endpoint, user), endpoint.base], [id, base]);
+    assert.equal(endpoint.hint === null, !url.endsWith("custom"));
   });
 }
 

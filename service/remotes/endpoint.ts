@@ -47,15 +47,11 @@ export function methodUrl(base: string, method: string): string {
   return new URL(method, base).href;
 }
 
-/**
- * The id and normalised address that a remote goes by: `user@host[:port][/path]`, the scheme's default port left out, readable by splitting
- * at the last `@`. @throws RemoteError as parseEndpoint.
- */
-export function remoteIdOf(text: string, user: string): { readonly id: string; readonly url: string; readonly hint: string | null } {
-  const { base, hint } = parseEndpoint(text);
-  const url = new URL(base);
+/** The id a remote goes by: `user@host[:port][/path]`, the scheme's default port left out, readable by splitting at the last `@`. */
+export function remoteIdOf(endpoint: Endpoint, user: string): string {
+  const url = new URL(endpoint.base);
   const path = url.pathname.replace(/\/$/, "").replaceAll("@", "%40");
-  return { id: `${user}@${url.host}${path}`, url: base, hint };
+  return `${user}@${url.host}${path}`;
 }
 
 /** `host:port` for messages, also where the port is the scheme's own. */

@@ -78,7 +78,7 @@ export function pageWords(what: string): string {
  * `Retry-After` in milliseconds, between 0 and ten minutes; null where there is none that makes sense. A date is measured against the
  * reply's own `Date`, so our clock does not matter (NW07, TM02).
  */
-export function parseRetryAfter(value: string | undefined, date: string | undefined): number | null {
+function parseRetryAfter(value: string | undefined, date: string | undefined): number | null {
   if (value === undefined) return null;
   const text = value.trim();
   if (/^[+-]?\d+(?:\.\d+)?$/.test(text)) return clamp(Number(text) * 1000);
