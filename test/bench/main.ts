@@ -11,9 +11,10 @@ import { machine } from "./measure.ts";
 import { KILL_ROW } from "./kill.ts";
 import { ACCOUNTS_ROW } from "./rows-accounts.ts";
 import { LIVE_ROWS } from "./rows-live.ts";
+import { SCAN_ROWS } from "./rows-scan.ts";
 import { TRANSFER_ROWS } from "./rows-transfer.ts";
 
-const ROWS: readonly Row[] = [...TRANSFER_ROWS, ...LIVE_ROWS, ACCOUNTS_ROW, KILL_ROW];
+const ROWS: readonly Row[] = [...SCAN_ROWS, ...TRANSFER_ROWS, ...LIVE_ROWS, ACCOUNTS_ROW, KILL_ROW];
 
 function line(row: string, { what, value, reference, ratio, target, met }: Figure): string {
   const verdict = met === null ? "" : met ? "yes" : "**no**";
