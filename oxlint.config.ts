@@ -16,7 +16,7 @@ const BANNED: Readonly<Record<string, readonly string[]>> = {
 
 /** The override that forbids every import out of `place` that the table does not list (deny all upward, then allow). */
 function border(place: string, nested: boolean): OxlintOverride {
-  const here = nested ? `${place}/x` : place;
+  const here = nested ? `${place}/x` : place.endsWith(".ts") ? path.posix.dirname(place) : place;
   const up = nested ? ["../../**", ...(place === "service/remotes" ? ["../*/**"] : [])] : ["../**"];
   const allowed = (MAY_IMPORT[place] ?? []).map((to) => `!${path.posix.relative(here, to)}/${to === "service/remotes" ? "*.ts" : "**"}`);
   const message = `${place} may import: ${(MAY_IMPORT[place] ?? []).join(", ") || "nothing but itself"}`;

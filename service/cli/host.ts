@@ -1,6 +1,5 @@
 /** What the command line needs of the machine; `service/main.ts` hands it in. */
 import type { ServiceFile } from "../../protocol/config.ts";
-import type { Places } from "../../protocol/places.ts";
 import type { Exit } from "./exit-codes.ts";
 
 /** A command can't go on. `exit` is for the shell, the message for people: what was attempted, why it failed, what to do next. */
@@ -35,8 +34,6 @@ export interface Host {
   readonly stdin: NodeJS.ReadStream;
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
-  /** @throws Error when the environment gives no usable directory */
-  places(): Places;
   /** null: none is there. @throws Error with a message for people */
   serviceFile(): Promise<ServiceFile | null>;
   /** Symlinks resolved; where the last parts do not exist, as far as they do. */

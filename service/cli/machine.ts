@@ -1,0 +1,87 @@
+/** The parts of `Host` that are this machine's: processes, signals, paths as they really are. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { realpath } from "node:fs/promises";
+import path from "node:path";
+
+import type { Starting } from "./host.ts";
+
+/** What is started again in another process: the script that this one was started with. */
+const ENTRY = process.argv[1] ?? "";
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** Relative paths are the caller's: npm changes the directory and tells where it came from, but only our own scripts mean that. */
+export function callersDirectory(): string {
+  const { env } = process;
+  const ours = env["npm_package_name"] === "satchel" && ["satchel", "start"].includes(env["npm_lifecycle_event"] ?? "");
+  return (ours ? env["INIT_CWD"] : undefined) ?? process.cwd();
+}
+
+/** Symlinks resolved as far as the path exists. */
+export async function realPathOf(wanted: string): Promise<string> {
+  try {
+    return await realpath(wanted);
+  } catch (error) {
+    const parent = path.dirname(wanted);
+    if (parent === wanted) throw error;
+    return path.join(await realPathOf(parent), path.basename(wanted));
+  }
+}
+
+export function processLives(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}
+
+export async function interrupted(): Promise<void> {
+  await new Promise<void>((resolve) => {
+    for (const signal of SIGNALS) process.once(signal, () => resolve());
+  });
+}
+
+/** Calls back at the first signal that asks us to stop; a second one ends us at once. Returns the way to stop listening. */
+export function onStopSignal(listener: () => void): () => void {
+  for (const signal of SIGNALS) process.once(signal, listener);
+  return () => SIGNALS.forEach((signal) => process.off(signal, listener));
+}
+
+/**
+ * Our own program again, detached, in its own session, with nothing of the caller's open: it outlives terminal and editor.
+ * It says over IPC when it answers; what it prints before goes to the file `said`.
+ */
+export function startDetached(
+  args: readonly string[],
+  options: { readonly said: string; readonly cwd: string; readonly env: NodeJS.ProcessEnv },
+): Starting {
+  const output = openSync(options.said, "w", 0o600);
+  const child = spawn(process.execPath, [ENTRY, ...args], {
+    detached: true,
+    stdio: ["ignore", output, output, "ipc"],
+    windowsHide: true,
+    cwd: options.cwd,
+    env: { ...process.env, ...options.env },
+  });
+  closeSync(output);
+  const { promise, resolve, reject } = Promise.withResolvers<Awaited<Starting["outcome"]>>();
+  child.once("message", () => {
+    child.disconnect();
+    child.unref();
+    resolve({ kind: "ready" });
+  });
+  child.once("exit", (code) => resolve({ kind: "ended", code, said: readFileSync(options.said, "utf8") }));
+  child.once("error", reject);
+  return { outcome: promise };
+}
+
+/** Our own program again as a child that ends with us; its stdout is piped, its stderr ours. */
+export function startChild(args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
+  const child = spawn(process.execPath, [ENTRY, ...args], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ...env } });
+  const end = () => child.kill();
+  process.once("exit", end);
+  child.once("exit", () => process.off("exit", end));
+  return child;
+}
