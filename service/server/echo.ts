@@ -1,0 +1,195 @@
+/**
+ * What the server remembers of one device key, so that an unmodified client's own uploads never come back over its newer edits, and a
+ * restored server is met gently (specification §15.2, W8, W17, W31, W32). Pure: each function takes a memory and returns the next.
+ */
+import * as z from "zod";
+
+const position = z.int().min(0);
+const echoSchema = z.object({
+  /** Positions from which the client may ask for its own upload again. */
+  at: z.array(position),
+  /** The usns of the upload, as ranges from … to. */
+  own: z.array(z.tuple([position, position])),
+  session: z.string(),
+  /** Somebody wrote in between: the client's arithmetic can't hold, so it stays where it stood. */
+  failed: z.boolean(),
+  /** A later request of the session proves that the reply arrived. */
+  confirmed: z.boolean(),
+  /** The first session after it. */
+  next: z.string().nullable(),
+});
+const memorySchema = z.object({
+  /** Where the client may stand; null: it has never asked. */
+  pos: z.array(position).nullable(),
+  /** The usn told last, while nothing was asked since. */
+  told: position.nullable(),
+  session: z.string().nullable(),
+  /** Where it stands in this session, once that is known. */
+  stand: position.nullable(),
+  echo: echoSchema.nullable(),
+  /** Two clients share this key (a copied profile): nothing can be concluded about either. */
+  twin: z.boolean(),
+  /** A client from before a restored backup: `sanity` makes it start over, `zero` lets it send all it has first, `sent` ends it. */
+  way: z.enum(["none", "sanity", "zero", "sent"]),
+  /** The account's generation that this client has been met in. */
+  generation: z.int(),
+  /** First session ever, in which nothing can be deleted: no client has rows then. */
+  fresh: z.string().nullable(),
+  /** What this session said of names without a real change: name and whether it has it. */
+  claims: z.array(z.tuple([z.string(), z.boolean()])),
+  /** Counts the syncs of clients that send no session (before 2.1.57). */
+  legacy: z.int(),
+});
+export type Memory = z.output<typeof memorySchema>;
+type Echo = z.output<typeof echoSchema>;
+
+/** Usns that are left out of what a client is told. */
+export type Hidden = readonly (readonly [from: number, to: number])[];
+
+const CLAIMS_MAX = 500;
+const AT_MAX = 1000;
+const RANGES_MAX = 10_000;
+
+/** What is remembered of a key that was never seen. `generation`: the account's. */
+export function newMemory(generation: number): Memory {
+  return {
+    pos: null,
+    told: null,
+    session: null,
+    stand: null,
+    echo: null,
+    twin: false,
+    way: "none",
+    generation,
+    fresh: null,
+    claims: [],
+    legacy: 0,
+  };
+}
+
+/** What cannot be read (a later version wrote it) is as good as never seen: the cures then rest for one sync. */
+export function parseMemory(text: string | null, generation: number): Memory {
+  if (text === null) return newMemory(generation);
+  const parsed = memorySchema.safeParse(JSON.parse(text));
+  return parsed.success ? parsed.data : newMemory(generation);
+}
+
+/** A request of `session` came: a new one begins, or the same one proves that its last reply arrived. */
+function enter(memory: Memory, session: string): Memory {
+  if (memory.session !== session) {
+    const echo =
+      memory.echo === null || memory.echo.session === session || memory.echo.next !== null
+        ? memory.echo
+        : { ...memory.echo, next: session };
+    return { ...memory, session, stand: null, echo, claims: [], fresh: memory.fresh ?? session };
+  }
+  const { echo } = memory;
+  if (echo === null || echo.session !== session || echo.confirmed) return memory;
+  return { ...memory, echo: { ...echo, confirmed: true }, pos: echo.failed || memory.stand === null ? memory.pos : [memory.stand] };
+}
+
+/** The client was told the top usn (`begin`, `meta`, `health`). */
+export function told(memory: Memory, usn: number): Memory {
+  return memory.told === usn ? memory : { ...memory, told: usn };
+}
+
+/** A Satchel client has read the feed up to `at`; it knows its own uploads itself. */
+export function stood(before: Memory, session: string, at: number): Memory {
+  return { ...enter(before, session), stand: at, told: null };
+}
+
+/** The session of a client that sends none: one per `begin`. */
+export function legacySession(memory: Memory): string {
+  return `legacy ${String(memory.legacy)}`;
+}
+
+type Line = { readonly top: number; readonly generation: number; readonly restoredTop: number };
+export type Asked = {
+  readonly memory: Memory;
+  /** Rows that are not shown. */
+  readonly hidden: Hidden;
+  /** `empty`: answer with an empty page whatever there is. */
+  readonly answer: "page" | "empty";
+  /** A client that we know stands above everything we have: our data went back in time. */
+  readonly wentBack: boolean;
+  /** More than one tombstone a page does no harm. */
+  readonly bulk: boolean;
+};
+
+/** `mediaChanges(last)`. */
+export function asked(before: Memory, session: string, last: number, line: Line): Asked {
+  const memory = enter(before, session);
+  const bulk = memory.fresh === session;
+  const ahead = last > line.top || (memory.generation < line.generation && last > line.restoredTop);
+  if (ahead) {
+    const wentBack = memory.pos !== null && memory.generation === line.generation;
+    const generation = wentBack ? line.generation + 1 : line.generation;
+    return {
+      memory: { ...memory, way: "sanity", generation, pos: [last], stand: last, told: null, echo: null },
+      hidden: [],
+      answer: "empty",
+      wentBack,
+      bulk,
+    };
+  }
+  if (memory.way === "zero" && last === 0) {
+    const next: Memory = { ...memory, way: "sent", pos: [0], stand: 0, told: null, generation: line.generation };
+    return { memory: next, hidden: [], answer: "empty", wentBack: false, bulk };
+  }
+  const twin = memory.twin || (last !== 0 && memory.pos !== null && !memory.pos.includes(last));
+  const hidden = hides({ ...memory, twin }, session, last) ? (memory.echo?.own ?? []) : [];
+  const way = last !== 0 && memory.way === "zero" ? "none" : memory.way;
+  const next: Memory = { ...memory, twin, way, pos: [last], stand: last, told: null, generation: line.generation };
+  return { memory: next, hidden, answer: "page", wentBack: false, bulk };
+}
+
+function hides(memory: Memory, session: string, last: number): boolean {
+  const { echo } = memory;
+  if (echo === null || memory.twin || echo.session === session || !echo.at.includes(last)) return false;
+  if (!echo.failed && echo.confirmed) return false;
+  // A client whose state was wiped begins at 0 as well, and needs everything.
+  return last !== 0 || echo.next === session;
+}
+
+/** The page that answered `asked` ends at `end`. */
+export function paged(memory: Memory, last: number, end: number, hidden: Hidden): Memory {
+  if (end === last) return memory;
+  const echo = hidden.length === 0 || memory.echo === null ? memory.echo : { ...memory.echo, at: [...memory.echo.at, end].slice(-AT_MAX) };
+  return { ...memory, pos: [last, end], stand: end, echo };
+}
+
+/** An upload took the usns `from` … `to`; `topBefore` is what stood before it. */
+export function uploaded(before: Memory, session: string, topBefore: number, from: number, to: number): Memory {
+  const memory = enter(before, session);
+  const stand = memory.stand ?? memory.told;
+  const { echo } = memory;
+  if (echo !== null && echo.session === session && echo.failed) {
+    return { ...memory, stand, echo: { ...echo, own: joined(echo.own, from, to), confirmed: false }, told: null };
+  }
+  const failed = stand !== topBefore;
+  const at = stand === null ? (memory.pos ?? []) : [stand];
+  const next: Echo = { at, own: [[from, to]], session, failed, confirmed: false, next: null };
+  if (failed) return { ...memory, stand, pos: at, echo: next, told: null };
+  return { ...memory, stand: to, pos: [...at, to], echo: next, told: null };
+}
+
+function joined(own: Echo["own"], from: number, to: number): Echo["own"] {
+  const last = own.at(-1);
+  if (last !== undefined && last[1] + 1 === from) return [...own.slice(0, -1), [last[0], to]];
+  return own.length >= RANGES_MAX ? [...own.slice(1), [from, to]] : [...own, [from, to]];
+}
+
+/** An upload changed nothing; `claims` is what it says that the client has. */
+export function claimed(before: Memory, session: string, claims: Memory["claims"]): Memory {
+  const memory = enter(before, session);
+  const stand = memory.stand ?? memory.told;
+  return { ...memory, stand, claims: [...memory.claims, ...claims].slice(-CLAIMS_MAX) };
+}
+
+/** `mediaSanity`. `reset`: a client from before a restored backup starts over now; `ok`: it has sent all it had. */
+export function sane(before: Memory, session: string): { readonly memory: Memory; readonly answer: "count" | "reset" | "ok" } {
+  const memory = enter(before, session);
+  if (memory.way === "sanity") return { memory: { ...memory, way: "zero" }, answer: "reset" };
+  if (memory.way === "sent") return { memory: { ...memory, way: "none" }, answer: "ok" };
+  return { memory, answer: "count" };
+}

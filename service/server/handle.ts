@@ -1,0 +1,285 @@
+/** The whole sync server as one function from a request to a reply: who may ask, what is asked, within which limits. */
+import { parseSyncHeader, SYNC_HEADER } from "../../protocol/anki/header.ts";
+import { LIMITS } from "../../protocol/anki/limits.ts";
+import { multipartBoundary, multipartPayload, parseMultipart } from "../../protocol/anki/multipart.ts";
+import type { Clock, Compute, Faults, ServerHandle, ServerRequest, ServerResponse } from "../core/ports.ts";
+import type { AccountService, Known } from "./accounts.ts";
+import { collectionLimits } from "./collection.ts";
+import { inflate, limitedBody, parsed, readBody, Refusal, refusalReply, replyWith, type Form } from "./exchange.ts";
+import { ROUTES, type Call, type Route } from "./routes.ts";
+import { StorageError, type Storage } from "./storage.ts";
+import { Slots } from "./turn.ts";
+
+/** Forms that came without a header and have not said their key yet: held in memory, so only this many at once in the whole process. */
+const UNKNOWN_BODIES = 2;
+/** A form around a login of at most 1 KiB. */
+const LOGIN_FORM_BYTES = 4096;
+
+export type Exchange = {
+  readonly route: string;
+  readonly status: number;
+  readonly durationMs: number;
+  /** Opaque id; null before the caller is known. */
+  readonly account: string | null;
+};
+/** `fields` hold ids and numbers, never names, keys or contents. */
+export type ServerLog = (level: "info" | "warn" | "error", event: string, fields: Readonly<Record<string, unknown>>) => void;
+
+export type ServerOptions = {
+  readonly storage: Storage;
+  readonly accounts: AccountService;
+  readonly clock: Clock;
+  readonly compute: Compute;
+  readonly faults: Faults;
+  readonly log: ServerLog;
+  /** Serves versions 8–10 too. */
+  readonly legacy: boolean;
+  /** `MAX_SYNC_PAYLOAD_MEGS`; null: the default. */
+  readonly payloadMegs: number | null;
+  /** `SYNC_IP_HEADER`, lower case: the proxy's header with the client's address. */
+  readonly addressHeader: string | null;
+  /** Unpacks a long body as it comes. @throws RangeError, Error as `Compute.unzstd`. Without it such a body is held whole. */
+  readonly inflateStream?: (chunks: AsyncIterable<Uint8Array>, maxBytes: number) => AsyncIterable<Uint8Array>;
+  readonly observe?: (exchange: Exchange) => void;
+};
+
+export function createHandle(options: ServerOptions): ServerHandle {
+  const { clock, log } = options;
+  const server: Server = { ...options, unknown: new Slots(UNKNOWN_BODIES), bodies: bodySlots() };
+  return async (request, signal) => {
+    const begunMs = clock.monoMs();
+    const seen: Seen = { route: "other", account: null };
+    let response: ServerResponse;
+    try {
+      response = await answer(server, request, signal, seen);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      response = failure(error, seen, log);
+    }
+    options.observe?.({ ...seen, status: response.status, durationMs: clock.monoMs() - begunMs });
+    return response;
+  };
+}
+
+type Seen = { route: string; account: string | null };
+type Server = ServerOptions & { readonly unknown: Slots; readonly bodies: (account: string) => Slots };
+
+/** Bodies at once per account: what one account sends may not fill the memory. */
+function bodySlots(): (account: string) => Slots {
+  const slots = new Map<string, Slots>();
+  return (account) => {
+    let found = slots.get(account);
+    if (found === undefined) slots.set(account, (found = new Slots(LIMITS.bodiesAtOnce)));
+    return found;
+  };
+}
+
+async function answer(server: Server, request: ServerRequest, signal: AbortSignal, seen: Seen): Promise<ServerResponse> {
+  const { name, route } = routeOf(request);
+  seen.route = name;
+  if (route.kind === "health") return await route.run(await health(server, request, seen));
+  const address = addressOf(server, request);
+  const value = request.headers[SYNC_HEADER];
+  if (value === undefined) return await answerLegacy(server, { request, address, route, name, signal, seen });
+  const header = parsed(() => parseSyncHeader(value));
+  const form: Form = header.version === LIMITS.version ? "zstd" : "plain";
+  const base = { server, request, address, client: header.client, signal, query: request.query };
+  if (route.kind === "login") {
+    const body = await readBody(request, LIMITS.loginBytes, server.clock);
+    const content = await inflate(server.compute, body, LIMITS.loginBytes);
+    return await replyWith(server.compute, form, await route.run({ ...base, content }));
+  }
+  // Nothing of the body is looked at before the key is known (X2, W26).
+  const known = await knownKey(server, header.key, seen);
+  const account = await server.storage.account(known.account);
+  const call = { ...base, known, key: header.key, legacy: false, caller: { account, device: known.key, session: header.session } };
+  return await run(server, route, call, form);
+}
+
+type LegacyAsk = {
+  readonly request: ServerRequest;
+  readonly address: string;
+  readonly route: Route;
+  readonly name: string;
+  readonly signal: AbortSignal;
+  readonly seen: Seen;
+};
+
+/** A form, or the GET of 2.1.22–2.1.56: the key stands in the body or in the query, so limits come first here. */
+async function answerLegacy(server: Server, { request, address, route, name, signal, seen }: LegacyAsk): Promise<ServerResponse> {
+  if (name.startsWith("satchel/")) throw new Refusal(403, "no anki-sync header");
+  const base = { server, request, address, client: "legacy", signal, query: "" };
+  if (request.method === "GET") {
+    const query = new URLSearchParams(request.query);
+    if (!server.legacy || query.get("k") === null || query.get("v") === null) throw new Refusal(400, "neither header nor k and v");
+    const key = query.get("k") ?? "";
+    return await runLegacy(server, route, base, key, Buffer.from(JSON.stringify({ v: query.get("v") })), seen);
+  }
+  const boundary = multipartBoundary(request.headers["content-type"]);
+  if (boundary === null || !server.legacy) throw new Refusal(400, "neither an anki-sync header nor a form");
+  if (route.kind === "login") {
+    const body = await readBody(request, LOGIN_FORM_BYTES, server.clock);
+    const form = parsed(() => parseMultipart(body, boundary));
+    const content = parsed(() => multipartPayload(form, LIMITS.loginBytes));
+    return await replyWith(server.compute, "plain", await route.run({ ...base, content }));
+  }
+  const free = await server.unknown.take(signal);
+  if (free === null) throw new Refusal(503, "too many forms at once");
+  try {
+    const maxBytes = (route.kind === "upload" ? LIMITS.uploadBytes : LIMITS.jsonBytes) + LOGIN_FORM_BYTES;
+    const body = await readBody(request, maxBytes, server.clock);
+    const form = parsed(() => parseMultipart(body, boundary));
+    let content = parsed(() => multipartPayload(form, maxBytes));
+    // Only `begin` carries the version beside its data.
+    if (name === "msync/begin" && form.clientVersion !== null) content = Buffer.from(JSON.stringify({ v: form.clientVersion }));
+    return await runLegacy(server, route, base, form.key ?? "", content, seen);
+  } finally {
+    free();
+  }
+}
+
+async function runLegacy(
+  server: Server,
+  route: Route,
+  base: Omit<Call, "known" | "key" | "legacy" | "caller" | "content">,
+  key: string,
+  content: Uint8Array,
+  seen: Seen,
+): Promise<ServerResponse> {
+  if (route.kind !== "json" && route.kind !== "upload") throw new Refusal(501, "a collection of this age can't be made here");
+  const known = await knownKey(server, key, seen);
+  const account = await server.storage.account(known.account);
+  const caller = { account, device: known.key, session: null };
+  return await replyWith(server.compute, "plain", await route.run({ ...base, known, key, legacy: true, caller, content }));
+}
+
+/** Reads the body that the route takes, and runs it. */
+async function run(server: Server, route: Route, call: Omit<Call, "content">, form: Form): Promise<ServerResponse> {
+  const { compute, clock } = server;
+  switch (route.kind) {
+    case "json":
+      return await replyWith(compute, form, await route.run({ ...call, content: await readContent(server, call, LIMITS.jsonBytes) }));
+    case "satchelJson":
+      return await route.run({ ...call, content: await readBody(call.request, LIMITS.jsonBytes, clock) });
+    case "stream":
+      return await route.run(call);
+    case "upload":
+      return await inSlot(
+        server,
+        call,
+        async () =>
+          await replyWith(compute, form, await route.run({ ...call, content: await readContent(server, call, LIMITS.uploadBytes) })),
+      );
+    case "satchelUpload":
+      return await inSlot(
+        server,
+        call,
+        async () => await route.run({ ...call, content: await readBody(call.request, LIMITS.uploadBytes, clock) }),
+      );
+    case "collection":
+      return await inSlot(server, call, async () => await replyWith(compute, form, await route.run(call, collectionBody(server, call))));
+    case "login":
+    case "health":
+      throw new TypeError(`Could not run ${route.kind} for a known caller.`);
+  }
+}
+
+async function inSlot(
+  server: Server,
+  { known, signal }: Omit<Call, "content">,
+  work: () => Promise<ServerResponse>,
+): Promise<ServerResponse> {
+  const free = await server.bodies(known.account).take(signal);
+  try {
+    return await work();
+  } finally {
+    free?.();
+  }
+}
+
+async function readContent(server: Server, { request }: Pick<Call, "request">, maxBytes: number): Promise<Uint8Array> {
+  return await inflate(server.compute, await readBody(request, maxBytes, server.clock), maxBytes);
+}
+
+/** The unpacked bytes of a collection, as they come. */
+async function* collectionBody(server: Server, { request }: Pick<Call, "request">): AsyncGenerator<Uint8Array> {
+  const limits = collectionLimits(server.payloadMegs);
+  const chunks = limitedBody(request, limits.wireBytes, server.clock);
+  if (server.inflateStream === undefined) {
+    yield await inflate(server.compute, await readBody(request, limits.wireBytes, server.clock), limits.bytes);
+    return;
+  }
+  try {
+    yield* server.inflateStream(chunks, limits.bytes);
+  } catch (error) {
+    if (error instanceof RangeError) throw new Refusal(413, error.message);
+    throw error;
+  }
+}
+
+/** Duplicate slashes count as one: old clients join their addresses so (specification §2.1). */
+function routeOf({ method, path }: ServerRequest): { readonly name: string; readonly route: Route } {
+  const name = path.replaceAll(/\/{2,}/g, "/").replace(/^\//, "");
+  const family = /^(sync|msync)\/[^/]+$/.exec(name)?.[1];
+  const route = ROUTES.get(name);
+  const legacyBegin = name === "msync/begin" && method === "GET";
+  if (route !== undefined && (method === (route.method ?? "POST") || legacyBegin)) return { name, route };
+  if (route !== undefined) throw new Refusal(405, `${method} on ${name}`, { allow: route.method ?? "POST" });
+  if (family === undefined) throw new Refusal(404, "no such route");
+  throw method === "POST" ? new Refusal(400, "no such method") : new Refusal(405, "no such method", { allow: "POST" });
+}
+
+async function health(server: Server, request: ServerRequest, seen: Seen): Promise<Omit<Call, "content"> | null> {
+  const value = request.headers[SYNC_HEADER];
+  if (value === undefined) return null;
+  const header = parsed(() => parseSyncHeader(value));
+  const known = await server.accounts.known(header.key);
+  if (known === null) return null;
+  seen.account = known.account;
+  const account = await server.storage.account(known.account);
+  const caller = { account, device: known.key, session: header.session };
+  const { query } = request;
+  return {
+    server,
+    request,
+    address: "",
+    client: header.client,
+    signal: new AbortController().signal,
+    query,
+    known,
+    key: header.key,
+    legacy: false,
+    caller,
+  };
+}
+
+/** @throws Refusal 403 */
+async function knownKey(server: Server, key: string, seen: Seen): Promise<Known> {
+  const known = await server.accounts.known(key);
+  if (known === null) throw new Refusal(403, "unknown key");
+  seen.account = known.account;
+  return known;
+}
+
+/** The last address that the proxy in front added; one before it may be anybody's invention (AU11). @throws Refusal 500 where it is missing */
+function addressOf({ addressHeader }: Server, { headers, peer }: ServerRequest): string {
+  if (addressHeader === null) return peer.address;
+  const value = headers[addressHeader]?.split(",").at(-1)?.trim();
+  if (value === undefined || value === "") throw new Refusal(500, `the header ${addressHeader} is not there`);
+  return value;
+}
+
+/** What went wrong, as a reply. Stock clients show the text of a media reply's `err`, but no body of another status. */
+function failure(error: unknown, seen: Seen, log: ServerLog): ServerResponse {
+  if (error instanceof Refusal) {
+    if (error.status >= 500) log("warn", "refused", { ...seen, status: error.status, why: error.message });
+    return refusalReply(error);
+  }
+  if (error instanceof StorageError) {
+    log("error", "storage", { ...seen, fault: error.fault, why: error.message });
+    if (error.fault === "gone") return refusalReply({ status: 403, headers: {} });
+    return refusalReply({ status: error.fault === "full" ? 507 : 500, headers: {} });
+  }
+  log("error", "unexpected", { ...seen, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  return refusalReply({ status: 500, headers: {} });
+}

@@ -1,0 +1,168 @@
+/** The server's handle on HTTP: Fastify listens and takes its plugins; bodies and replies are the handle's own streams. */
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import type { IncomingMessage, ServerResponse as NodeResponse } from "node:http";
+
+import fastify, { type FastifyInstance } from "fastify";
+
+import { LIMITS } from "../../protocol/anki/limits.ts";
+import type { ServerHandle, ServerResponse } from "../core/ports.ts";
+
+/** No byte in either direction for this long ends a connection. */
+const STALL_MS = 60_000;
+const HEADERS_MS = 10_000;
+/** Longer than the 60 s that proxies in front keep theirs: otherwise one is closed while the next request is on its way. */
+const KEEP_ALIVE_MS = 75_000;
+/** After a refusal in mid-upload the rest is swallowed for this long, so that the reply is not lost in a reset. */
+const LINGER_MS = 2000;
+
+export type HttpOptions = {
+  readonly handle: ServerHandle;
+  /** PEM files; null: plain HTTP. */
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
+  /** `/metrics`, for those that `mayMeasure` lets in. */
+  readonly metrics: (() => Promise<string>) | null;
+  readonly mayMeasure: (address: string, authorization: string | undefined) => boolean;
+  readonly onError: (error: unknown) => void;
+};
+
+export type HttpServer = {
+  /** Resolves with the port that it listens on. */
+  listen(host: string, port: number): Promise<number>;
+  /** No new requests; those under way end within `graceMs` or are cut. */
+  close(graceMs: number): Promise<void>;
+};
+
+export function createHttpServer(options: HttpOptions): HttpServer {
+  const app = makeFastify(options);
+  const stop = new AbortController();
+  app.removeAllContentTypeParsers();
+  // The body is handed on unread: who sent it is known from the header first (X2).
+  app.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
+  if (options.metrics !== null) {
+    const { metrics, mayMeasure } = options;
+    app.get("/metrics", async (request, reply) => {
+      if (!mayMeasure(request.ip, request.headers.authorization)) return await reply.code(404).send();
+      return await reply.type("text/plain; version=0.0.4").send(await metrics());
+    });
+  }
+  app.all("/*", async (request, reply) => {
+    reply.hijack();
+    await serve(options, request.raw, reply.raw, stop.signal);
+  });
+  // Verbs that Fastify does not route (e.g. PROPFIND) end here.
+  app.setNotFoundHandler((request, reply) => {
+    reply.hijack();
+    return serve(options, request.raw, reply.raw, stop.signal);
+  });
+  return {
+    async listen(host, port) {
+      await app.listen({ host, port });
+      const address = app.server.address();
+      if (address === null || typeof address === "string") throw new Error(`Could not listen on ${host}: no port was given to us.`);
+      return address.port;
+    },
+    async close(graceMs) {
+      stop.abort(new Error("The server stops."));
+      const cut = setTimeout(() => app.server.closeAllConnections(), graceMs);
+      app.server.closeIdleConnections();
+      try {
+        await app.close();
+      } finally {
+        clearTimeout(cut);
+      }
+    },
+  };
+}
+
+function makeFastify({ tls }: HttpOptions): FastifyInstance {
+  const http = { maxHeaderSize: LIMITS.headerBytes, headersTimeout: HEADERS_MS, keepAliveTimeout: KEEP_ALIVE_MS };
+  const common = {
+    logger: false,
+    requestTimeout: 0,
+    connectionTimeout: STALL_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    forceCloseConnections: "idle",
+    exposeHeadRoutes: false,
+    routerOptions: { ignoreTrailingSlash: false },
+  } as const;
+  if (tls === null) return fastify({ ...common, http });
+  const https = { ...http, cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile), minVersion: "TLSv1.2" } as const;
+  return fastify({ ...common, https });
+}
+
+async function serve({ handle, onError }: HttpOptions, from: IncomingMessage, to: NodeResponse, stop: AbortSignal): Promise<void> {
+  const gone = new AbortController();
+  const leave = (): void => gone.abort(new Error("The client went away."));
+  to.once("close", leave);
+  to.on("error", onError);
+  from.on("error", leave);
+  const [path, query] = splitUrl(from.url ?? "/");
+  try {
+    const response = await handle(
+      {
+        method: from.method ?? "GET",
+        path,
+        query,
+        headers: flatHeaders(from),
+        body: bodyOf(from),
+        peer: { address: from.socket.remoteAddress ?? "" },
+      },
+      AbortSignal.any([gone.signal, stop]),
+    );
+    await send(response, from, to);
+  } catch (error) {
+    // The handle throws only when nobody waits for the reply any more, and a stream only when it broke off: cut, so that the client can tell.
+    if (!gone.signal.aborted && !stop.aborted) onError(error);
+    from.socket.destroy();
+  }
+}
+
+async function send(response: ServerResponse, from: IncomingMessage, to: NodeResponse): Promise<void> {
+  const { status, headers, body } = response;
+  // What is left of the body is not for us: the connection can't be used again.
+  const unread = !from.complete && !from.readableEnded;
+  const close = unread ? { connection: "close" } : {};
+  if (body instanceof Uint8Array) {
+    to.writeHead(status, { ...headers, ...close, "content-length": body.length });
+    to.end(body);
+    if (unread) linger(from);
+    return;
+  }
+  to.writeHead(status, { ...headers, ...close });
+  to.flushHeaders();
+  for await (const chunk of body) {
+    if (to.destroyed) return;
+    if (!to.write(chunk)) await Promise.race([once(to, "drain"), once(to, "close")]);
+  }
+  to.end();
+}
+
+/** Swallows what still comes, for a moment: a reset would overtake the reply that says why. */
+function linger(from: IncomingMessage): void {
+  const { socket } = from;
+  from.resume();
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  timer.unref();
+  socket.once("close", () => clearTimeout(timer));
+}
+
+async function* bodyOf(from: IncomingMessage): AsyncGenerator<Uint8Array> {
+  // `return` of the loop must not destroy the socket: the reply has to go out on it.
+  for await (const chunk of from.iterator({ destroyOnReturn: false })) {
+    if (chunk instanceof Uint8Array) yield chunk;
+  }
+}
+
+function splitUrl(url: string): [string, string] {
+  const at = url.indexOf("?");
+  return at < 0 ? [url, ""] : [url.slice(0, at), url.slice(at + 1)];
+}
+
+/** One value per name. A header that came twice is what Node makes of it: joined, or the first. */
+function flatHeaders(from: IncomingMessage): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(from.headers))
+    if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(", ") : value;
+  return headers;
+}

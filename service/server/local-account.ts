@@ -1,0 +1,192 @@
+/** One account in a directory: rows in SQLite, blobs in packs, whole collections as files. */
+import path from "node:path";
+
+import type { Sha1 } from "../core/model.ts";
+import { openPacks, type Place } from "../files/blobs.ts";
+import { makeCollections } from "./local-collections.ts";
+import { checkAccount, housekeep } from "./local-upkeep.ts";
+import { epochOf, verifyPlaces, withStorageFault, type LocalContext, type LocalParts } from "./local-context.ts";
+import { StorageError, type Account, type AccountTx, type Change } from "./storage.ts";
+import { Turns } from "./turn.ts";
+
+const KEEP_FREE_BYTES = 500 * 1024 * 1024;
+const KEEP_FREE_PART = 0.01;
+/** The disk is asked for its free space again after this many bytes were written. */
+const ASK_SPACE_EVERY_BYTES = 32 * 1024 * 1024;
+
+export type LocalAccount = Account & {
+  /** A change is under way or waits. */
+  busy(): boolean;
+  close(): Promise<void>;
+};
+export async function openLocalAccount(parts: LocalParts): Promise<LocalAccount> {
+  const { rows, disk, compute } = parts;
+  const packs = await openPacks({ disk, compute, directory: path.join(parts.home, "packs") });
+  const turns = new Turns();
+  let under = 0;
+  const counted = async <T>(work: () => Promise<T>): Promise<T> => {
+    under += 1;
+    try {
+      return await withStorageFault(work);
+    } finally {
+      under -= 1;
+    }
+  };
+  const context: LocalContext = {
+    ...parts,
+    packs,
+    turns,
+    pinned: new Map(),
+    checkSpace: makeSpaceCheck(parts),
+    transaction: async (durable, work) =>
+      await turns.run(async () => {
+        rows.begin(durable);
+        try {
+          const result = await work(rows);
+          rows.commit();
+          return result;
+        } catch (error) {
+          rows.rollback();
+          throw error;
+        }
+      }),
+  };
+  return {
+    id: parts.id,
+    change: async (options, work) => await counted(async () => await change(context, options, work)),
+    read: async (sha1s) => await counted(async () => await readBlobs(context, sha1s)),
+    withdraw: async (sha1s) => await counted(async () => await withdraw(context, sha1s)),
+    collection: makeCollections(context),
+    housekeep: async (rules) => await counted(async () => await housekeep(context, rules)),
+    check: async () => await counted(async () => await checkAccount(context)),
+    busy: () => under > 0,
+    close: async () =>
+      await turns.run(async () => {
+        rows.close();
+        await Promise.resolve();
+      }),
+  };
+}
+
+function makeSpaceCheck({ disk, home, keepFreeBytes }: LocalParts): LocalContext["checkSpace"] {
+  let freeBytes = 0;
+  let leastBytes = 0;
+  let sinceBytes = Number.POSITIVE_INFINITY;
+  return async (moreBytes) => {
+    if (sinceBytes + moreBytes > ASK_SPACE_EVERY_BYTES || freeBytes - sinceBytes - moreBytes < leastBytes) {
+      const space = await disk.space(home);
+      freeBytes = space.freeBytes;
+      leastBytes = keepFreeBytes ?? Math.max(KEEP_FREE_BYTES, space.totalBytes * KEEP_FREE_PART);
+      sinceBytes = 0;
+    }
+    sinceBytes += moreBytes;
+    if (freeBytes - sinceBytes < leastBytes)
+      throw new StorageError("full", `The server's disk is nearly full: ${String(Math.floor(freeBytes / 1_048_576))} MiB are free.`);
+  };
+}
+
+async function change<T>(context: LocalContext, { durable, files }: Change, work: (tx: AccountTx) => Promise<T>): Promise<T> {
+  const unpin = pin(
+    context,
+    files.map(({ sha1 }) => sha1),
+  );
+  try {
+    const places = await stage(context, files);
+    if (files.length > 0) context.faults("server/afterBlobBeforeRow");
+    const before = context.rows.state().top;
+    const result = await context.transaction(durable, async (rows) => {
+      rows.staged(places);
+      return await work(txOf(context));
+    });
+    const { top } = context.rows.state();
+    if (top !== before) context.changed(top);
+    return result;
+  } finally {
+    unpin();
+  }
+}
+
+function pin({ pinned }: LocalContext, sha1s: readonly Sha1[]): () => void {
+  for (const sha1 of sha1s) pinned.set(sha1, (pinned.get(sha1) ?? 0) + 1);
+  return () => {
+    for (const sha1 of sha1s) {
+      const left = (pinned.get(sha1) ?? 1) - 1;
+      if (left === 0) pinned.delete(sha1);
+      else pinned.set(sha1, left);
+    }
+  };
+}
+
+/** Appends what is not stored yet; equal bytes are stored once. */
+async function stage(context: LocalContext, files: Change["files"]): Promise<readonly Place[]> {
+  if (files.length === 0) return [];
+  const fresh = await context.turns.run(async () => {
+    const missing = new Map(files.map((file) => [file.sha1, file]));
+    for (const { sha1 } of files) if (context.rows.place(sha1) !== undefined) missing.delete(sha1);
+    return await Promise.resolve([...missing.values()]);
+  });
+  await context.checkSpace(fresh.reduce((sum, { bytes }) => sum + bytes.length, 0));
+  return await context.packs.append(fresh);
+}
+
+function txOf({ rows, clock, secrets }: LocalContext): AccountTx {
+  const soon = async <T>(value: T): Promise<T> => await Promise.resolve(value);
+  return {
+    state: async () => await soon(rows.state()),
+    rows: async (names) => {
+      const found = new Map<string, NonNullable<ReturnType<typeof rows.row>>>();
+      for (const name of names) {
+        const row = rows.row(name);
+        if (row !== undefined) found.set(name, row);
+      }
+      return await soon(found);
+    },
+    feed: async (usn, limit) => await soon(rows.feed(usn, limit)),
+    write: async (entries, sender) => await soon(rows.write(entries, sender, clock.wallMs())),
+    log: async (usn) => await soon(rows.log(usn)),
+    memory: async (device) => await soon(rows.memory(device)),
+    remember: async (device, memory) => await soon(rows.remember(device, memory)),
+    newEpoch: async () => await soon(rows.newEpoch(epochOf(secrets))),
+    versions: async (name) => await soon(rows.versions(name)),
+  };
+}
+
+async function readBlobs(context: LocalContext, sha1s: readonly Sha1[]): Promise<readonly (Uint8Array | null)[]> {
+  const unpin = pin(context, sha1s);
+  try {
+    const first = await readOnce(context, sha1s);
+    if (first.every((bytes) => bytes !== null)) return first;
+    // Compaction may have moved them between the look and the read.
+    return await readOnce(context, sha1s);
+  } finally {
+    unpin();
+  }
+}
+
+async function readOnce(context: LocalContext, sha1s: readonly Sha1[]): Promise<readonly (Uint8Array | null)[]> {
+  const places = await context.turns.run(async () => await Promise.resolve(sha1s.map((sha1) => context.rows.place(sha1))));
+  const known = places.filter((place) => place !== undefined);
+  const bytes = [...(await context.packs.read(known))];
+  return places.map((place) => (place === undefined ? null : (bytes.shift() ?? null)));
+}
+
+/** Everything in the packs of the bytes that were asked for is read; what can't be is withdrawn together, with the packs that are gone. */
+async function withdraw(context: LocalContext, sha1s: readonly Sha1[]): Promise<readonly string[]> {
+  const { rows, packs, turns } = context;
+  const there = new Set((await packs.list()).map(({ pack }) => pack));
+  const suspects = await turns.run(async () => {
+    const near = sha1s.flatMap((sha1) => rows.place(sha1)?.pack ?? []);
+    const gone = [...rows.packs().keys()].filter((pack) => !there.has(pack));
+    return await Promise.resolve(new Set([...near, ...gone]));
+  });
+  const bad = new Set(sha1s);
+  for (const pack of suspects) {
+    const places = await turns.run(async () => await Promise.resolve(rows.inPack(pack)));
+    if (!there.has(pack)) for (const { sha1 } of places) bad.add(sha1);
+    else for await (const { sha1, ok } of verifyPlaces(packs, places)) if (!ok) bad.add(sha1);
+  }
+  // A damaged place may stand beside good ones: asked again, so that what was only moved stays.
+  const still = await readOnce(context, [...bad]);
+  const lost = [...bad].filter((_, index) => still[index] === null);
+  return await context.transaction(true, async () => await Promise.resolve(rows.withdraw(lost)));
+}

@@ -1,0 +1,77 @@
+/** What the parts of one account in a directory share. */
+import type { Sha1 } from "../core/model.ts";
+import { DiskError, type Clock, type Compute, type Disk, type Faults, type SecretRandom } from "../core/ports.ts";
+import type { Packs, Place } from "../files/blobs.ts";
+import { StoreError } from "../store/errors.ts";
+import type { ServerAccountRows } from "../store/server-account.ts";
+import type { CollectionFacts } from "../store/server-collection.ts";
+import { StorageError } from "./storage.ts";
+import type { Turns } from "./turn.ts";
+
+export type LocalParts = {
+  readonly id: string;
+  readonly home: string;
+  readonly rows: ServerAccountRows;
+  readonly disk: Disk;
+  readonly compute: Compute;
+  readonly clock: Clock;
+  readonly secrets: SecretRandom;
+  readonly faults: Faults;
+  readonly changed: (top: number) => void;
+  readonly readCollection?: (file: string) => Promise<CollectionFacts | null>;
+  readonly keepFreeBytes?: number;
+};
+/** What the parts of one account share. */
+export type LocalContext = LocalParts & {
+  readonly packs: Packs;
+  readonly turns: Turns;
+  /** Bytes that a change under way relies on: they may not go as dead ones. */
+  readonly pinned: Map<Sha1, number>;
+  /** @throws StorageError full where too little would be left */
+  checkSpace(moreBytes: number): Promise<void>;
+  /** One transaction of the rows, in its turn. */
+  transaction<T>(durable: boolean, work: (rows: ServerAccountRows) => Promise<T>): Promise<T>;
+};
+
+/** An epoch nobody has seen before. */
+export function epochOf(secrets: SecretRandom): string {
+  return Buffer.from(secrets(9)).toString("base64url");
+}
+
+/** Turns what disk and database threw into the storage's own error. */
+export async function withStorageFault<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof DiskError) {
+      const full = error.fault === "noSpace" || error.fault === "quota";
+      throw new StorageError(full ? "full" : "io", error.message, { cause: error });
+    }
+    if (error instanceof StoreError) throw new StorageError(error.fault === "full" ? "full" : "io", error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** Reads every place, a few MiB at a time. */
+export async function* verifyPlaces(packs: Packs, places: readonly Place[]): AsyncGenerator<{ readonly sha1: Sha1; readonly ok: boolean }> {
+  let part: Place[] = [];
+  let bytes = 0;
+  for (const [index, place] of places.entries()) {
+    part.push(place);
+    bytes += place.sizeBytes;
+    if (bytes < 4 * 1024 * 1024 && index + 1 < places.length) continue;
+    const read = await packs.read(part);
+    for (const [at, { sha1 }] of part.entries()) yield { sha1, ok: read[at] !== null && read[at] !== undefined };
+    part = [];
+    bytes = 0;
+  }
+}
+
+/** For leftovers that may be gone already. */
+export async function unlinkIfThere(disk: Disk, file: string): Promise<void> {
+  try {
+    await disk.unlink(file);
+  } catch (error) {
+    if (!(error instanceof DiskError) || error.fault !== "notFound") throw error;
+  }
+}

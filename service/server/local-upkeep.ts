@@ -1,0 +1,72 @@
+/** What an account's directory needs from time to time, and the look whether all of it holds. */
+import { verifyPlaces, type LocalContext } from "./local-context.ts";
+import type { CheckReport, Retention } from "./storage.ts";
+
+/** Lines of the log that are kept: more than a session can be behind. */
+const LOG_KEEP = 200_000;
+/** Rows that one transaction removes, so that others have their turn. */
+const TRIM_AT_ONCE = 500;
+/** A pack is rewritten when less than this part of it is needed. */
+const WORTH_PART = 0.5;
+
+/** Versions, dead bytes, packs: each step is a transaction of its own, and a crash between two leaves only room unused. */
+export async function housekeep(context: LocalContext, rules: Retention): Promise<void> {
+  const { rows, clock, packs } = context;
+  const beforeMs = clock.wallMs() - rules.keepMs;
+  for (;;) {
+    const removed = await context.transaction(
+      true,
+      async () => await Promise.resolve(rows.trimVersions(beforeMs, rules.capBytes, clock.wallMs(), TRIM_AT_ONCE)),
+    );
+    if (removed < TRIM_AT_ONCE) break;
+  }
+  await context.transaction(true, async () => await Promise.resolve(rows.trimLog(LOG_KEEP)));
+  // Dead bytes wait as long as versions: a row that was withdrawn or a backup of the database may still name them.
+  await context.transaction(true, async () => await Promise.resolve(rows.dropDead(beforeMs, new Set(context.pinned.keys()))));
+  const needed = await context.turns.run(async () => await Promise.resolve(rows.packs()));
+  for (const { pack, sizeBytes, mtimeMs } of await packs.list()) {
+    if (pack === packs.current() || mtimeMs > beforeMs) continue;
+    const bytes = needed.get(pack) ?? 0;
+    if (bytes < sizeBytes * WORTH_PART) await rewrite(context, pack);
+  }
+}
+
+/** Moves what is needed into the current pack, then removes the file. Readers who saw the old place look again. */
+async function rewrite(context: LocalContext, pack: number): Promise<void> {
+  const { rows, packs } = context;
+  const places = await context.turns.run(async () => await Promise.resolve(rows.inPack(pack)));
+  await context.checkSpace(places.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
+  for (let at = 0; at < places.length; at += 64) {
+    const part = places.slice(at, at + 64);
+    const bytes = await packs.read(part);
+    const good = part.flatMap(({ sha1 }, index) => {
+      const found = bytes[index] ?? null;
+      return found === null ? [] : [{ sha1, bytes: found }];
+    });
+    // Damaged bytes stay where they are, and the pack with them: a download withdraws them.
+    const moved = await packs.append(good);
+    await context.transaction(true, async () => {
+      for (const place of moved) if (rows.place(place.sha1)?.pack === pack) rows.move(place);
+      await Promise.resolve();
+    });
+  }
+  const left = await context.turns.run(async () => await Promise.resolve(rows.inPack(pack).length));
+  if (left === 0) await packs.remove(pack);
+}
+
+/** Counts everything and reads every byte once. */
+export async function checkAccount(context: LocalContext): Promise<CheckReport> {
+  const { rows, packs, turns } = context;
+  const faults = await turns.run(async () => await Promise.resolve(rows.faults()));
+  const there = new Set((await packs.list()).map(({ pack }) => pack));
+  const { blobs, bytes } = rows.countBlobs();
+  for (const pack of rows.packs().keys()) {
+    if (!there.has(pack)) {
+      faults.push(`Pack ${String(pack)} is gone from the disk: ${String(rows.inPack(pack).length)} blobs stood in it.`);
+      continue;
+    }
+    const places = await turns.run(async () => await Promise.resolve(rows.inPack(pack)));
+    for await (const { sha1, ok } of verifyPlaces(packs, places)) if (!ok) faults.push(`Blob ${sha1} in pack ${String(pack)} is damaged.`);
+  }
+  return { rows: rows.state().live, blobs, bytes, faults };
+}

@@ -1,0 +1,163 @@
+/** The additions between a Satchel client and a Satchel server (DESIGN §11 "Server"). */
+import type * as z from "zod";
+
+import { LIMITS } from "../../protocol/anki/limits.ts";
+import type { SATCHEL } from "../../protocol/anki/messages.ts";
+import type { BasedEntry } from "../../protocol/anki/zip-messages.ts";
+import type { Sha1 } from "../core/model.ts";
+import type { Clock } from "../core/ports.ts";
+import { stood } from "./echo.ts";
+import { Refusal } from "./exchange.ts";
+import { filesOf, hashEntries, withMemory, type Caller, type Hashed, type MediaParts } from "./media.ts";
+import { CARRIER, nameFault } from "./names.ts";
+import type { Entry, KeptVersion, Storage } from "./storage.ts";
+
+type Results = z.input<typeof SATCHEL.upload.reply>;
+type Page = z.input<typeof SATCHEL.changes.reply>;
+
+/** One page of the feed with sizes. */
+export async function satchelChanges(caller: Caller, last: number, { faults }: MediaParts): Promise<Page> {
+  const limit = faults("server/feedOf1") ? 1 : LIMITS.satchelFeedRows;
+  return await caller.account.change({ durable: false, files: [] }, async (tx) => {
+    const { top } = await tx.state();
+    const found = await tx.feed(last, limit + 1);
+    const more = found.length > limit;
+    const rows: Page["rows"] = found.slice(0, limit).map(({ name, usn, sha1, sizeBytes }) => [name, usn, sha1 ?? "", sizeBytes]);
+    const end = more ? (found[limit - 1]?.usn ?? last) : Math.max(top, last);
+    // A withdrawn row may have been the top one.
+    if (!more && end > last && found.at(-1)?.usn !== end) rows.push([CARRIER, end, "", 0]);
+    await withMemory(tx, caller, async (memory, session) => await Promise.resolve({ memory: stood(memory, session, end), result: null }));
+    return { rows, more };
+  });
+}
+
+type Judged = { readonly entry: Hashed & BasedEntry; readonly fault: string | null };
+
+/** Conditional put, entry by entry: bytes are taken only where what stands there is what the sender knew. Each real change takes one usn. */
+export async function satchelUpload(caller: Caller, entries: readonly BasedEntry[], parts: MediaParts): Promise<Results> {
+  const judged = await judge(entries, parts);
+  const good = judged.flatMap(({ entry, fault }) => (fault === null ? [entry] : []));
+  const result = await caller.account.change({ durable: true, files: filesOf(good) }, async (tx): Promise<Results> => {
+    const { top } = await tx.state();
+    const rows = await tx.rows(good.map(({ name }) => name));
+    const now = new Map<string, Sha1 | null>();
+    for (const [name, row] of rows) now.set(name, row.sha1);
+    const real: Entry[] = [];
+    const results = judged.map(({ entry, fault }): Results["results"][number] => {
+      if (fault !== null) return { refused: fault };
+      const current = now.get(entry.name) ?? null;
+      if (current === entry.sha1) return "same";
+      if (current !== entry.baseSha1) return { changed: current ?? "" };
+      now.set(entry.name, entry.sha1);
+      real.push({ usn: top + 1 + real.length, name: entry.name, sha1: entry.sha1, sizeBytes: entry.bytes?.length ?? 0, real: true });
+      return "done";
+    });
+    if (real.length > 0) {
+      await withMemory(tx, caller, async (memory, session) => {
+        await tx.write(real, { device: caller.device, session });
+        return { memory, result: null };
+      });
+    }
+    return { usn: top + real.length, results };
+  });
+  parts.faults("server/afterRowBeforeReply");
+  return result;
+}
+
+/** A bad name refuses its entry alone (PR10); of a deletion it can only be a name that is not here. */
+async function judge(entries: readonly BasedEntry[], parts: MediaParts): Promise<readonly Judged[]> {
+  const faults = entries.map((entry) => (entry.bytes === null ? null : nameFault(entry.name)));
+  const hashed = await hashEntries(
+    entries.map((entry, index) => (faults[index] === null ? entry : { ...entry, bytes: null })),
+    parts,
+  );
+  return entries.map((entry, index) => {
+    const fault = faults[index] ?? null;
+    return {
+      entry: { ...entry, sha1: hashed[index]?.sha1 ?? null },
+      fault: fault === null ? null : `the server does not take this name: ${fault}`,
+    };
+  });
+}
+
+/** What is kept of a name, newest first. */
+export async function keptVersions(caller: Caller, name: string): Promise<readonly KeptVersion[]> {
+  return await caller.account.change({ durable: false, files: [] }, async (tx) => await tx.versions(name));
+}
+
+/** Bytes of a kept or current version of a name. @throws Refusal 404 */
+export async function versionBytes(caller: Caller, name: string, sha1: Sha1): Promise<Uint8Array> {
+  const known = await caller.account.change({ durable: false, files: [] }, async (tx) => {
+    const row = (await tx.rows([name])).get(name);
+    return row?.sha1 === sha1 || (await tx.versions(name)).some((version) => version.sha1 === sha1);
+  });
+  const [bytes] = known ? await caller.account.read([sha1]) : [];
+  if (bytes === undefined || bytes === null) throw new Refusal(404, "no such version is kept");
+  return bytes;
+}
+
+export type EventOptions = {
+  readonly storage: Storage;
+  readonly clock: Clock;
+  readonly since: number;
+  /** Asked at each event and comment: a revoked key ends the stream (AU15). */
+  readonly stillValid: () => Promise<boolean>;
+};
+
+/** Server-sent events: one as soon as the top usn is above `since`, and at each change after. Ends with the signal or the key. */
+export async function* eventStream(
+  caller: Caller,
+  { storage, clock, since, stillValid }: EventOptions,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  let wake = (): void => undefined;
+  let top = 0;
+  let told = since;
+  const unsubscribe = storage.onChange(caller.account.id, (usn) => {
+    top = Math.max(top, usn);
+    wake();
+  });
+  try {
+    // The reply begins at once, so that the client knows that it is heard.
+    yield Buffer.from(": satchel\n\n");
+    const state = await caller.account.change({ durable: false, files: [] }, async (tx) => await tx.state());
+    top = Math.max(top, state.top);
+    for (;;) {
+      if (top > told) {
+        told = top;
+        yield Buffer.from(`data: {"usn":${String(top)}}\n\n`);
+        continue;
+      }
+      const changed = await changeOrPause(
+        clock,
+        (call) => (wake = call),
+        () => top > told,
+        signal,
+      );
+      if (signal.aborted || !(await stillValid())) return;
+      if (!changed) yield Buffer.from(":\n\n");
+    }
+  } finally {
+    unsubscribe();
+  }
+}
+
+/** True: something changed. False: nothing did for so long that the line wants a sign of life. */
+async function changeOrPause(
+  clock: Clock,
+  onWake: (call: () => void) => void,
+  changed: () => boolean,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const stop = new AbortController();
+  const { promise, resolve } = Promise.withResolvers<true>();
+  onWake(() => resolve(true));
+  if (changed()) return true;
+  const pause = clock.sleep(LIMITS.eventsKeepAliveMs, AbortSignal.any([signal, stop.signal])).then(
+    () => false,
+    () => false,
+  );
+  const result = await Promise.race([promise, pause]);
+  stop.abort();
+  return result;
+}

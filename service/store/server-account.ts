@@ -1,0 +1,364 @@
+/** The rows of one account of the sync server, in one SQLite file: synchronous, one owner, one transaction at a time. */
+import type { Database, Statement } from "better-sqlite3";
+
+import type { Sha1 } from "../core/model.ts";
+import { openDatabase } from "./database.ts";
+import { asStoreError, StoreError, withFault } from "./errors.ts";
+import { prepareBlobs, type BlobRows } from "./server-blobs.ts";
+import { ACCOUNT_SCHEMA } from "./server-schema.ts";
+
+/** Page cache of one account; many are open at once. */
+const CACHE_KIB = 4096;
+
+export type ServerRow = { readonly name: string; readonly usn: number; readonly sha1: Sha1 | null; readonly sizeBytes: number };
+export type ServerState = {
+  readonly top: number;
+  readonly live: number;
+  readonly liveBytes: number;
+  readonly epoch: string;
+  readonly generation: number;
+  readonly restoredTop: number;
+};
+export type ServerEntry = ServerRow & { readonly real: boolean };
+export type ServerLogLine = {
+  readonly usn: number;
+  readonly name: string;
+  readonly live: boolean;
+  readonly wasLive: boolean;
+  readonly device: string;
+  readonly session: string;
+};
+export type ServerVersion = {
+  readonly sha1: Sha1;
+  readonly sizeBytes: number;
+  readonly atMs: number;
+  readonly why: "replaced" | "deleted";
+};
+export type StoredCollection = {
+  readonly id: number;
+  readonly sizeBytes: number;
+  readonly mod: number;
+  readonly scm: number;
+  readonly usn: number;
+  readonly empty: boolean;
+  readonly storedAtMs: number;
+};
+
+export type ServerAccountOptions = {
+  /** A file, `:memory:`, or an image from `serialize`. */
+  readonly source: string | Buffer;
+  /** Epoch of an account that begins here. */
+  readonly firstEpoch: string;
+};
+
+/** @throws StoreError from every method. Methods that write belong between `begin` and `commit`. */
+export interface ServerAccountRows extends BlobRows {
+  begin(durable: boolean): void;
+  commit(): void;
+  rollback(): void;
+  state(): ServerState;
+  row(name: string): ServerRow | undefined;
+  feed(usn: number, limit: number): ServerRow[];
+  /** Applies one upload, in order. `atMs`: wall clock. */
+  write(entries: readonly ServerEntry[], sender: { readonly device: string; readonly session: string }, atMs: number): void;
+  /** null: trimmed so far that it can't tell. */
+  log(usn: number): ServerLogLine[] | null;
+  memory(device: string): string | null;
+  remember(device: string, memory: string): void;
+  newEpoch(epoch: string): void;
+  versions(name: string): ServerVersion[];
+  /** Removes rows and versions that need these bytes, without tombstones; the names of the rows. */
+  withdraw(sha1s: readonly Sha1[]): string[];
+  /** Oldest versions that may go: older than `beforeMs`, while all have more than `capBytes`. At most `limit` at once; the number removed. */
+  trimVersions(beforeMs: number, capBytes: number, nowMs: number, limit: number): number;
+  /** Keeps the newest `keep` lines. */
+  trimLog(keep: number): void;
+  collections(): StoredCollection[];
+  addCollection(collection: Omit<StoredCollection, "id">): number;
+  nextCollection(): number;
+  removeCollection(id: number): void;
+  /** One sentence per count or reference that is not what it must be. */
+  faults(): string[];
+  serialize(): Buffer;
+  close(): void;
+}
+
+/** Opens an account's rows, making them where there are none. @throws StoreError */
+export function openServerAccount(options: ServerAccountOptions): ServerAccountRows {
+  const { db } = openDatabase(options.source, ACCOUNT_SCHEMA);
+  try {
+    return withFault("read an account", () => {
+      db.pragma(`cache_size = -${CACHE_KIB}`);
+      db.prepare("INSERT OR IGNORE INTO state VALUES (1, 0, 0, 0, ?, 1, 0)").run(options.firstEpoch);
+      return assemble(db);
+    });
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+type Raw = [name: string, usn: number, sha1: string | null, size: number];
+const toRow = ([name, usn, sha1, sizeBytes]: Raw): ServerRow => ({ name, usn, sha1, sizeBytes });
+
+function assemble(db: Database): ServerAccountRows {
+  const counters = openCounters(db);
+  const blobs = prepareBlobs(db);
+  const session = openSession(db, counters);
+  const byName = db.prepare<[string], Raw>("SELECT name, usn, lower(hex(sha1)), size FROM file WHERE name = ?").raw();
+  const since = db
+    .prepare<[number, number], Raw>("SELECT name, usn, lower(hex(sha1)), size FROM file WHERE usn > ? ORDER BY usn LIMIT ?")
+    .raw();
+  const fixed = (row: Raw): ServerRow => toRow(row[2] === "" ? [row[0], row[1], null, row[3]] : row);
+  const memory = db.prepare<[string], string>("SELECT memory FROM device WHERE id = ?").pluck();
+  const remember = db.prepare<[string, string]>("INSERT INTO device VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET memory = excluded.memory");
+  const row = (name: string): ServerRow | undefined => {
+    const found = byName.get(name);
+    return found === undefined ? undefined : fixed(found);
+  };
+  return {
+    ...session,
+    ...blobs,
+    ...prepareVersions(db, blobs, counters),
+    ...prepareCollections(db),
+    row,
+    state: () => counters.now(),
+    feed: (usn, limit) => withFault("read the feed", () => since.all(usn, limit).map((found) => fixed(found))),
+    write: prepareWrite(db, row, blobs, counters),
+    ...prepareLog(db),
+    memory: (device) => memory.get(device) ?? null,
+    remember: (device, text) => void withFault("remember a device", () => remember.run(device, text)),
+    newEpoch: (epoch) => {
+      const { top, generation } = counters.now();
+      counters.set({ epoch, generation: generation + 1, restoredTop: top });
+    },
+    faults: () => withFault("check an account", () => faultsOf(db, counters.now())),
+    serialize: () => withFault("copy an account", () => db.serialize()),
+    close: () => withFault("close an account", () => void db.close()),
+  };
+}
+
+/** The one row of `state`, kept in memory and written back with the transaction that changed it. */
+function openCounters(db: Database) {
+  const read = db.prepare<[], ServerState>(
+    "SELECT top, live, live_bytes AS liveBytes, epoch, generation, restored_top AS restoredTop FROM state",
+  );
+  const save = db.prepare<[number, number, number, string, number, number]>(
+    "UPDATE state SET top = ?, live = ?, live_bytes = ?, epoch = ?, generation = ?, restored_top = ?",
+  );
+  const load = (): ServerState => {
+    const found = read.get();
+    if (found === undefined) throw new StoreError("corrupt", "Could not read an account: it has no state.");
+    return found;
+  };
+  let state = load();
+  let changed = false;
+  return {
+    now: (): ServerState => state,
+    set: (change: Partial<ServerState>): void => {
+      state = { ...state, ...change };
+      changed = true;
+    },
+    flush: (): void => {
+      if (changed) save.run(state.top, state.live, state.liveBytes, state.epoch, state.generation, state.restoredTop);
+      changed = false;
+    },
+    reload: (): void => {
+      state = load();
+      changed = false;
+    },
+  };
+}
+type Counters = ReturnType<typeof openCounters>;
+
+function openSession(db: Database, counters: Counters) {
+  const begin = db.prepare("BEGIN IMMEDIATE");
+  const commit = db.prepare("COMMIT");
+  const rollback = db.prepare("ROLLBACK");
+  let durableNow = true;
+  return {
+    begin: (durable: boolean): void =>
+      withFault("begin a change", () => {
+        if (durable !== durableNow) db.pragma(`synchronous = ${durable ? "FULL" : "NORMAL"}`);
+        durableNow = durable;
+        begin.run();
+      }),
+    commit: (): void =>
+      withFault("commit a change", () => {
+        counters.flush();
+        commit.run();
+      }),
+    rollback: (): void =>
+      withFault("take a change back", () => {
+        if (db.inTransaction) rollback.run();
+        counters.reload();
+      }),
+  };
+}
+
+function prepareWrite(
+  db: Database,
+  rowOf: (name: string) => ServerRow | undefined,
+  blobs: BlobRows,
+  counters: Counters,
+): ServerAccountRows["write"] {
+  const put: Statement<[number, string, string | null, number, number]> = db.prepare(
+    `INSERT INTO file VALUES (?, ?, unhex(?), ?, ?)
+     ON CONFLICT (name) DO UPDATE SET usn = excluded.usn, sha1 = excluded.sha1, size = excluded.size, at_ms = excluded.at_ms`,
+  );
+  const logLine = db.prepare<[number, string, number, number, number | bigint]>("INSERT INTO log VALUES (?, ?, ?, ?, ?)");
+  const addUpload = db.prepare<[string, string, number]>("INSERT INTO upload (device, session, at_ms) VALUES (?, ?, ?)");
+  const keep = db.prepare<[string, string, number, string, number]>(
+    "INSERT INTO version (name, sha1, size, why, at_ms) VALUES (?, unhex(?), ?, ?, ?)",
+  );
+  const apply = (entry: ServerEntry, before: ServerRow | undefined, atMs: number, upload: number | bigint): void => {
+    const wasLive = before !== undefined && before.sha1 !== null;
+    const live = entry.real ? entry.sha1 !== null : wasLive;
+    if (entry.real) {
+      // The reference of the old bytes passes from the row to the version (W1, W5).
+      if (before !== undefined && before.sha1 !== null)
+        keep.run(entry.name, before.sha1, before.sizeBytes, entry.sha1 === null ? "deleted" : "replaced", atMs);
+      if (entry.sha1 !== null) blobs.refer(entry.sha1, entry.sizeBytes);
+      put.run(entry.usn, entry.name, entry.sha1, entry.sha1 === null ? 0 : entry.sizeBytes, atMs);
+      const { live: liveRows, liveBytes } = counters.now();
+      counters.set({
+        live: liveRows + Number(live) - Number(wasLive),
+        liveBytes: liveBytes + (entry.sha1 === null ? 0 : entry.sizeBytes) - (wasLive ? before.sizeBytes : 0),
+      });
+    }
+    logLine.run(entry.usn, entry.name, Number(live), Number(wasLive), upload);
+    counters.set({ top: entry.usn });
+  };
+  return (entries, sender, atMs) =>
+    withFault("write rows", () => {
+      const { lastInsertRowid: upload } = addUpload.run(sender.device, sender.session, atMs);
+      for (const entry of entries) {
+        if (entry.usn <= counters.now().top) throw new StoreError("other", "Could not write rows: their numbers do not rise.");
+        apply(entry, rowOf(entry.name), atMs, upload);
+      }
+    });
+}
+
+function prepareLog(db: Database): Pick<ServerAccountRows, "log" | "trimLog"> {
+  type Line = { usn: number; name: string; live: number; wasLive: number; device: string; session: string };
+  const after = db.prepare<[number], Line>(
+    `SELECT usn, name, live, was_live AS wasLive, device, session FROM log JOIN upload ON upload.id = log.upload WHERE usn > ? ORDER BY usn`,
+  );
+  const first = db.prepare<[], number | null>("SELECT min(usn) FROM log").pluck();
+  const trim = db.prepare<[number]>("DELETE FROM log WHERE usn <= (SELECT max(usn) FROM log) - ?");
+  const trimUploads = db.prepare("DELETE FROM upload WHERE id < (SELECT upload FROM log ORDER BY usn LIMIT 1)");
+  return {
+    log: (usn) =>
+      withFault("read the log", () => {
+        const start = first.get() ?? null;
+        if (start !== null && start > usn + 1) return null;
+        return after.all(usn).map((line) => ({ ...line, live: line.live === 1, wasLive: line.wasLive === 1 }));
+      }),
+    trimLog: (keep) =>
+      withFault("trim the log", () => {
+        trim.run(keep);
+        trimUploads.run();
+      }),
+  };
+}
+
+function prepareVersions(
+  db: Database,
+  blobs: BlobRows,
+  counters: Counters,
+): Pick<ServerAccountRows, "versions" | "withdraw" | "trimVersions"> {
+  const ofName = db.prepare<[string], ServerVersion>(
+    "SELECT lower(hex(sha1)) AS sha1, size AS sizeBytes, at_ms AS atMs, why FROM version WHERE name = ? ORDER BY id DESC",
+  );
+  const total = db.prepare<[], number | null>("SELECT sum(size) FROM version").pluck();
+  const oldest = db.prepare<[number, number], { id: number; sha1: string; size: number }>(
+    "SELECT id, lower(hex(sha1)) AS sha1, size FROM version WHERE at_ms < ? ORDER BY id LIMIT ?",
+  );
+  const drop = db.prepare<[number]>("DELETE FROM version WHERE id = ?");
+  const dropBySha1 = db.prepare<[string]>("DELETE FROM version WHERE sha1 = unhex(?)");
+  const rowsOf = db.prepare<[string], { name: string; size: number }>("SELECT name, size FROM file WHERE sha1 = unhex(?)");
+  const dropRow = db.prepare<[string]>("DELETE FROM file WHERE name = ?");
+  return {
+    versions: (name) => withFault("read versions", () => ofName.all(name)),
+    withdraw: (sha1s) =>
+      withFault("withdraw rows", () => {
+        const names: string[] = [];
+        for (const sha1 of sha1s) {
+          for (const { name, size } of rowsOf.all(sha1)) {
+            dropRow.run(name);
+            names.push(name);
+            const { live, liveBytes } = counters.now();
+            counters.set({ live: live - 1, liveBytes: liveBytes - size });
+          }
+          dropBySha1.run(sha1);
+          blobs.forget(sha1);
+        }
+        return names;
+      }),
+    trimVersions: (beforeMs, capBytes, nowMs, limit) =>
+      withFault("trim versions", () => {
+        let bytes = total.get() ?? 0;
+        let removed = 0;
+        for (const { id, sha1, size } of bytes > capBytes ? oldest.all(beforeMs, limit) : []) {
+          if (bytes <= capBytes) break;
+          drop.run(id);
+          blobs.release(sha1, nowMs);
+          bytes -= size;
+          removed += 1;
+        }
+        return removed;
+      }),
+  };
+}
+
+function prepareCollections(
+  db: Database,
+): Pick<ServerAccountRows, "collections" | "addCollection" | "nextCollection" | "removeCollection"> {
+  type Stored = Omit<StoredCollection, "empty"> & { readonly empty: number };
+  const list = db.prepare<[], Stored>(
+    "SELECT id, size AS sizeBytes, mod, scm, usn, empty, at_ms AS storedAtMs FROM collection ORDER BY id DESC",
+  );
+  const add = db.prepare<[number, number, number, number, number, number, number]>("INSERT INTO collection VALUES (?, ?, ?, ?, ?, ?, ?)");
+  const next = db.prepare<[], number | null>("SELECT max(id) FROM collection").pluck();
+  const remove = db.prepare<[number]>("DELETE FROM collection WHERE id = ?");
+  const nextCollection = (): number => (next.get() ?? 0) + 1;
+  return {
+    nextCollection,
+    collections: () => withFault("read collections", () => list.all().map((found) => ({ ...found, empty: found.empty === 1 }))),
+    addCollection: ({ sizeBytes, mod, scm, usn, empty, storedAtMs }) =>
+      withFault("store a collection", () => {
+        const id = nextCollection();
+        add.run(id, sizeBytes, mod, scm, usn, Number(empty), storedAtMs);
+        return id;
+      }),
+    removeCollection: (id) => void withFault("remove a collection", () => remove.run(id)),
+  };
+}
+
+/** Everything that is counted is counted again. */
+function faultsOf(db: Database, state: ServerState): string[] {
+  const one = (sql: string): number => db.prepare<[], number | null>(sql).pluck().get() ?? 0;
+  const found: string[] = [];
+  const expect = (what: string, kept: number, counted: number): void => {
+    if (kept !== counted) found.push(`${what}: ${String(kept)} are recorded, ${String(counted)} are there.`);
+  };
+  expect("Rows with bytes", state.live, one("SELECT count(*) FROM file WHERE sha1 IS NOT NULL"));
+  expect("Bytes of rows", state.liveBytes, one("SELECT sum(size) FROM file WHERE sha1 IS NOT NULL"));
+  expect("Rows above the top usn", 0, one(`SELECT count(*) FROM file WHERE usn > ${String(state.top)}`));
+  expect("Rows of size 0 with a hash", 0, one("SELECT count(*) FROM file WHERE sha1 IS NOT NULL AND size = 0"));
+  const refs = "SELECT sha1 FROM file WHERE sha1 IS NOT NULL UNION ALL SELECT sha1 FROM version";
+  expect("Rows and versions without bytes", 0, one(`SELECT count(*) FROM (${refs}) WHERE sha1 NOT IN (SELECT sha1 FROM blob)`));
+  expect(
+    "Blobs whose uses are counted wrongly",
+    0,
+    one(`WITH uses AS MATERIALIZED (SELECT sha1, count(*) AS n FROM (${refs}) GROUP BY sha1)
+    SELECT count(*) FROM blob LEFT JOIN uses USING (sha1) WHERE refs != coalesce(n, 0)`),
+  );
+  return found;
+}
+
+/** For the edge: what SQLite threw, with its fault. */
+export function serverStoreError(error: unknown): StoreError | null {
+  const known = asStoreError(error, "use an account's database");
+  return known instanceof StoreError ? known : null;
+}

@@ -1,0 +1,73 @@
+import type { Database } from "better-sqlite3";
+
+import type { Sha1 } from "../core/model.ts";
+import { StoreError, withFault } from "./errors.ts";
+
+/** Where bytes stand: `start` is their offset in the pack. */
+export type BlobPlace = { readonly sha1: Sha1; readonly sizeBytes: number; readonly pack: number; readonly start: number };
+
+/** Which bytes are stored where, and how many rows and versions need them. */
+export interface BlobRows {
+  place(sha1: Sha1): BlobPlace | undefined;
+  /** Bytes that are durable in a pack and may be named by the rows of the transaction that begins. */
+  staged(places: readonly BlobPlace[]): void;
+  /** One more row or version needs these bytes. @throws StoreError other where they are neither stored nor staged (S11) */
+  refer(sha1: Sha1, sizeBytes: number): void;
+  /** One less. */
+  release(sha1: Sha1, nowMs: number): void;
+  forget(sha1: Sha1): void;
+  inPack(pack: number): BlobPlace[];
+  /** Bytes of blobs per pack. */
+  packs(): ReadonlyMap<number, number>;
+  /** Removes what died before; never a needed one. Returns how many. */
+  dropDead(beforeMs: number, pinned: ReadonlySet<Sha1>): number;
+  move(place: BlobPlace): void;
+  countBlobs(): { readonly blobs: number; readonly bytes: number };
+}
+
+export function prepareBlobs(db: Database): BlobRows {
+  const find = db.prepare<[string], BlobPlace>(
+    "SELECT lower(hex(sha1)) AS sha1, size AS sizeBytes, pack, start FROM blob WHERE sha1 = unhex(?)",
+  );
+  const add = db.prepare<[string, number, number, number]>(
+    "INSERT INTO blob VALUES (unhex(?), ?, ?, ?, 1, NULL) ON CONFLICT (sha1) DO UPDATE SET refs = refs + 1, dead_ms = NULL",
+  );
+  const up = db.prepare<[string]>("UPDATE blob SET refs = refs + 1, dead_ms = NULL WHERE sha1 = unhex(?)");
+  const down = db.prepare<[number, string]>(
+    "UPDATE blob SET refs = refs - 1, dead_ms = iif(refs = 1, ?, dead_ms) WHERE sha1 = unhex(?) AND refs > 0",
+  );
+  const drop = db.prepare<[string]>("DELETE FROM blob WHERE sha1 = unhex(?)");
+  const inPack = db.prepare<[number], BlobPlace>(
+    "SELECT lower(hex(sha1)) AS sha1, size AS sizeBytes, pack, start FROM blob WHERE pack = ? ORDER BY start",
+  );
+  const packs = db.prepare<[], { pack: number; bytes: number }>("SELECT pack, sum(size) AS bytes FROM blob GROUP BY pack");
+  const dead = db.prepare<[number], string>("SELECT lower(hex(sha1)) FROM blob WHERE refs = 0 AND dead_ms < ?").pluck();
+  const move = db.prepare<[number, number, string]>("UPDATE blob SET pack = ?, start = ? WHERE sha1 = unhex(?)");
+  const count = db.prepare<[], { blobs: number; bytes: number }>("SELECT count(*) AS blobs, coalesce(sum(size), 0) AS bytes FROM blob");
+  const waiting = new Map<Sha1, BlobPlace>();
+  return {
+    place: (sha1) => withFault("find bytes", () => find.get(sha1)),
+    staged: (places) => {
+      waiting.clear();
+      for (const place of places) waiting.set(place.sha1, place);
+    },
+    refer: (sha1, sizeBytes) => {
+      const place = waiting.get(sha1);
+      if (place !== undefined) add.run(sha1, place.sizeBytes, place.pack, place.start);
+      else if (up.run(sha1).changes === 0)
+        throw new StoreError("other", `Could not write a row of ${String(sizeBytes)} bytes: they are not stored.`);
+    },
+    release: (sha1, nowMs) => void down.run(nowMs, sha1),
+    forget: (sha1) => void drop.run(sha1),
+    inPack: (pack) => withFault("list a pack", () => inPack.all(pack)),
+    packs: () => withFault("list the packs", () => new Map(packs.all().map(({ pack, bytes }) => [pack, bytes]))),
+    dropDead: (beforeMs, pinned) =>
+      withFault("drop dead bytes", () => {
+        const gone = dead.all(beforeMs).filter((sha1) => !pinned.has(sha1));
+        for (const sha1 of gone) drop.run(sha1);
+        return gone.length;
+      }),
+    move: ({ sha1, pack, start }) => void withFault("move bytes", () => move.run(pack, start, sha1)),
+    countBlobs: () => withFault("count bytes", () => count.get() ?? { blobs: 0, bytes: 0 }),
+  };
+}
