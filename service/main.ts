@@ -344,7 +344,7 @@ async function rootOpener(given: RootGiven): Promise<EngineDeps["openRoot"]> {
 
 /** In the background to a file, kept small; in the foreground to stderr. */
 async function openLog(places: Places, options: ServiceOptions): Promise<Logger> {
-  const { pino } = await import("pino");
+  const { default: pino } = await import("pino");
   const level = settingsInForce(loadConfig(places.config).settings, process.env).logLevel;
   const fields = { level, base: null, timestamp: () => `,"time":"${new Date().toISOString()}"` };
   if (!options.background) return pino(fields, pino.destination({ fd: 2, sync: true }));
