@@ -10,7 +10,7 @@ const COLD_WORKERS = 8;
 /** A worker costs 16–20 MB: it ends after this long without work. */
 const IDLE_MS = 3_000;
 /** Paths per message: large enough to hide the message, small enough to share the work out. */
-const CHUNK_PATHS = 128;
+const CHUNK_PATHS = 256;
 /** What warm data takes at most: per file, and per byte (500 MB/s). Three times as long means that the disk is being waited for. */
 const WARM_FILE_MS = 0.03;
 const WARM_BYTE_MS = 1 / 500_000;

@@ -138,7 +138,9 @@ class Tree implements LocalTree, ScanState {
     for (let at = 0; at < reads.length; at += READ_MAX) {
       for (const read of await readAll(this.context, reads.slice(at, at + READ_MAX), signal)) observations.push(...this.settle(read));
     }
-    for (const diskPath of gone) observations.push(...(await this.#conclude(diskPath, absence)));
+    // A path that was just read under another spelling is not gone, whatever became of this one.
+    const standing = new Set(observations.flatMap((one) => ("entry" in one ? [one.entry.path] : [])));
+    for (const diskPath of gone) if (!standing.has(this.pathOf(diskPath))) observations.push(...(await this.#conclude(diskPath, absence)));
     return observations;
   }
 
@@ -222,13 +224,13 @@ class Tree implements LocalTree, ScanState {
     const path = this.#resolve(diskPath);
     const wasAway = dirty.absentMs !== null;
     const { stat, fault } = await this.#statOf(diskPath, dirty, absence, doubles);
-    const entry = this.context.entries.get(path);
+    const entry = this.#ownerOf(path, diskPath, stat);
     if (fault !== null) {
       this.dirty.delete(diskPath);
       // Behind a symlink stands nothing of ours, unless something stood there before.
-      return fault === "symlink" && entry === undefined && !this.troubled.has(path) ? null : refused(path, fault);
+      return fault === "symlink" && entry === undefined && !this.troubled.has(diskPath) ? null : refused(path, fault);
     }
-    if (stat === null && entry === undefined && !this.troubled.has(path)) return this.#forget(diskPath);
+    if (stat === null && entry === undefined && !this.troubled.has(diskPath)) return this.#forget(diskPath);
     if (stat?.kind === "directory" && entry === undefined) return await this.#enter(diskPath);
     const verdict = judge(dirty, stat, clock.monoMs(), clock.wallMs());
     if (wasAway !== (stat === null)) this.#restless.set(path, clock.monoMs());
@@ -280,6 +282,14 @@ class Tree implements LocalTree, ScanState {
     return doubles;
   }
 
+  /** The entry that this very name on disk stands for. Another spelling's absence says nothing of the file (FN09). */
+  #ownerOf(path: string, diskPath: string, stat: Stat | null): Entry | undefined {
+    const entry = this.context.entries.get(path);
+    if (entry === undefined || stat !== null || (entry.diskPath ?? entry.path) === diskPath) return entry;
+    this.#mark(entry.diskPath ?? entry.path);
+    return undefined;
+  }
+
   /** A twin's name is made by the applier, so it may be news here. */
   #resolve(diskPath: string): string {
     if (diskPath.includes(".twin-") && !this.twins.has(diskPath)) {
@@ -324,14 +334,17 @@ class Tree implements LocalTree, ScanState {
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
       this.folders.delete(diskPath);
-      if (error.fault !== "notFound") return refused(diskPath.normalize("NFC"), error.fault);
+      return error.fault === "notFound" ? null : refused(diskPath.normalize("NFC"), error.fault);
     }
-    return null;
+    // It could be listed, so what was said of the folder itself is over.
+    const path = diskPath.normalize("NFC");
+    return this.troubled.has(path) ? { kind: "gone", path } : null;
   }
 
   /** Gone only when the root is the root, the directory was listed to its end, and the name is not in it (N2). */
   async #conclude(diskPath: string, absence: Absence): Promise<readonly Observation[]> {
-    const path = this.pathOf(diskPath);
+    const entry = this.#ownerOf(this.pathOf(diskPath), diskPath, null);
+    const path = entry?.path ?? diskPath;
     const verdict = await absence.conclude(diskPath);
     if (verdict === "unsure") {
       const dirty = this.dirty.get(diskPath);
@@ -341,8 +354,7 @@ class Tree implements LocalTree, ScanState {
     this.dirty.delete(diskPath);
     if (verdict === "gone") {
       // A file that the rules leave alone is deleted nowhere; its old problem goes all the same.
-      const known = this.context.entries.get(path) !== undefined;
-      return known && this.context.ignored(diskPath, false) ? [] : [this.note({ kind: "gone", path })];
+      return entry !== undefined && this.context.ignored(diskPath, false) ? [] : [this.note({ kind: "gone", path })];
     }
     return [this.note(refused(path, verdict))];
   }

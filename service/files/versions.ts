@@ -57,9 +57,11 @@ export async function openVersionStore(options: {
   };
   await disk.mkdir(context.fresh, DIRECTORY_MODE);
   await disk.fsyncDir(directory);
+  // The store's own name too: bytes in a folder that a power cut takes away are kept nowhere.
+  await disk.fsyncDir(directory.slice(0, Math.max(1, directory.lastIndexOf("/"))));
   await recoverUnfiled(context, clock);
   return {
-    locate: async (sha1) => ((await standing(context, sha1)) ? pathOf(context, sha1) : null),
+    locate: async (sha1) => ((await stands(context, sha1)) ? pathOf(context, sha1) : null),
     readRange: async (sha1, offsetBytes, lengthBytes) => await disk.readRange(pathOf(context, sha1), offsetBytes, lengthBytes),
     journal: () => versionsOf(context),
     remove: async (sha1) => await unlinkIfThere(disk, pathOf(context, sha1)),
@@ -111,14 +113,24 @@ export function versionsToTrim(rows: Iterable<Version>, retention: Retention, no
   return going;
 }
 
-/** Decides by rows, then removes the bytes; the caller removes the rows of what is returned. @throws DiskError */
+/**
+ * Decides by the rows whose bytes stand (the journal, for one, names bytes that went long ago), then removes; the caller removes the rows of
+ * what is returned. @throws DiskError
+ */
 export async function trimVersions(
   store: VersionStore,
   rows: Iterable<Version>,
   retention: Retention,
   clock: Clock,
 ): Promise<readonly Sha1[]> {
-  const going = versionsToTrim(rows, retention, clock.wallMs());
+  const standing: Version[] = [];
+  const known = new Map<Sha1, boolean>();
+  for (const row of rows) {
+    const there = known.get(row.sha1) ?? (await store.locate(row.sha1)) !== null;
+    known.set(row.sha1, there);
+    if (there) standing.push(row);
+  }
+  const going = versionsToTrim(standing, retention, clock.wallMs());
   for (const sha1 of going) await store.remove(sha1);
   return going;
 }
@@ -131,7 +143,7 @@ function pathOf(context: Context, sha1: Sha1): string {
   return `${shelfOf(context, sha1)}/${sha1}`;
 }
 
-async function standing(context: Context, sha1: Sha1): Promise<boolean> {
+async function stands(context: Context, sha1: Sha1): Promise<boolean> {
   return (await context.disk.lstat(pathOf(context, sha1)))?.kind === "file";
 }
 

@@ -1,0 +1,149 @@
+/** One media folder on the real disk with the product's own tree, applier and version store, and a clock that the test moves. */
+import { mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+
+import type { Applier, LocalTree, Observation } from "../../service/core/local.ts";
+import type { Entry, Sha1 } from "../../service/core/model.ts";
+import type { Clock, Disk, Faults } from "../../service/core/ports.ts";
+import { openApplier } from "../../service/files/apply.ts";
+import { nodeCompute } from "../../service/files/compute.ts";
+import { openLocalTree } from "../../service/files/local-tree.ts";
+import { openNodeDisk, type NodeDisk } from "../../service/files/node-disk.ts";
+import { openVersionStore, type KeepingStore } from "../../service/files/versions.ts";
+
+export const never = new AbortController().signal;
+export const CAPS = { foldsCase: false, foldsNormalization: false };
+
+/** Real time plus what the test has added. */
+export class ShiftedClock implements Clock {
+  addedMs = 0;
+  wallMs(): number {
+    return Date.now() + this.addedMs;
+  }
+  monoMs(): number {
+    return performance.now() + this.addedMs;
+  }
+  async sleep(): Promise<void> {
+    await Promise.resolve();
+  }
+}
+
+let lastRandom = 1;
+export const random = { u32: () => (lastRandom = (lastRandom * 1_664_525 + 1_013_904_223) >>> 0) };
+
+export function openRealDisk(): NodeDisk {
+  return openNodeDisk({ hashWorker: new URL("../../service/files/hash-worker.ts", import.meta.url) });
+}
+
+export function sha1Of(text: string): Sha1 {
+  return nodeCompute.sha1(Buffer.from(text));
+}
+
+export type FolderOnDisk = {
+  readonly home: string;
+  readonly root: string;
+  readonly disk: NodeDisk;
+  readonly clock: ShiftedClock;
+  /** The local tree as an engine would have recorded it. */
+  readonly entries: Map<string, Entry>;
+  readonly problems: Map<string, string>;
+  readonly ignored: Set<string>;
+  tree: LocalTree;
+  versions: KeepingStore;
+  applier: Applier;
+  /** Records observations as the engine does; returns them in short words. */
+  record(observations: readonly Observation[]): string[];
+  /** A whole look, then what is dirty until nothing settles any more within `addMs` of time. */
+  scan(addMs?: number): Promise<string[]>;
+  dirty(addMs: number): Promise<string[]>;
+  /** New objects over the same disk, as after a restart. `disk` and `faults`: a test's own. */
+  reopen(options?: { readonly disk?: Disk; readonly faults?: Faults; readonly reserveBytes?: number }): Promise<void>;
+  close(): Promise<void>;
+};
+
+export async function openFolderOnDisk(): Promise<FolderOnDisk> {
+  const home = realpathSync(mkdtempSync(path.join(tmpdir(), "satchel-files-")));
+  const root = `${home}/media`;
+  mkdirSync(`${root}/.satchel`, { recursive: true });
+  const disk = openRealDisk();
+  const clock = new ShiftedClock();
+  const entries = new Map<string, Entry>();
+  const problems = new Map<string, string>();
+  const ignored = new Set<string>();
+  const make = async (options: { readonly disk?: Disk; readonly faults?: Faults; readonly reserveBytes?: number }) => {
+    const { disk: other, ...rest } = options;
+    const used = other ?? disk;
+    const versions = await openVersionStore({ disk: used, clock, random, directory: `${home}/versions` });
+    const applier = openApplier({
+      disk: used,
+      clock,
+      random,
+      compute: nodeCompute,
+      root,
+      folder: "f",
+      versions,
+      caps: CAPS,
+      reserveBytes: 0,
+      ...rest,
+    });
+    const tree = openLocalTree({
+      disk: used,
+      clock,
+      root,
+      entries: { get: (at) => entries.get(at), all: () => entries.values() },
+      problems: () => problems.keys(),
+      ignored: (at) => ignored.has(at),
+      judgeName: (at) => (at.includes("bad|name") ? { reason: "badName", detail: `${at} is badly named` } : null),
+      caps: CAPS,
+      limits: { fileBytes: 100 * 1024 * 1024 },
+    });
+    return { versions, applier, tree };
+  };
+  const given: FolderOnDisk = {
+    home,
+    root,
+    disk,
+    clock,
+    entries,
+    problems,
+    ignored,
+    ...(await make({})),
+    record: (observations) => observations.map((observation) => recordOne(entries, problems, observation)),
+    scan: async (addMs = 3_000) => {
+      clock.addedMs += addMs;
+      const words: string[] = [];
+      for await (const batch of given.tree.observeAll({ rehash: false }, never)) words.push(...given.record(batch));
+      return words.toSorted();
+    },
+    dirty: async (addMs) => {
+      clock.addedMs += addMs;
+      return given.record(await given.tree.observeDirty(never)).toSorted();
+    },
+    reopen: async (options = {}) => {
+      Object.assign(given, await make(options));
+    },
+    close: async () => {
+      await disk.close();
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+  return given;
+}
+
+function recordOne(entries: Map<string, Entry>, problems: Map<string, string>, observation: Observation): string {
+  switch (observation.kind) {
+    case "put":
+    case "touched":
+      entries.set(observation.entry.path, observation.entry);
+      problems.delete(observation.entry.path);
+      return `${observation.kind} ${observation.entry.path}`;
+    case "gone":
+      entries.delete(observation.path);
+      problems.delete(observation.path);
+      return `gone ${observation.path}`;
+    case "problem":
+      problems.set(observation.path, observation.reason);
+      return `problem ${observation.path} ${observation.reason}`;
+  }
+}
