@@ -15,7 +15,7 @@ import { findAnki } from "./venv.ts";
 import { CASTS, openWorld, type Case, type Cast } from "./world.ts";
 
 /** Worlds open at once; most of their time is waiting for files to settle. */
-const CONCURRENCY = 6;
+const CONCURRENCY = 10;
 /** More than any case takes, on a busy machine too: a hang is a failure. */
 const CASE_MS = 120_000;
 
