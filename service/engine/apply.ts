@@ -73,32 +73,58 @@ async function applyFromHere(context: RunContext, incoming: readonly Incoming[])
   return absent;
 }
 
+/** While one batch is being put in place the next is fetched and staged. What was fetched is put in place even if the rest fails. */
 async function applyFromRemote(context: RunContext, remote: Remote, incoming: readonly Incoming[]): Promise<void> {
   if (incoming.length === 0) return;
+  const batches = openBatches(context);
+  try {
+    await fetchBatches(context, remote, incoming, batches);
+  } finally {
+    await batches.end();
+  }
+}
+
+async function fetchBatches(context: RunContext, remote: Remote, incoming: readonly Incoming[], batches: Batches): Promise<void> {
   const byName = new Map(incoming.map((action) => [action.wireName, action]));
-  let batch: { action: Incoming; bytes: Uint8Array }[] = [];
-  let batchBytes = 0;
   for await (const download of remote.download([...byName.keys()], context.signal)) {
     const action = byName.get(download.name);
     if (action === undefined) continue;
     if (download.kind === "missing") {
-      setAside(
-        context,
-        action,
-        "missing",
-        `The remote lists ${action.path} but could not give its bytes. The list is read again, then it is tried again.`,
-      );
-      continue;
-    }
-    if (!verified(context, action, download.bytes)) continue;
-    batch.push({ action, bytes: download.bytes });
-    batchBytes += download.bytes.length;
-    if (batch.length < BATCH_FILES_MAX && batchBytes < BATCH_BYTES_MAX) continue;
-    await stageAndCommit(context, batch);
+      const detail = `The remote lists ${action.path} but could not give its bytes. The list is read again, then it is tried again.`;
+      setAside(context, action, "missing", detail);
+    } else if (verified(context, action, download.bytes)) await batches.add({ action, bytes: download.bytes });
+  }
+}
+
+type Fetched = { readonly action: Incoming; readonly bytes: Uint8Array };
+type Batches = { readonly add: (item: Fetched) => Promise<void>; readonly end: () => Promise<void> };
+
+/** Collects batches; one is committed while the next is staged, in order, never more than these two. */
+function openBatches(context: RunContext): Batches {
+  let batch: Fetched[] = [];
+  let batchBytes = 0;
+  let committing: Promise<void> = Promise.resolve();
+  const flush = async (): Promise<void> => {
+    const items = batch;
     batch = [];
     batchBytes = 0;
-  }
-  await stageAndCommit(context, batch);
+    const staged = await stageBatch(context, items);
+    await committing;
+    committing = commitStaged(context, staged);
+    // Whoever waits next gets the failure; until then it is not unhandled.
+    committing.catch(() => undefined);
+  };
+  return {
+    add: async (item) => {
+      batch.push(item);
+      batchBytes += item.bytes.length;
+      if (batch.length >= BATCH_FILES_MAX || batchBytes >= BATCH_BYTES_MAX) await flush();
+    },
+    end: async () => {
+      if (batch.length > 0) await flush();
+      await committing;
+    },
+  };
 }
 
 /** Bytes whose hash is not the announced one go nowhere (N8). */
@@ -120,18 +146,22 @@ function setAside(context: RunContext, action: Incoming, reason: "missing" | "ha
   state.transaction(() => rows.problems.put({ path: action.path, side: "remote", reason, detail, sinceMs: clock.wallMs() }));
 }
 
-async function stageAndCommit(context: RunContext, batch: readonly { action: Incoming; bytes: Uint8Array }[]): Promise<void> {
-  if (batch.length === 0) return;
+type StagedFile = { readonly action: Incoming; readonly temp: string; readonly bytes: number };
+
+async function stageBatch(context: RunContext, batch: readonly Fetched[]): Promise<readonly StagedFile[]> {
   const { parts } = context;
   const keepOnly = batch.filter(({ action }) => action.kind === "conflict" && parts.policy() === "local-wins");
   for (const { action, bytes } of keepOnly) await keepTheirs(context, action, bytes);
   const rest = batch.filter((item) => !keepOnly.includes(item));
   const temps = await parts.applier.stage(rest.map(({ action, bytes }) => ({ path: action.path, bytes })));
+  return rest.map(({ action, bytes }, index) => ({ action, temp: must(temps[index]), bytes: bytes.length }));
+}
+
+async function commitStaged(context: RunContext, files: readonly StagedFile[]): Promise<void> {
   const staged: Staged[] = [];
-  for (const [index, { action, bytes }] of rest.entries()) {
-    const steps = await stagedStep(context, action, must(temps[index]));
-    staged.push(...steps);
-    context.counts.downloadedBytes += bytes.length;
+  for (const { action, temp, bytes } of files) {
+    staged.push(...(await stagedStep(context, action, temp)));
+    context.counts.downloadedBytes += bytes;
   }
   await commitBatch(context, staged, null);
 }

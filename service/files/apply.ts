@@ -34,12 +34,9 @@ export function openApplier(options: {
   const { reserveBytes, faults, ...rest } = options;
   const context: ApplyContext = { ...rest, faults: faults ?? noFaults, leftover: new Set() };
   return {
-    stage: async (items) => {
-      await dropLeftovers(context);
-      return await stage(context, items, reserveBytes);
-    },
+    // While a batch is being committed the next is staged: the temps of its undone steps are not stage's to remove.
+    stage: async (items) => await stage(context, items, reserveBytes),
     stageLocal: async (_path, sha1, entry) => {
-      await dropLeftovers(context);
       await makeRoom(context, 0, reserveBytes);
       return await stageLocal(context, sha1, entry);
     },
@@ -51,7 +48,6 @@ export function openApplier(options: {
     },
     discard: async (temps) => {
       await forAll(temps, async (temp) => await unlinkIfThere(context.disk, temp));
-      await dropLeftovers(context);
     },
     read: async (entry) => await read(context, entry),
     keep: async (path, bytes, sha1, why, run) => {
