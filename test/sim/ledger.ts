@@ -1,0 +1,144 @@
+/**
+ * What really happened, kept by the simulator; the product never sees it (RELIABILITY 2.1). A version is the bytes of one path: the same
+ * bytes written there on two devices are one version with both histories (N7).
+ */
+import { hash } from "node:crypto";
+
+export type Written = {
+  readonly path: string;
+  readonly sha1: string;
+  /** What its writer saw at the path just before, or had deleted there. */
+  readonly parents: Set<Written>;
+  readonly children: Set<Written>;
+  /** Devices whose user wrote it. Empty: only the engine put these bytes at this path (a conflict copy). */
+  readonly writers: Set<string>;
+  /** A user overwrote or deleted it where it was current. */
+  explicit: boolean;
+  /** A user deleted it. */
+  deleted: boolean;
+  /** It stood there before the services ever met: nobody can know what came from what. */
+  initial: boolean;
+};
+
+const EMPTY = hash("sha1", "");
+const hashes = new WeakMap<Uint8Array, string>();
+
+export function sha1Of(bytes: Uint8Array): string {
+  let found = hashes.get(bytes);
+  if (found === undefined) hashes.set(bytes, (found = hash("sha1", bytes)));
+  return found;
+}
+
+export class Ledger {
+  /** Every byte string a user ever made, anywhere. */
+  readonly contents = new Map<string, number>();
+  readonly #versions = new Map<string, Written>();
+  /** What a user last deleted at this device and path. */
+  readonly #gone = new Map<string, Written>();
+
+  /** Forgets how things came about, as the product must: what stands on the disks when the services first start has no history. */
+  begin(standing: Iterable<readonly [device: string, path: string, bytes: Uint8Array]>): void {
+    this.#versions.clear();
+    this.#gone.clear();
+    for (const [device, path, bytes] of standing) this.wrote(device, path, null, bytes);
+    for (const version of this.#versions.values()) version.initial = true;
+  }
+
+  /** The services have met and agree. */
+  met(): void {
+    for (const version of this.#versions.values()) version.initial = false;
+  }
+
+  get(path: string, sha1: string): Written | undefined {
+    return this.#versions.get(`${path}\0${sha1}`);
+  }
+
+  all(): Iterable<Written> {
+    return this.#versions.values();
+  }
+
+  /** A user's program left these bytes there. */
+  wrote(device: string, path: string, before: string | null, bytes: Uint8Array): void {
+    const sha1 = sha1Of(bytes);
+    this.contents.set(sha1, bytes.length);
+    if (before === sha1) return;
+    // An empty file is no version (it is never synced): what it replaced is the parent of what replaces it.
+    if (bytes.length === 0) {
+      if (before !== null) this.removed(device, path, before, false);
+      return;
+    }
+    const version = this.#make(path, sha1);
+    version.writers.add(device);
+    const parent = before === null || before === EMPTY ? this.#gone.get(`${device}\0${path}`) : this.#make(path, before);
+    this.#gone.delete(`${device}\0${path}`);
+    if (parent === undefined || parent === version) return;
+    version.parents.add(parent);
+    parent.children.add(version);
+    parent.explicit = true;
+  }
+
+  /** A user removed what stood there: for good (`deleted`), or as a step of a save. */
+  removed(device: string, path: string, before: string, deleted: boolean): void {
+    if (before === EMPTY) return;
+    const version = this.#make(path, before);
+    this.#gone.set(`${device}\0${path}`, version);
+    version.explicit = true;
+    if (deleted) version.deleted = true;
+  }
+
+  /** The program that removed it as a step of a save will never finish: it is a deletion now. */
+  abandoned(device: string, path: string): void {
+    const version = this.#gone.get(`${device}\0${path}`);
+    if (version !== undefined) version.deleted = true;
+  }
+
+  /** The engine put bytes there. */
+  placed(path: string, sha1: string): Written {
+    return this.#make(path, sha1);
+  }
+
+  /** `old` is a proper ancestor of `young`. */
+  isAncestor(old: Written, young: Written): boolean {
+    const seen = new Set<Written>();
+    const todo = [...young.parents];
+    for (let one = todo.pop(); one !== undefined; one = todo.pop()) {
+      if (one === old) return true;
+      if (seen.has(one)) continue;
+      seen.add(one);
+      todo.push(...one.parents);
+    }
+    return false;
+  }
+
+  /** Somebody deleted this version or one made from it. */
+  isDeleted(version: Written): boolean {
+    const seen = new Set<Written>();
+    const todo = [version];
+    for (let one = todo.pop(); one !== undefined; one = todo.pop()) {
+      if (one.deleted) return true;
+      if (seen.has(one)) continue;
+      seen.add(one);
+      todo.push(...one.children);
+    }
+    return false;
+  }
+
+  #make(path: string, sha1: string): Written {
+    const key = `${path}\0${sha1}`;
+    let version = this.#versions.get(key);
+    if (version === undefined) {
+      version = {
+        path,
+        sha1,
+        parents: new Set(),
+        children: new Set(),
+        writers: new Set(),
+        explicit: false,
+        deleted: false,
+        initial: false,
+      };
+      this.#versions.set(key, version);
+    }
+    return version;
+  }
+}

@@ -1,0 +1,151 @@
+/** What a session is made of, drawn from its seed: each run enables its own half of the faults; some have none, some only one (RELIABILITY 3.5). */
+import type { NetFault } from "./net.ts";
+import type { Rng } from "./rng.ts";
+import type { Habits } from "./user.ts";
+import type { VolumeProfile } from "./volume.ts";
+
+const NET: readonly NetFault[] = [
+  "dropRequest",
+  "dropReply",
+  "duplicate",
+  "cutBody",
+  "cutReply",
+  "stall",
+  "proxy502",
+  "tooLarge413",
+  "tooMany429",
+  "captivePortal",
+  "garble",
+];
+const OTHERS = [
+  "crash",
+  "power",
+  "commitCrash",
+  "serverCrash",
+  "serverPower",
+  "diskWrite",
+  "diskRead",
+  "diskSync",
+  "readdir",
+  "unmount",
+  "watchDrop",
+  "watchOff",
+  "watchDouble",
+  "buggify",
+  "stateLost",
+] as const;
+export type FaultClass = NetFault | (typeof OTHERS)[number];
+export const FAULT_CLASSES: readonly FaultClass[] = [...NET, ...OTHERS];
+
+export type SessionOptions = {
+  readonly seed: number;
+  /** Instead of what the seed says. */
+  readonly clients?: number;
+  readonly ops?: number;
+  /** Fault classes left out, for shrinking. */
+  readonly without?: ReadonlySet<FaultClass>;
+  /** User operations left out (by number), for shrinking. */
+  readonly skip?: ReadonlySet<number>;
+  readonly trace?: boolean;
+  /** A planted bug (canaries.ts). */
+  readonly canary?: string;
+};
+
+export type Swarm = {
+  readonly clients: number;
+  readonly ops: number;
+  readonly faults: ReadonlySet<FaultClass>;
+  readonly habits: Habits;
+  readonly profiles: readonly VolumeProfile[];
+  readonly skewsMs: readonly number[];
+  /** Between two things a person does, at most, by weight. */
+  readonly hurry: boolean;
+  readonly ballast: number;
+};
+
+const NAMES = [
+  "a.png",
+  "b.png",
+  "A.png",
+  "sub/c.png",
+  "sub/deep/d.png",
+  "á.png",
+  "x[1].png",
+  "con.png",
+  "e",
+  "_meta",
+  `${"m".repeat(116)}.png`,
+  `${"n".repeat(116)}é.png`,
+  "__proto__",
+];
+
+export function drawSwarm(options: SessionOptions, rng: Rng): Swarm {
+  const clients = rng.weighted([
+    [1, 1],
+    [6, 2],
+    [4, 3],
+    [1, 4],
+  ] as const);
+  const ops = rng.weighted([
+    [4, 8],
+    [5, 25],
+    [2, 60],
+    [1, 150],
+  ] as const);
+  const faults = drawFaults(rng);
+  const habits: Habits = {
+    paths: someOf(rng, NAMES, 3 + rng.below(5)),
+    unlinkCreate: rng.chance(0.5),
+    slow: rng.chance(0.5),
+    deletes: rng.chance(0.7),
+    renames: rng.chance(0.5),
+    truncates: rng.chance(0.2),
+    odd: rng.chance(0.15),
+    oldTimes: rng.chance(0.2),
+    sharedContents: rng.chance(0.5),
+  };
+  const count = options.clients ?? clients;
+  return {
+    clients: count,
+    ops: options.ops ?? ops,
+    faults: new Set([...faults].filter((one) => options.without?.has(one) !== true)),
+    habits,
+    profiles: Array.from({ length: 8 }, () => drawProfile(rng)).slice(0, count + 1),
+    skewsMs: Array.from({ length: 8 }, () => (rng.chance(0.3) ? (rng.below(20) - 10) * 3_600_000 : 0)).slice(0, count + 1),
+    hurry: rng.chance(0.5),
+    ballast: rng.chance(0.8) ? 4 : rng.chance(0.5) ? 0 : 14,
+  };
+}
+
+function drawFaults(rng: Rng): ReadonlySet<FaultClass> {
+  const kind = rng.below(10);
+  if (kind === 0) return new Set();
+  if (kind === 1) return new Set([rng.pick(FAULT_CLASSES)]);
+  return new Set(FAULT_CLASSES.filter((one) => rng.chance(RARE.has(one) ? 0.12 : 0.4)));
+}
+
+/** What hides other trouble when it happens in every second session. */
+const RARE: ReadonlySet<FaultClass> = new Set(["unmount", "stateLost", "watchOff", "garble", "captivePortal", "stall"]);
+
+function drawProfile(rng: Rng): VolumeProfile {
+  return {
+    durability: rng.chance(0.6) ? "ordered" : "weak",
+    timeStepMs: rng.weighted([
+      [5, 1],
+      [3, 4],
+      [2, 10],
+      [1, 2000],
+    ] as const),
+    stateElsewhere: rng.chance(0.2),
+    noLinks: rng.chance(0.12),
+  };
+}
+
+function someOf<T>(rng: Rng, items: readonly T[], count: number): T[] {
+  const rest = [...items];
+  return Array.from({ length: Math.min(count, rest.length) }, () => {
+    const [item] = rest.splice(rng.below(rest.length), 1);
+    if (item === undefined) throw new Error("swarm: nothing left to choose");
+    return item;
+  });
+}

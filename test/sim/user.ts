@@ -1,0 +1,278 @@
+/** A person at a machine, with the habits of real programs: saves in place, by rename, by unlink and create; deletes, renames, restores. */
+import { claimOf } from "./disk.ts";
+import type { Ledger } from "./ledger.ts";
+import { sha1Of } from "./ledger.ts";
+import { ROOT, userFiles } from "./oracles.ts";
+import type { Rng } from "./rng.ts";
+import type { Life, Scheduler } from "./scheduler.ts";
+import type { Volume } from "./volume.ts";
+
+export type Habits = {
+  readonly paths: readonly string[];
+  /** Editors that delete the file and make it anew (W2, S5). */
+  readonly unlinkCreate: boolean;
+  /** Saves that take a while, with half the bytes standing there meanwhile. */
+  readonly slow: boolean;
+  readonly deletes: boolean;
+  readonly renames: boolean;
+  readonly truncates: boolean;
+  /** Symlinks and FIFOs where files stood. */
+  readonly odd: boolean;
+  /** Times put back after a write (CT04, TM05). */
+  readonly oldTimes: boolean;
+  /** The same bytes saved on several devices (CT16). */
+  readonly sharedContents: boolean;
+};
+
+/** Longest pause within one save: shorter than the settle window of a disappearance (2 s). */
+const PAUSE_MS = 900;
+
+export class User {
+  readonly #name: string;
+  readonly #scheduler: Scheduler;
+  /** The machine's power: a cut ends what its programs were doing. */
+  #power: Life;
+  readonly #volume: Volume;
+  readonly #ledger: Ledger;
+  readonly #rng: Rng;
+  readonly #habits: Habits;
+  /** Paths that a program is in the middle of saving. */
+  readonly #saving = new Set<string>();
+  #made = 0;
+  closes = 0;
+
+  constructor(given: {
+    readonly name: string;
+    readonly scheduler: Scheduler;
+    readonly power: Life;
+    readonly volume: Volume;
+    readonly ledger: Ledger;
+    readonly rng: Rng;
+    readonly habits: Habits;
+  }) {
+    this.#name = given.name;
+    this.#scheduler = given.scheduler;
+    this.#power = given.power;
+    this.#volume = given.volume;
+    this.#ledger = given.ledger;
+    this.#rng = given.rng;
+    this.#habits = given.habits;
+  }
+
+  get busy(): boolean {
+    return this.#saving.size > 0;
+  }
+
+  /** One thing a person does. */
+  act(): void {
+    const rng = this.#rng;
+    const habits = this.#habits;
+    const standing = [...userFiles(this.#volume).keys()].filter((path) => !this.#saving.has(path));
+    const path = rng.chance(0.7) || standing.length === 0 ? rng.pick(habits.paths) : rng.pick(standing);
+    if (this.#saving.has(path)) return;
+    const choice = rng.weighted([
+      [10, "save"],
+      [habits.deletes ? 4 : 0, "delete"],
+      [habits.renames ? 2 : 0, "rename"],
+      [habits.truncates ? 1 : 0, "truncate"],
+      [habits.odd ? 1 : 0, "odd"],
+    ] as const);
+    const how = rng.weighted([
+      [3, "inPlace"],
+      [3, "replace"],
+      [habits.unlinkCreate ? 3 : 0, "unlinkCreate"],
+      [habits.slow ? 2 : 0, "slow"],
+    ] as const);
+    const bytes = this.#contents(path);
+    const target = rng.pick(habits.paths);
+    if (choice === "save" || (choice === "rename" && target === path)) this.save(path, bytes, how);
+    else if (choice === "delete") this.remove(path);
+    else if (choice === "rename") this.rename(path, target);
+    else if (choice === "truncate") this.#inPlace(path, new Uint8Array());
+    else this.#makeOdd(path, rng.chance(0.5) ? "symlink" : "special");
+  }
+
+  save(path: string, bytes: Uint8Array, how: "inPlace" | "replace" | "unlinkCreate" | "slow"): void {
+    this.closes += 1;
+    this.#makeFolder(path);
+    if (how === "inPlace" || this.#at(path) === null) this.#inPlace(path, bytes);
+    else if (how === "replace") this.#replace(path, bytes);
+    else if (how === "slow") this.#slowly(path, bytes);
+    else this.#anew(path, bytes);
+  }
+
+  remove(path: string): void {
+    this.#whenFree([path], () => {
+      const node = this.#at(path);
+      if (node === null || node.kind === "directory") return;
+      this.#volume.unlink(`${ROOT}/${path}`);
+      this.#volume.settleName(`${ROOT}/${path}`);
+      if (node.kind === "file") this.#ledger.removed(this.#name, path, sha1Of(node.bytes), true);
+      this.#note(`deletes ${path} (${sha1Of(node.bytes).slice(0, 8)})`);
+    });
+  }
+
+  rename(from: string, to: string): void {
+    this.#whenFree([from, to], () => {
+      const node = this.#at(from);
+      const there = this.#at(to);
+      if (node?.kind !== "file" || there?.kind === "directory" || this.#saving.has(to)) return;
+      this.#makeFolder(to);
+      this.#volume.rename(`${ROOT}/${from}`, `${ROOT}/${to}`);
+      this.#volume.settleName(`${ROOT}/${from}`);
+      this.#volume.settleName(`${ROOT}/${to}`);
+      this.#ledger.wrote(this.#name, to, there?.kind === "file" ? sha1Of(there.bytes) : null, node.bytes);
+      this.#ledger.removed(this.#name, from, sha1Of(node.bytes), true);
+      this.#note(`renames ${from} to ${to} (${sha1Of(node.bytes).slice(0, 8)})`);
+    });
+  }
+
+  /** The machine's power went: programs in the middle of a save never finish it. */
+  powerLost(): void {
+    for (const path of this.#saving) this.#ledger.abandoned(this.#name, path);
+    this.#saving.clear();
+  }
+
+  powerBack(power: Life): void {
+    this.#power = power;
+  }
+
+  #contents(path: string): Uint8Array {
+    const rng = this.#rng;
+    this.#made += 1;
+    // The world's time decides which shared bytes are written: two devices at about the same time save the same.
+    const shared = this.#habits.sharedContents && rng.chance(0.15);
+    const text = shared ? `shared ${path} ${Math.floor(this.#scheduler.nowMs / 20_000)}` : `${this.#name} ${path} ${this.#made}`;
+    const length = rng.weighted([
+      [12, 0],
+      [2, 200],
+      [1, 4097],
+    ] as const);
+    const bytes = Buffer.from(text.padEnd(length, `${text} `));
+    return new Uint8Array(bytes);
+  }
+
+  #inPlace(path: string, bytes: Uint8Array): void {
+    const node = this.#at(path);
+    if (node !== null && node.kind !== "file") return;
+    this.put(path, bytes);
+    const written = this.#at(path);
+    if (this.#habits.oldTimes && written !== null && this.#rng.chance(0.2)) {
+      this.#volume.setModified(written, node?.mtimeNs ?? written.mtimeNs - 86_400e9);
+    }
+    this.#note(`writes ${path}`);
+  }
+
+  /** Temp file beside it, then a rename over it. */
+  #replace(path: string, bytes: Uint8Array): void {
+    this.#saving.add(path);
+    const temp = `${ROOT}/${path}.tmp`;
+    if (this.#volume.find(temp) !== null) this.#volume.unlink(temp);
+    this.#volume.write(this.#volume.makeFile(temp, 0o644), bytes, temp);
+    this.#later(path, () => {
+      this.#whenFree([path], () => {
+        const before = this.#at(path);
+        this.#saving.delete(path);
+        if (before?.kind === "directory" || this.#volume.find(temp) === null) return;
+        this.#volume.rename(temp, `${ROOT}/${path}`);
+        this.#volume.settleName(temp);
+        this.#volume.settleName(`${ROOT}/${path}`);
+        this.#ledger.wrote(this.#name, path, before?.kind === "file" ? sha1Of(before.bytes) : null, bytes);
+        this.#note(
+          `replaces ${path}: ${before?.kind === "file" ? sha1Of(before.bytes).slice(0, 8) : "nothing"} → ${sha1Of(bytes).slice(0, 8)}`,
+        );
+      });
+    });
+  }
+
+  #slowly(path: string, bytes: Uint8Array): void {
+    this.#saving.add(path);
+    this.put(path, bytes.slice(0, (bytes.length >> 1) + 1));
+    this.#later(path, () => {
+      this.#saving.delete(path);
+      const node = this.#at(path);
+      // A program writes on into the file it has open, wherever the name went; only the name's own file is modelled.
+      if (node?.kind === "file") this.put(path, bytes);
+      this.#note(`finishes ${path}`);
+    });
+  }
+
+  #anew(path: string, bytes: Uint8Array): void {
+    this.#saving.add(path);
+    this.#whenFree([path], () => {
+      const node = this.#at(path);
+      if (node?.kind !== "file") {
+        this.#saving.delete(path);
+        return;
+      }
+      this.#volume.unlink(`${ROOT}/${path}`);
+      this.#volume.settleName(`${ROOT}/${path}`);
+      this.#ledger.removed(this.#name, path, sha1Of(node.bytes), false);
+      this.#note(`unlinks ${path} to save it`);
+      this.#later(path, () => {
+        this.#saving.delete(path);
+        const arrived = this.#at(path);
+        if (arrived !== null && arrived.kind !== "file") return;
+        this.#makeFolder(path);
+        this.put(path, bytes);
+        this.#note(`makes ${path} anew`);
+      });
+    });
+  }
+
+  #makeOdd(path: string, kind: "symlink" | "special"): void {
+    if (this.#at(path) !== null) return;
+    this.#makeFolder(path);
+    this.#volume.makeOdd(`${ROOT}/${path}`, kind);
+    this.#volume.settleName(`${ROOT}/${path}`);
+    this.#note(`makes a ${kind} at ${path}`);
+  }
+
+  /** Leaves these bytes there, all at once. */
+  put(path: string, bytes: Uint8Array): void {
+    this.#makeFolder(path);
+    const full = `${ROOT}/${path}`;
+    const before = this.#at(path);
+    if (before !== null && before.kind !== "file") return;
+    const node = before ?? this.#volume.makeFile(full, 0o644);
+    const was = before === null ? null : sha1Of(before.bytes);
+    this.#volume.write(node, bytes, full);
+    this.#volume.settleName(full);
+    this.#ledger.wrote(this.#name, path, was, bytes);
+    this.#note(`${path}: ${was?.slice(0, 8) ?? "nothing"} → ${sha1Of(bytes).slice(0, 8)}`);
+  }
+
+  #makeFolder(path: string): void {
+    const cut = path.lastIndexOf("/");
+    if (cut === -1) return;
+    const folder = `${ROOT}/${path.slice(0, cut)}`;
+    if (this.#volume.find(folder) !== null) return;
+    this.#volume.makeDirectory(folder);
+    this.#volume.settleName(folder);
+  }
+
+  #at(path: string) {
+    return this.#volume.find(`${ROOT}/${path}`);
+  }
+
+  #later(path: string, work: () => void): void {
+    const pauseMs = this.#rng.weighted([
+      [2, 0],
+      [2, 20],
+      [1, PAUSE_MS],
+    ] as const);
+    this.#scheduler.after(this.#power, this.#rng.below(pauseMs + 1), `save ${path}`, () => {
+      if (this.#saving.has(path)) work();
+    });
+  }
+
+  /** Waits out the microseconds between the engine's last look and its act: no program is that quick there (RELIABILITY 3.1). */
+  #whenFree(paths: readonly string[], work: () => void): void {
+    if (!paths.some((path) => this.#scheduler.isClaimed(claimOf(this.#volume, `${ROOT}/${path}`)))) return work();
+    this.#scheduler.after(this.#power, 1, `retry ${paths.join(" ")}`, () => this.#whenFree(paths, work));
+  }
+
+  #note(text: string): void {
+    this.#scheduler.note(`user@${this.#name} ${text}`);
+  }
+}
