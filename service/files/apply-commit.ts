@@ -21,6 +21,7 @@ import { forAll, isFault, isSameFile, unlinkIfThere } from "./disk-steps.ts";
 import type { Kept } from "./versions.ts";
 
 type Put = Extract<ApplyStep, { kind: "put" }>;
+type Remove = Extract<ApplyStep, { kind: "remove" }>;
 
 /** One step on its way. */
 type Work = {
@@ -163,7 +164,7 @@ async function swap(context: ApplyContext, work: Work, touched: Touched): Promis
     return;
   }
   touched.directories.add(parentOf(target));
-  if (step.kind === "remove") await remove(context, work, target, touched);
+  if (step.kind === "remove") await remove(context, work, step, target, touched);
   else if (step.expect === null) await putNew(context, work, step, target, touched);
   else await putOver(context, work, step, target, touched);
   if (work.result === null) context.faults("apply/afterRename");
@@ -241,9 +242,9 @@ async function makeCopy(context: ApplyContext, copyTo: string, expect: Entry | n
 }
 
 /** Moved aside first: what comes along is then certain, and a file that was put there in the last instant goes back unharmed. */
-async function remove(context: ApplyContext, work: Work, target: string, touched: Touched): Promise<void> {
+async function remove(context: ApplyContext, work: Work, step: Remove, target: string, touched: Touched): Promise<void> {
   const { disk, root } = context;
-  let exit = exitPath(context, work.step.path);
+  let exit = exitPath(context, step.path);
   try {
     await disk.rename(target, exit);
   } catch (error) {
@@ -252,12 +253,22 @@ async function remove(context: ApplyContext, work: Work, target: string, touched
     await disk.rename(target, exit);
   }
   touched.directories.add(`${root}/.satchel`);
-  if (!isExpected(await disk.lstat(exit), work.step.expect, false)) {
-    work.result = { kind: "changed" };
-    if (await putBack(context, exit, target)) touched.goners.add(exit);
+  if (await isStill(context, exit, step.expect)) {
+    touched.goners.add(exit);
     return;
   }
-  touched.goners.add(exit);
+  work.result = { kind: "changed" };
+  if (await putBack(context, exit, target)) touched.goners.add(exit);
+}
+
+/** A disk that can't tell has not said yes: then the file goes back, too. */
+async function isStill(context: ApplyContext, exit: string, expect: Entry): Promise<boolean> {
+  try {
+    return isExpected(await context.disk.lstat(exit), expect, false);
+  } catch (error) {
+    if (error instanceof DiskError) return false;
+    throw error;
+  }
 }
 
 /** False: the name is taken again already; the bytes stay aside until the next start keeps them. */
