@@ -8,7 +8,8 @@ import { judge, newDirty } from "../service/files/settle.ts";
 import { versionsToTrim } from "../service/files/versions.ts";
 import { parcelWatcher } from "../service/files/watch.ts";
 import { diskContract } from "./disk-contract.ts";
-import { never, openFolderOnDisk, sha1Of, type FolderOnDisk } from "./support/folder-on-disk.ts";
+import { onDisk } from "./support/apply-steps.ts";
+import { never, openFolderOnDisk, sha1Of } from "./support/folder-on-disk.ts";
 
 const MIB = 1024 * 1024;
 /** Root reads everything: permission tests need another user. */
@@ -24,18 +25,6 @@ diskContract("node", async () => {
 function sparse(path: string, sizeBytes: number): void {
   fs.writeFileSync(path, "");
   fs.truncateSync(path, sizeBytes);
-}
-
-/** A test with a folder of its own. */
-function onDisk(name: string, run: (given: FolderOnDisk) => Promise<void>): void {
-  test(name, async () => {
-    const given = await openFolderOnDisk();
-    try {
-      await run(given);
-    } finally {
-      await given.close();
-    }
-  });
 }
 
 onDisk("hash() by workers: many files and large ones, in order, S6 with stat", async ({ disk, home }) => {

@@ -18,6 +18,8 @@ export const CAPS = { foldsCase: false, foldsNormalization: false };
 /** Real time plus what the test has added. */
 export class ShiftedClock implements Clock {
   addedMs = 0;
+  /** No sleep ends any more: what waits for another turn never runs. */
+  asleep = false;
   wallMs(): number {
     return Date.now() + this.addedMs;
   }
@@ -25,7 +27,7 @@ export class ShiftedClock implements Clock {
     return performance.now() + this.addedMs;
   }
   async sleep(): Promise<void> {
-    await Promise.resolve();
+    await (this.asleep ? Promise.withResolvers<never>().promise : Promise.resolve());
   }
 }
 

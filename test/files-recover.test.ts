@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import * as fs from "node:fs";
+import { test } from "node:test";
+
+import type { ApplyStep } from "../service/core/local.ts";
+import { assertAtRest, done, intentOf, keptText, onDisk, put, remove, standing, textAt } from "./support/apply-steps.ts";
+import { Crash, mortalDisk } from "./support/failing-disk.ts";
+import { openFolderOnDisk, sha1Of, type FolderOnDisk } from "./support/folder-on-disk.ts";
+
+/** The folder of the crash tests, and what the four steps make of it. */
+const BEFORE: Readonly<Record<string, string>> = { "over.png": "over", "both.png": "mine", "gone.png": "gone" };
+const AFTER: Readonly<Record<string, string | null>> = { "new.png": "N", "over.png": "O", "both.png": "theirs", "gone.png": null };
+
+async function crashSteps(given: FolderOnDisk): Promise<ApplyStep[]> {
+  return [
+    await put(given, "new.png", "N"),
+    await put(given, "over.png", "O"),
+    await put(given, "both.png", "theirs", { copyTo: "both.conflict.png" }),
+    remove(given, "gone.png"),
+  ];
+}
+
+test("recover() N5 N1 killed at any call of commit, and again at any call of recover: one state, nothing lost", async () => {
+  let ended = false;
+  for (let calls = 0; !ended; calls += 1) {
+    const given = await openFolderOnDisk();
+    try {
+      await standing(given, BEFORE);
+      const steps = await crashSteps(given);
+      const intents = steps.map(intentOf);
+      const first = mortalDisk(given.disk);
+      await given.reopen({ disk: first.disk });
+      first.dieAfter(calls);
+      try {
+        await given.applier.commit(steps, "r1");
+        ended = true;
+      } catch (error) {
+        assert.ok(error instanceof Crash, String(error));
+      }
+      const second = mortalDisk(given.disk);
+      await given.reopen({ disk: second.disk });
+      second.dieAfter((calls * 7) % 40);
+      await given.applier.recover(intents).catch((error: unknown) => assert.ok(error instanceof Crash, String(error)));
+      await given.reopen();
+      const outcomes = await given.applier.recover(intents);
+      for (const { intent, done: isDone, entry: now } of outcomes) {
+        const text = textAt(given, intent.path);
+        const after = AFTER[intent.path];
+        const before = BEFORE[intent.path] ?? null;
+        assert.ok(text === after || text === before, `${intent.path} is ${String(text)} (after ${calls} calls)`);
+        assert.equal(isDone, text === after, `${intent.path} (after ${calls} calls)`);
+        if (isDone && intent.sha1 !== null) assert.equal(now?.sha1, intent.sha1);
+        if (before !== null && text !== before) assert.ok(await keptText(given, before), `${before} is kept (after ${calls} calls)`);
+      }
+      assertAtRest(given);
+    } finally {
+      await given.close();
+    }
+  }
+});
+
+onDisk("recover() N3 a file that was put and then edited before the restart counts as put", async (given) => {
+  await standing(given, { "a.png": "a" });
+  const step = await put(given, "a.png", "A");
+  done((await given.applier.commit([step], "r1"))[0]);
+  fs.writeFileSync(`${given.root}/a.png`, "edited after");
+  await given.reopen();
+  const [outcome] = await given.applier.recover([intentOf(step)]);
+  assert.equal(outcome?.done, true);
+  assert.equal(outcome.entry?.sha1, sha1Of("edited after"));
+});
+
+onDisk("recover() N3 a step that was refused because of an edit counts as not done", async (given) => {
+  await standing(given, { "a.png": "a" });
+  const step = await put(given, "a.png", "A");
+  fs.writeFileSync(`${given.root}/a.png`, "edited before");
+  // The engine dies before it forgets the intent: no turn of the loop has passed since the result.
+  given.clock.asleep = true;
+  assert.deepEqual(await given.applier.commit([step], "r1"), [{ kind: "changed" }]);
+  await given.reopen();
+  const [outcome] = await given.applier.recover([intentOf(step)]);
+  assert.equal(outcome?.done, false);
+  assert.equal(textAt(given, "a.png"), "edited before");
+  assertAtRest(given);
+});
+
+onDisk("recover() DK07 N1 sweeps all of ours, keeps what is nowhere else, leaves user files", async (given) => {
+  fs.writeFileSync(`${given.root}/.satchel-notes.txt`, "a user's file of an odd name");
+  fs.writeFileSync(`${given.root}/.satchel/put-1`, "staged");
+  fs.writeFileSync(`${given.root}/.satchel/del-0123456789abcdef-77`, "on its way out");
+  fs.writeFileSync(`${given.root}/.satchel-${"0".repeat(32)}.tmp`, "beside");
+  assert.deepEqual(await given.applier.recover([]), []);
+  assertAtRest(given);
+  assert.deepEqual(fs.readdirSync(given.root).toSorted(), [".satchel", ".satchel-notes.txt"]);
+  assert.ok(await keptText(given, "on its way out"));
+  assert.ok(await keptText(given, "beside"));
+  assert.ok(!(await keptText(given, "staged")));
+});
+
+onDisk("recover() S14 without the marker nothing is concluded and nothing swept", async (given) => {
+  await standing(given, { "a.png": "a" });
+  const step = remove(given, "a.png");
+  fs.renameSync(given.root, `${given.home}/unmounted`);
+  fs.mkdirSync(given.root);
+  assert.deepEqual(await given.applier.recover([intentOf(step)]), [{ intent: intentOf(step), done: false, entry: null }]);
+});
