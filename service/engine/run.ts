@@ -7,6 +7,7 @@ import { Halt } from "./halt.ts";
 import { observe } from "./observe.ts";
 import { newRunId, type FolderParts } from "./parts.ts";
 import { commitPlan, planNow } from "./plan-run.ts";
+import { settleIntents } from "./recover.ts";
 import { checkRoot } from "./root-guard.ts";
 import { newRunContext, type RunContext } from "./run-context.ts";
 import { push } from "./push.ts";
@@ -72,6 +73,8 @@ async function phases(context: RunContext, options: RunOptions): Promise<void> {
   const tell = (phase: Parameters<NonNullable<FolderParts["observer"]["phase"]>>[2]) => parts.observer.phase?.(parts.id, run, phase);
   tell("observe");
   await checkRoot(parts);
+  // A disk that failed twice, or a root that was away at the start, left it open what was put in place: nothing is planned before that is known.
+  if (parts.rows.applyIntents.all().length > 0) await settleIntents(parts);
   await observe(context, options);
   forgetOldTroubles(parts, options.scan);
   const remote = parts.remote();

@@ -12,8 +12,9 @@ type Standing = { readonly entry: Entry | null; readonly told: boolean };
 /** See `Applier.recover`. @throws DiskError when what was done can't be made durable. */
 export async function recoverApply(context: ApplyContext, intents: readonly ApplyIntent[]): Promise<readonly Outcome[]> {
   const own = `${context.root}/${OWN_DIRECTORY}`;
-  // Without the marker the root may be an empty mount point: what is not there proves nothing, and nothing may be swept.
-  if ((await context.disk.lstat(own))?.kind !== "directory") return intents.map((intent) => ({ intent, done: false, entry: null }));
+  // Without the marker the root may be an empty mount point: what is not there proves nothing, and nothing may be swept. No outcome: the
+  // intents stay until the folder is back.
+  if ((await context.disk.lstat(own))?.kind !== "directory") return [];
   const exits = (await context.disk.list(own)).filter((name) => name.startsWith("del-"));
   const outcomes: Outcome[] = [];
   for (const intent of intents) {
