@@ -142,7 +142,9 @@ export class User {
     this.#made += 1;
     // The world's time decides which shared bytes are written: two devices at about the same time save the same.
     const shared = this.#habits.sharedContents && rng.chance(0.15);
-    const text = shared ? `shared ${path} ${Math.floor(this.#scheduler.nowMs / 20_000)}` : `${this.#name} ${path} ${this.#made}`;
+    const text = shared
+      ? `#${Math.floor(this.#scheduler.nowMs / 20_000)} ${path} shared by all`
+      : `${this.#name}#${this.#made} ${path} and what is in it`;
     const length = rng.weighted([
       [12, 0],
       [2, 200],
