@@ -4,7 +4,7 @@
 
 /** More true deletions than this many, or than this share of the folder, within the window are held. */
 export const GUARD_FILES_MAX = 10;
-export const GUARD_SHARE_MAX = 0.25;
+const GUARD_SHARE_MAX = 0.25;
 /** A slow `rm -r` spans many runs: deletions of the last ten minutes count together. */
 export const GUARD_WINDOW_MS = 10 * 60_000;
 
