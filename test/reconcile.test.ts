@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { GUARD_FILES_MAX, guardDeletions, type GuardFacts } from "../service/core/guard.ts";
 import { UNKNOWN, type PlanRow, type SideState } from "../service/core/model.ts";
+import { DiskError, noFaults, RemoteError, TransportError } from "../service/core/ports.ts";
 import { byPath, holdHash, makePlan, planHash } from "../service/core/plan.ts";
 import { decide, reasonOf, reconcile, sideOf, type Decision, type Side } from "../service/core/reconcile.ts";
 import { decideSchedule, REHASH_EVERY_MS, SCAN_EVERY_MS, SCAN_UNWATCHED_MS, type ScheduleFacts } from "../service/core/schedule.ts";
@@ -213,3 +214,38 @@ const scheduleRows: readonly (readonly [
 ];
 for (const [rule, facts, nowMs, expected] of scheduleRows)
   test(`decideSchedule() ${rule}`, () => assert.deepEqual(decideSchedule({ ...idle, ...facts }, nowMs), expected));
+
+test("makePlan() a row without sizes or a wire name still gives whole actions", () => {
+  const bare = (path: string, base: string | null | undefined, local: SideState, remote: SideState): PlanRow => ({
+    path,
+    base,
+    local,
+    remote,
+    localSizeBytes: null,
+    remoteSizeBytes: null,
+    wireName: null,
+  });
+  const plan = makePlan([bare("c", A, B, C), bare("d", A, A, B), bare("u", A, B, A), bare("x", A, null, A)]);
+  assert.deepEqual(
+    plan.actions.map((action) => ("wireName" in action ? action.wireName : null)),
+    ["c", "d", null, "x"],
+  );
+  assert.deepEqual(
+    plan.actions.map((action) => ("sizeBytes" in action ? action.sizeBytes : "none")),
+    [null, null, 0, "none"],
+  );
+});
+
+test("errors of the ports carry their fault, cause and wait", () => {
+  const cause = new Error("EIO");
+  const disk = new DiskError("io", "Could not read x.", { cause });
+  assert.deepEqual([disk.name, disk.fault, disk.cause], ["DiskError", "io", cause]);
+  const transport = new TransportError("stall", "Nothing came for 60 s.");
+  assert.deepEqual([transport.name, transport.fault, transport.message], ["TransportError", "stall", "Nothing came for 60 s."]);
+  const remote = new RemoteError("retry", "Busy.", { retryAfterMs: 5 });
+  assert.deepEqual(
+    [remote.name, remote.fault, remote.retryAfterMs, new RemoteError("auth", "No.").retryAfterMs],
+    ["RemoteError", "retry", 5, null],
+  );
+  assert.equal(noFaults("apply/beforeRename"), false);
+});

@@ -47,7 +47,7 @@ export function decideSchedule(facts: ScheduleFacts, nowMs: number): ScheduleDec
   const due = dueTimes(facts, nowMs);
   const soonest = Math.min(...Object.values(due));
   const notBefore = Math.max(facts.retryAtMs ?? soonest, facts.pushAtMs ?? soonest, soonest);
-  if (notBefore > nowMs) return { kind: "wait", untilMs: notBefore === Number.POSITIVE_INFINITY ? null : notBefore };
+  if (notBefore > nowMs) return { kind: "wait", untilMs: notBefore };
   return { kind: "run", scan: due.scan <= nowMs || due.rehash <= nowMs, rehash: due.rehash <= nowMs };
 }
 
