@@ -61,6 +61,26 @@ onDisk("commit() N2 N3 what stands there must be what was planned", async (given
   assertAtRest(given);
 });
 
+onDisk("commit() N3 what was written while the version was being kept is seen before the rename", async (given) => {
+  await standing(given, { "a.png": "a", "b.png": "b", "c.png": "c" });
+  const slow = gated(given.disk, (method) => {
+    if (method !== "append") return;
+    fs.appendFileSync(`${given.root}/a.png`, " edited in place");
+    fs.writeFileSync(`${given.root}/x`, "b edited by rename");
+    fs.renameSync(`${given.root}/x`, `${given.root}/b.png`);
+    fs.writeFileSync(`${given.root}/c.png`, "c edited");
+  });
+  await given.reopen({ disk: slow });
+  const steps = [await put(given, "a.png", "A"), remove(given, "b.png"), await put(given, "c.png", "C", { copyTo: "c.conflict.png" })];
+  assert.deepEqual(await given.applier.commit(steps, "r1"), [{ kind: "changed" }, { kind: "changed" }, { kind: "changed" }]);
+  assert.deepEqual(
+    ["a.png", "b.png", "c.png", "c.conflict.png"].map((path) => textAt(given, path)),
+    ["a edited in place", "b edited by rename", "c edited", null],
+  );
+  await given.applier.discard([]);
+  assertAtRest(given);
+});
+
 onDisk("commit() N3 bytes written in the very last instant are kept under their own hash", async (given) => {
   await standing(given, { "a.png": "a", "b.png": "b" });
   const late = gated(given.disk, (method, path) => {

@@ -33,6 +33,7 @@ export function openApplier(options: {
 }): Applier {
   const { reserveBytes, faults, ...rest } = options;
   const context: ApplyContext = { ...rest, faults: faults ?? noFaults, leftover: new Set() };
+  let tidied: Promise<void> = Promise.resolve();
   return {
     // While a batch is being committed the next is staged: the temps of its undone steps are not stage's to remove.
     stage: async (items) => await stage(context, items, reserveBytes),
@@ -41,12 +42,14 @@ export function openApplier(options: {
       return await stageLocal(context, sha1, entry);
     },
     commit: async (steps, run) => {
+      await tidied;
       await dropLeftovers(context);
       const results = await commitSteps(context, steps, run);
-      tidyLater(context);
+      tidied = tidyLater(context);
       return results;
     },
     discard: async (temps) => {
+      await tidied;
       await forAll(temps, async (temp) => await unlinkIfThere(context.disk, temp));
     },
     read: async (entry) => await read(context, entry),
@@ -63,20 +66,21 @@ export function openApplier(options: {
 }
 
 async function dropLeftovers(context: ApplyContext): Promise<void> {
-  const temps = [...context.leftover];
-  context.leftover.clear();
-  await forAll(temps, async (temp) => await unlinkIfThere(context.disk, temp));
+  await forAll([...context.leftover], async (temp) => {
+    await unlinkIfThere(context.disk, temp);
+    context.leftover.delete(temp);
+  });
 }
 
 /** The engine forgets its intents in the same turn in which it gets the results; a turn later the temps of undone steps may go. */
-function tidyLater(context: ApplyContext): void {
+async function tidyLater(context: ApplyContext): Promise<void> {
   if (context.leftover.size === 0) return;
-  const tidy = async (): Promise<void> => {
+  try {
     await context.clock.sleep(1);
     await dropLeftovers(context);
-  };
-  // What can't be removed now is swept at the next start.
-  tidy().catch(() => undefined);
+  } catch {
+    // What could not be removed is still among the leftovers: the next commit meets the same trouble, and tells it.
+  }
 }
 
 /** @throws DiskError noSpace: sync stops before the disk is full. */
