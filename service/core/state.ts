@@ -115,6 +115,10 @@ export interface FolderState {
     ofPath(path: string): readonly UploadIntent[];
     /** Removes this path's intents up to and including `id`. */
     removeUpTo(path: string, id: number): void;
+    /** Removes this one alone: the remote has said that it did not take it. */
+    remove(path: string, id: number): void;
+    /** Removes all of this path: both sides have agreed on something newer, so none of them can explain a later row any more. */
+    removeAll(path: string): void;
     all(): readonly UploadIntent[];
   };
   readonly applyIntents: { put(intent: ApplyIntent): void; remove(path: string): void; all(): readonly ApplyIntent[] };

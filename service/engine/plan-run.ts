@@ -79,6 +79,7 @@ export function commitPlan(parts: FolderParts, guarded: GuardedPlan): number {
     for (const action of guarded.actions) {
       if (action.kind !== "adopt") continue;
       rows.base.put(action.path, action.sha1);
+      rows.uploadIntents.removeAll(action.path);
       rows.pending.remove(action.path);
       adopted += 1;
     }

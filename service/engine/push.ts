@@ -109,9 +109,12 @@ function recordResult(context: RunContext, sent: Sent, result: UploadResult, app
   const { action, upload, intent } = sent;
   switch (result.kind) {
     case "changed":
+      // Not taken, so no row of the feed can be its echo: left standing, somebody else's deletion would be read as ours one day.
+      rows.uploadIntents.remove(action.path, intent);
       context.refetch = true;
       return;
     case "refused": {
+      rows.uploadIntents.remove(action.path, intent);
       skip(context, action.path);
       const detail = `The remote refused ${action.path}: ${result.detail}`;
       rows.problems.put({ path: action.path, side: "remote", reason: "refused", detail, sinceMs: clock.wallMs() });

@@ -64,6 +64,7 @@ function recordOne(
     if (!renamed && approved?.has(`deleteLocal\0${step.path}`) !== true) rows.deletions.add("deleteLocal", step.path, atMs);
   }
   rows.problems.clear(step.path, "remote");
+  rows.uploadIntents.removeAll(step.path);
   // Both sides hold the same now, and only a run changes the trees: nothing is left to plan for this path.
   rows.pending.remove(step.path);
   if (staged.conflict !== null) recordConflict(context, staged.conflict, result, atMs);

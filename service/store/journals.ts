@@ -29,6 +29,15 @@ export function prepareUploadIntents(session: Session): (folder: FolderRow) => F
     outstanding.set(folder.id, read);
     return read;
   };
+  const drop = (folder: FolderRow, path: string, which: (intent: UploadIntent) => boolean): void => {
+    const intents = byPath(folder);
+    const before = intents.get(path);
+    if (before === undefined) return;
+    const left = before.filter((intent) => !which(intent));
+    for (const intent of before) if (which(intent)) remove.run(intent.id);
+    if (left.length === 0) intents.delete(path);
+    else intents.set(path, left);
+  };
   return (folder) => ({
     add: session.write("record an upload intent", (path: string, sha1: Sha1 | null, run: string) => {
       const intents = byPath(folder);
@@ -40,14 +49,9 @@ export function prepareUploadIntents(session: Session): (folder: FolderRow) => F
       return id;
     }),
     ofPath: session.read("read the upload intents of a path", (path: string) => [...(byPath(folder).get(path) ?? [])]),
-    removeUpTo: session.write("remove upload intents", (path: string, id: number) => {
-      const intents = byPath(folder);
-      const before = intents.get(path) ?? [];
-      const left = before.filter((intent) => intent.id > id);
-      for (const intent of before) if (intent.id <= id) remove.run(intent.id);
-      if (left.length === 0) intents.delete(path);
-      else intents.set(path, left);
-    }),
+    removeUpTo: session.write("remove upload intents", (path: string, id: number) => drop(folder, path, (intent) => intent.id <= id)),
+    remove: session.write("remove an upload intent", (path: string, id: number) => drop(folder, path, (intent) => intent.id === id)),
+    removeAll: session.write("remove the upload intents of a path", (path: string) => drop(folder, path, () => true)),
     all: session.read("read the upload intents", () => all.all(folder.key).map(uploadOf)),
   });
 }
