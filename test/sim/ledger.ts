@@ -97,15 +97,21 @@ export class Ledger {
     return this.#make(path, sha1);
   }
 
-  /** `old` is a proper ancestor of `young`. */
-  isAncestor(old: Written, young: Written): boolean {
-    const seen = new Set<Written>();
-    const todo = [...young.parents];
+  /**
+   * `old` is a proper ancestor of `young`. `plainly`: by a history that one device can know; where two wrote the same bytes without having
+   * seen each other's, what came before them on the other device is not counted.
+   */
+  isAncestor(old: Written, young: Written, plainly: boolean): boolean {
+    const seen = new Set<Written>([young]);
+    const todo = [young];
     for (let one = todo.pop(); one !== undefined; one = todo.pop()) {
-      if (one === old) return true;
-      if (seen.has(one)) continue;
-      seen.add(one);
-      todo.push(...one.parents);
+      if (plainly && one.writers.size > 1) continue;
+      for (const parent of one.parents) {
+        if (parent === old) return true;
+        if (seen.has(parent)) continue;
+        seen.add(parent);
+        todo.push(parent);
+      }
     }
     return false;
   }

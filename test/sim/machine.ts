@@ -38,6 +38,8 @@ export type MachineGiven = {
   /** Chance that the process dies right after a commit of its database. */
   readonly dieAfterCommit: () => boolean;
   readonly openRemote: (life: Life, clock: Clock) => Remote;
+  /** A path to be told of, or null. */
+  readonly about: string | null;
   /** Planted bugs, for the canaries. */
   readonly mutate: Mutation;
 };
@@ -62,6 +64,7 @@ export class Machine {
   #power: Life;
   #image: Buffer | null = null;
   #lives = 0;
+  #told = "";
   #config: FolderConfig = { id: FOLDER, root: ROOT, remote: REMOTE, policy: "keep-both", paused: false };
   /** Where the folder is while it is not mounted. */
   #unmounted: ReturnType<Volume["detach"]> | null = null;
@@ -230,9 +233,18 @@ export class Machine {
   /** The store, with a commit as a place where the process may die: what was committed stays, nothing after it happens. */
   #mortal(process: Process): State {
     const { store, life } = process;
+    let depth = 0;
     return {
       transaction: (work) => {
-        const result = store.transaction(work);
+        depth += 1;
+        let result: ReturnType<typeof work>;
+        try {
+          result = store.transaction(work);
+        } finally {
+          depth -= 1;
+        }
+        if (depth > 0) return result;
+        this.#tellAbout(process);
         if (life.alive && this.given.dieAfterCommit()) {
           this.#image = store.serialize();
           this.given.scheduler.kill(life);
@@ -252,6 +264,19 @@ export class Machine {
       checkChangeLog: () => store.checkChangeLog(),
       close: () => store.close(),
     };
+  }
+
+  /** `--about PATH`: what the database says of it, whenever that changes. */
+  #tellAbout({ life, store }: Process): void {
+    const { about } = this.given;
+    if (about === null) return;
+    const row = store.folder(FOLDER).pending.row(about);
+    const problems = store.folder(FOLDER).problems.get(about);
+    const show = (side: unknown): string => (typeof side === "string" ? short(side) : String(side));
+    const text = `local ${show(row.local)} base ${show(row.base)} remote ${show(row.remote)} ${problems.map(({ reason }) => reason).join(" ")}`;
+    if (text === this.#told) return;
+    this.#told = text;
+    this.given.scheduler.note(`rows@${life.name} ${about}: ${text}`);
   }
 
   #settings(): Settings {

@@ -13,6 +13,7 @@ const { values } = parseArgs({
     without: { type: "string", default: "" },
     skip: { type: "string", default: "" },
     canary: { type: "string" },
+    about: { type: "string" },
     trace: { type: "boolean", default: false },
     twice: { type: "boolean", default: false },
     keepGoing: { type: "boolean", default: false },
@@ -32,6 +33,7 @@ function optionsFor(seed: number): SessionOptions {
     trace: values.trace,
     ...(values.steps === undefined ? {} : { ops: Number(values.steps) }),
     ...(values.clients === undefined ? {} : { clients: Number(values.clients) }),
+    ...(values.about === undefined ? {} : { about: values.about }),
     ...(values.canary === undefined ? {} : { canary: values.canary }),
   };
 }

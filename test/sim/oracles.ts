@@ -89,8 +89,8 @@ export class Oracles {
   }
 
   #judgeReplacement(device: string, volume: Volume, path: string, old: Written, young: Written): void {
-    const back = this.#ledger.isAncestor(young, old);
-    const forward = this.#ledger.isAncestor(old, young);
+    const back = this.#ledger.isAncestor(young, old, true);
+    const forward = this.#ledger.isAncestor(old, young, false);
     // Before the first meeting, without its database, or where somebody else wrote the same bytes without having seen ours, a device can't
     // know which is older: both stay visible then.
     const forgiven =

@@ -129,6 +129,7 @@ class Session {
           { scheduler: this.#scheduler, rng: this.#rng("net"), account: this.#account, fault: (fault) => this.#netFault(fault) },
           life,
         ),
+      about: this.#options.about ?? null,
       mutate: mutationOf(this.#options.canary),
     });
   }
@@ -310,6 +311,8 @@ class Session {
       return this.#oracles.fail("L2", `${machine.name} does not start`);
     const engine = machine.process?.engine;
     if (engine === undefined || engine === null) return;
+    await this.#wait(engine.sync.run({ folder: machine.folder, scan: true }, AbortSignal.any([])), `sync of ${machine.name}`);
+    // The user answers what still waits.
     for (const hold of engine.guard.list(machine.folder)) {
       this.#saw(`held ${hold.reason}`);
       if (hold.reason === "rootMissing") continue;
@@ -317,7 +320,6 @@ class Session {
       this.#oracles.approved(machine.name);
       await this.#wait(approve ? engine.guard.approve(hold.id, hold.hash) : engine.guard.reject(hold.id, hold.hash), "guard");
     }
-    await this.#wait(engine.sync.run({ folder: machine.folder, scan: true }, AbortSignal.any([])), `sync of ${machine.name}`);
   }
 
   async #wait(work: Promise<unknown>, what: string): Promise<void> {

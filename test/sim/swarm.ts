@@ -47,6 +47,8 @@ export type SessionOptions = {
   /** User operations left out (by number), for shrinking. */
   readonly skip?: ReadonlySet<number>;
   readonly trace?: boolean;
+  /** With `trace`: what the databases say of this path. */
+  readonly about?: string;
   /** A planted bug (canaries.ts). */
   readonly canary?: string;
 };
