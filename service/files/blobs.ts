@@ -135,7 +135,7 @@ class Writer {
       }),
     );
     try {
-      await disk.append(packPath(directory, pack), Buffer.concat(chunks));
+      await joined(chunks, async (bytes) => await disk.append(packPath(directory, pack), bytes));
       if (fresh) await disk.fsyncDir(directory);
     } catch (error) {
       // After a failed fsync nobody knows what the file holds, and a second fsync would not say: go on with another one.
@@ -146,6 +146,31 @@ class Writer {
     this.end = end;
     this.pack = end < PACK_BYTES ? pack : null;
     batch.forEach(({ resolve }, index) => resolve(places[index] ?? []));
+  }
+}
+
+/** One buffer for the appends of all accounts, used again (a fresh one for each costs garbage collections): null while one has it. */
+let spare: Buffer | null = Buffer.alloc(0);
+const SPARE_BYTES = 16 * 1024 * 1024;
+
+/** Hands all chunks to `work` as one. */
+async function joined(chunks: readonly Uint8Array[], work: (bytes: Uint8Array) => Promise<void>): Promise<void> {
+  const sizeBytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  if (spare === null || sizeBytes > SPARE_BYTES) {
+    await work(Buffer.concat(chunks));
+    return;
+  }
+  const mine = spare.length < sizeBytes ? Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(sizeBytes))) : spare;
+  spare = null;
+  let at = 0;
+  for (const chunk of chunks) {
+    mine.set(chunk, at);
+    at += chunk.length;
+  }
+  try {
+    await work(mine.subarray(0, at));
+  } finally {
+    spare = mine;
   }
 }
 

@@ -1,7 +1,7 @@
 /** `sync/*` as far as it is honest (specification §15.1): the collection is kept whole, and the user is asked which side holds. */
 import { LIMITS } from "../../protocol/anki/limits.ts";
 import type { Clock } from "../core/ports.ts";
-import type { Account, CollectionVersion } from "./storage.ts";
+import type { Account } from "./storage.ts";
 
 /** Nobody has uploaded yet: both sides being new (mod 0) means that there is nothing to do. */
 const NOTHING = { mod: 0, usn: 0, empty: true } as const;
@@ -35,30 +35,6 @@ export async function metaReply(account: Account, mediaUsn: number, legacy: bool
     empty,
     media_usn: mediaUsn,
   };
-}
-
-const BLOCK_BYTES = 128 * 1024;
-
-/** The stored file as one zstd frame of raw blocks: streamed, so that no collection is ever whole in memory. */
-export async function* collectionFrame(account: Account, version: CollectionVersion): AsyncGenerator<Uint8Array> {
-  // Magic, no size and no checksum, a window of 2 MiB.
-  yield Buffer.from("28b52ffd0058", "hex");
-  for await (const piece of account.collection.load(version)) {
-    const chunks: Uint8Array[] = [];
-    for (let at = 0; at < piece.length; at += BLOCK_BYTES) {
-      const block = piece.subarray(at, at + BLOCK_BYTES);
-      chunks.push(blockHeader(block.length, false), block);
-    }
-    yield Buffer.concat(chunks);
-  }
-  yield blockHeader(0, true);
-}
-
-/** Three bytes, little-endian: last block, type raw (0), size. */
-function blockHeader(sizeBytes: number, last: boolean): Buffer {
-  const header = Buffer.alloc(3);
-  header.writeUIntLE(sizeBytes * 8 + Number(last), 0, 3);
-  return header;
 }
 
 /** Most that a collection may have, on the wire and inflated. `payloadMegs`: `MAX_SYNC_PAYLOAD_MEGS`, or null for the default. */

@@ -2,6 +2,8 @@
 import { SIZE_HEADER } from "../../protocol/anki/header.ts";
 import { WireError } from "../../protocol/anki/wire-error.ts";
 import type { Clock, Compute, ServerRequest, ServerResponse } from "../core/ports.ts";
+import { Gathered, type Buffers, type Lease } from "./buffers.ts";
+import { frameBytes, writeFrame } from "./frame.ts";
 
 /** Slower than this over a minute is not a slow line but somebody who holds a place (RELIABILITY §5.2). */
 const RATE_BYTES_PER_S = 1024;
@@ -30,6 +32,34 @@ export async function replyWith(compute: Compute, form: Form, payload: Uint8Arra
   const headers = { ...BASE_HEADERS, "content-type": "application/octet-stream" };
   if (form === "plain") return { status: 200, headers, body: bytes };
   return { status: 200, headers: { ...headers, [SIZE_HEADER]: String(bytes.length) }, body: await compute.zstd(bytes) };
+}
+
+/** A success whose payload is large and compressed already: wrapped in one leased buffer, which is given back when it is on its way. */
+export function replyLarge(buffers: Buffers, form: Form, chunks: readonly Uint8Array[]): ServerResponse {
+  const sizeBytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  const lease = buffers.take(form === "zstd" ? frameBytes(sizeBytes) : sizeBytes);
+  const body = form === "zstd" ? writeFrame(chunks, sizeBytes, lease.bytes) : joinInto(chunks, lease.bytes);
+  const headers = { ...BASE_HEADERS, "content-type": "application/octet-stream", "content-length": String(body.length) };
+  const sized = form === "zstd" ? { ...headers, [SIZE_HEADER]: String(sizeBytes) } : headers;
+  return { status: 200, headers: sized, body: leased(body, lease) };
+}
+
+function joinInto(chunks: readonly Uint8Array[], target: Buffer): Buffer {
+  let at = 0;
+  for (const chunk of chunks) {
+    target.set(chunk, at);
+    at += chunk.length;
+  }
+  return target.subarray(0, at);
+}
+
+/** Whoever sends it asks for the next chunk when this one has left (or goes away). */
+async function* leased(body: Uint8Array, lease: Lease): AsyncGenerator<Uint8Array> {
+  try {
+    yield body;
+  } finally {
+    lease.release();
+  }
 }
 
 /** A success of Satchel's own routes. */
@@ -65,16 +95,38 @@ export async function* limitedBody(request: ServerRequest, maxBytes: number, clo
   }
 }
 
-/** The whole body. @throws Refusal as `limitedBody` */
-export async function readBody(request: ServerRequest, maxBytes: number, clock: Clock): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of limitedBody(request, maxBytes, clock)) chunks.push(chunk);
-  const [only] = chunks;
-  return chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
+/** Hands the whole body to `work`; its bytes must not be used after that. @throws Refusal as `limitedBody` */
+export async function withBody<T>(
+  { buffers, clock }: { readonly buffers: Buffers; readonly clock: Clock },
+  request: ServerRequest,
+  maxBytes: number,
+  work: (body: Uint8Array) => Promise<T>,
+): Promise<T> {
+  const announced = Number(request.headers["content-length"] ?? "0");
+  const gathered = new Gathered(buffers, announced > 0 && announced <= maxBytes ? announced : 0);
+  try {
+    for await (const chunk of limitedBody(request, maxBytes, clock)) gathered.add(chunk);
+    return await work(gathered.bytes);
+  } finally {
+    gathered.release();
+  }
 }
+
+/** What most bodies unpack to at most: media hardly shrink. Small enough a cap lets it be done at once, without a hop to a thread. */
+const LIKELY_FACTOR = 4;
+const LIKELY_LEAST_BYTES = 64 * 1024;
 
 /** The content of a version 11 body. @throws Refusal 413, 400 */
 export async function inflate(compute: Compute, body: Uint8Array, maxBytes: number): Promise<Uint8Array> {
+  const likelyBytes = body.length * LIKELY_FACTOR + LIKELY_LEAST_BYTES;
+  if (likelyBytes < maxBytes) {
+    try {
+      return await compute.unzstd(body, likelyBytes);
+    } catch (error) {
+      if (error instanceof WireError) throw new Refusal(400, error.message);
+      if (!(error instanceof RangeError)) throw error;
+    }
+  }
   try {
     return await compute.unzstd(body, maxBytes);
   } catch (error) {

@@ -5,7 +5,8 @@ import { multipartBoundary, multipartPayload, parseMultipart } from "../../proto
 import type { Clock, Compute, Faults, ServerHandle, ServerRequest, ServerResponse } from "../core/ports.ts";
 import type { AccountService, Known } from "./accounts.ts";
 import { collectionLimits } from "./collection.ts";
-import { inflate, limitedBody, parsed, readBody, Refusal, refusalReply, replyWith, type Form } from "./exchange.ts";
+import { Buffers } from "./buffers.ts";
+import { inflate, limitedBody, parsed, Refusal, refusalReply, replyLarge, replyWith, withBody, type Form } from "./exchange.ts";
 import { ROUTES, type Call, type Route } from "./routes.ts";
 import { StorageError, type Storage } from "./storage.ts";
 import { Slots } from "./turn.ts";
@@ -45,7 +46,7 @@ export type ServerOptions = {
 
 export function createHandle(options: ServerOptions): ServerHandle {
   const { clock, log } = options;
-  const server: Server = { ...options, unknown: new Slots(UNKNOWN_BODIES), bodies: bodySlots() };
+  const server: Server = { ...options, buffers: new Buffers(), unknown: new Slots(UNKNOWN_BODIES), bodies: bodySlots() };
   return async (request, signal) => {
     const begunMs = clock.monoMs();
     const seen: Seen = { route: "other", account: null };
@@ -62,7 +63,11 @@ export function createHandle(options: ServerOptions): ServerHandle {
 }
 
 type Seen = { route: string; account: string | null };
-type Server = ServerOptions & { readonly unknown: Slots; readonly bodies: (account: string) => Slots };
+type Server = ServerOptions & {
+  readonly buffers: Buffers;
+  readonly unknown: Slots;
+  readonly bodies: (account: string) => Slots;
+};
 
 /** Bodies at once per account: what one account sends may not fill the memory. */
 function bodySlots(): (account: string) => Slots {
@@ -85,8 +90,7 @@ async function answer(server: Server, request: ServerRequest, signal: AbortSigna
   const form: Form = header.version === LIMITS.version ? "zstd" : "plain";
   const base = { server, request, address, client: header.client, signal, query: request.query };
   if (route.kind === "login") {
-    const body = await readBody(request, LIMITS.loginBytes, server.clock);
-    const content = await inflate(server.compute, body, LIMITS.loginBytes);
+    const content = await readContent(server, base, LIMITS.loginBytes);
     return await replyWith(server.compute, form, await route.run({ ...base, content }));
   }
   // Nothing of the body is looked at before the key is known (X2, W26).
@@ -118,21 +122,22 @@ async function answerLegacy(server: Server, { request, address, route, name, sig
   const boundary = multipartBoundary(request.headers["content-type"]);
   if (boundary === null || !server.legacy) throw new Refusal(400, "neither an anki-sync header nor a form");
   if (route.kind === "login") {
-    const body = await readBody(request, LOGIN_FORM_BYTES, server.clock);
-    const form = parsed(() => parseMultipart(body, boundary));
-    const content = parsed(() => multipartPayload(form, LIMITS.loginBytes));
-    return await replyWith(server.compute, "plain", await route.run({ ...base, content }));
+    return await withBody(server, request, LOGIN_FORM_BYTES, async (body) => {
+      const content = parsed(() => multipartPayload(parseMultipart(body, boundary), LIMITS.loginBytes));
+      return await replyWith(server.compute, "plain", await route.run({ ...base, content }));
+    });
   }
   const free = await server.unknown.take(signal);
   if (free === null) throw new Refusal(503, "too many forms at once");
   try {
     const maxBytes = (route.kind === "upload" ? LIMITS.uploadBytes : LIMITS.jsonBytes) + LOGIN_FORM_BYTES;
-    const body = await readBody(request, maxBytes, server.clock);
-    const form = parsed(() => parseMultipart(body, boundary));
-    let content = parsed(() => multipartPayload(form, maxBytes));
-    // Only `begin` carries the version beside its data.
-    if (name === "msync/begin" && form.clientVersion !== null) content = Buffer.from(JSON.stringify({ v: form.clientVersion }));
-    return await runLegacy(server, route, base, form.key ?? "", content, seen);
+    return await withBody(server, request, maxBytes, async (body) => {
+      const form = parsed(() => parseMultipart(body, boundary));
+      // Only `begin` carries the version beside its data.
+      const versioned = name === "msync/begin" && form.clientVersion !== null;
+      const content = versioned ? Buffer.from(JSON.stringify({ v: form.clientVersion })) : parsed(() => multipartPayload(form, maxBytes));
+      return await runLegacy(server, route, base, form.key ?? "", content, seen);
+    });
   } finally {
     free();
   }
@@ -146,35 +151,45 @@ async function runLegacy(
   content: Uint8Array,
   seen: Seen,
 ): Promise<ServerResponse> {
-  if (route.kind !== "json" && route.kind !== "upload") throw new Refusal(501, "a collection of this age can't be made here");
+  if (route.kind !== "json" && route.kind !== "upload" && route.kind !== "files")
+    throw new Refusal(501, "a collection of this age can't be made here");
   const known = await knownKey(server, key, seen);
   const account = await server.storage.account(known.account);
   const caller = { account, device: known.key, session: null };
-  return await replyWith(server.compute, "plain", await route.run({ ...base, known, key, legacy: true, caller, content }));
+  const call = { ...base, known, key, legacy: true, caller, content };
+  if (route.kind === "files") return replyLarge(server.buffers, "plain", await route.run(call));
+  return await replyWith(server.compute, "plain", await route.run(call));
 }
 
 /** Reads the body that the route takes, and runs it. */
 async function run(server: Server, route: Route, call: Omit<Call, "content">, form: Form): Promise<ServerResponse> {
-  const { compute, clock } = server;
+  const { compute, buffers } = server;
+  const { request } = call;
   switch (route.kind) {
     case "json":
       return await replyWith(compute, form, await route.run({ ...call, content: await readContent(server, call, LIMITS.jsonBytes) }));
+    case "files": {
+      const content = await readContent(server, call, LIMITS.jsonBytes);
+      return replyLarge(buffers, form, await route.run({ ...call, content }));
+    }
     case "satchelJson":
-      return await route.run({ ...call, content: await readBody(call.request, LIMITS.jsonBytes, clock) });
+      return await withBody(server, request, LIMITS.jsonBytes, async (content) => await route.run({ ...call, content }));
+    case "satchelFiles":
+      return await withBody(server, request, LIMITS.jsonBytes, async (content) =>
+        replyLarge(buffers, "plain", await route.run({ ...call, content })),
+      );
     case "stream":
       return await route.run(call);
     case "upload":
-      return await inSlot(
-        server,
-        call,
-        async () =>
-          await replyWith(compute, form, await route.run({ ...call, content: await readContent(server, call, LIMITS.uploadBytes) })),
-      );
+      return await inSlot(server, call, async () => {
+        const content = await readContent(server, call, LIMITS.uploadBytes);
+        return await replyWith(compute, form, await route.run({ ...call, content }));
+      });
     case "satchelUpload":
       return await inSlot(
         server,
         call,
-        async () => await route.run({ ...call, content: await readBody(call.request, LIMITS.uploadBytes, clock) }),
+        async () => await withBody(server, request, LIMITS.uploadBytes, async (content) => await route.run({ ...call, content })),
       );
     case "collection":
       return await inSlot(server, call, async () => await replyWith(compute, form, await route.run(call, collectionBody(server, call))));
@@ -198,7 +213,7 @@ async function inSlot(
 }
 
 async function readContent(server: Server, { request }: Pick<Call, "request">, maxBytes: number): Promise<Uint8Array> {
-  return await inflate(server.compute, await readBody(request, maxBytes, server.clock), maxBytes);
+  return await withBody(server, request, maxBytes, async (body) => await inflate(server.compute, body, maxBytes));
 }
 
 /** The unpacked bytes of a collection, as they come. */
@@ -206,7 +221,7 @@ async function* collectionBody(server: Server, { request }: Pick<Call, "request"
   const limits = collectionLimits(server.payloadMegs);
   const chunks = limitedBody(request, limits.wireBytes, server.clock);
   if (server.inflateStream === undefined) {
-    yield await inflate(server.compute, await readBody(request, limits.wireBytes, server.clock), limits.bytes);
+    yield await withBody(server, request, limits.wireBytes, async (body) => await inflate(server.compute, body, limits.bytes));
     return;
   }
   try {

@@ -1,5 +1,4 @@
 /** The server's handle on HTTP: Fastify listens and takes its plugins; bodies and replies are the handle's own streams. */
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse as NodeResponse } from "node:http";
 
@@ -133,9 +132,18 @@ async function send(response: ServerResponse, from: IncomingMessage, to: NodeRes
   to.flushHeaders();
   for await (const chunk of body) {
     if (to.destroyed) return;
-    if (!to.write(chunk)) await Promise.race([once(to, "drain"), once(to, "close")]);
+    await written(to, chunk);
   }
   to.end();
+}
+
+/** Resolves when the chunk has left for the system, or can't any more: its buffer may be used again then. */
+async function written(to: NodeResponse, chunk: Uint8Array): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  to.once("close", resolve);
+  to.write(chunk, () => resolve());
+  await promise;
+  to.off("close", resolve);
 }
 
 /** Swallows what still comes, for a moment: a reset would overtake the reply that says why. */

@@ -9,12 +9,12 @@ import {
   readUploadZip,
   type NamedFile,
 } from "../../protocol/anki/zip-messages.ts";
-import { joinChunks } from "../../protocol/anki/zip.ts";
 import { WireError } from "../../protocol/anki/wire-error.ts";
 import type { Clock, Compute, Faults, ServerRequest, ServerResponse } from "../core/ports.ts";
 import type { AccountService, Known } from "./accounts.ts";
-import { collectionFrame, metaReply } from "./collection.ts";
+import { metaReply } from "./collection.ts";
 import { parsed, plainReply, Refusal } from "./exchange.ts";
+import { frameStream } from "./frame.ts";
 import { SIZE_HEADER } from "../../protocol/anki/header.ts";
 import { downloadFiles, hashEntries, mediaChanges, mediaSanity, tellUsn, uploadChanges, type Caller } from "./media.ts";
 import { eventStream, keptVersions, satchelChanges, satchelUpload, versionBytes } from "./satchel.ts";
@@ -55,10 +55,12 @@ export type Route = { readonly method?: "GET" | "POST" } & (
   | { readonly kind: "health"; run(call: Bare | null): Promise<ServerResponse> }
   | { readonly kind: "login"; run(call: LoginCall): Promise<Payload> }
   | { readonly kind: "json"; run(call: Call): Promise<Payload> }
+  | { readonly kind: "files"; run(call: Call): Promise<readonly Uint8Array[]> }
   | { readonly kind: "upload"; run(call: Call): Promise<Payload> }
   | { readonly kind: "collection"; run(call: Bare, body: AsyncIterable<Uint8Array>): Promise<Payload> }
   | { readonly kind: "stream"; run(call: Bare): Promise<ServerResponse> }
   | { readonly kind: "satchelJson"; run(call: Call): Promise<ServerResponse> }
+  | { readonly kind: "satchelFiles"; run(call: Call): Promise<readonly Uint8Array[]> }
   | { readonly kind: "satchelUpload"; run(call: Call): Promise<ServerResponse> }
 );
 
@@ -75,12 +77,12 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map<string, Route>([
   ...SESSION_METHODS.map((method): [string, Route] => [`sync/${method}`, { kind: "json", run: noSession }]),
   ["msync/begin", { kind: "json", run: begin }],
   ["msync/mediaChanges", { kind: "json", run: changes }],
-  ["msync/downloadFiles", { kind: "json", run: download }],
+  ["msync/downloadFiles", { kind: "files", run: download }],
   ["msync/uploadChanges", { kind: "upload", run: upload }],
   ["msync/mediaSanity", { kind: "json", run: sanity }],
   ["satchel/changes", { kind: "satchelJson", run: changesWithSizes }],
   ["satchel/upload", { kind: "satchelUpload", run: conditionalUpload }],
-  ["satchel/download", { kind: "satchelJson", run: downloadMany }],
+  ["satchel/download", { kind: "satchelFiles", run: downloadMany }],
   ["satchel/versions", { kind: "satchelJson", run: versions }],
   ["satchel/version", { kind: "satchelJson", run: version }],
   ["satchel/events", { method: "GET", kind: "stream", run: events }],
@@ -128,7 +130,7 @@ async function loadCollection({ caller }: Bare): Promise<ServerResponse> {
   const stored = await caller.account.collection.current();
   // As where a session is lost: there is nothing to download, and the client says so.
   if (stored === null) throw new Refusal(409, "no collection is stored");
-  const reply = plainReply(collectionFrame(caller.account, stored));
+  const reply = plainReply(frameStream(caller.account.collection.load(stored)));
   return { ...reply, headers: { ...reply.headers, [SIZE_HEADER]: String(stored.sizeBytes) } };
 }
 
@@ -148,10 +150,10 @@ async function changes({ server, content, caller }: Call): Promise<Payload> {
   return buildEnvelope(await mediaChanges(caller, lastUsn, server));
 }
 
-async function download({ server, content, caller }: Call): Promise<Payload> {
+async function download({ server, content, caller }: Call): Promise<readonly Uint8Array[]> {
   const { files } = parsed(() => parseMessage(ANKI.downloadFiles.request, content, "the body of downloadFiles"));
   const served = await downloadFiles(caller, files, true, server);
-  return joinChunks(buildDownloadZip(served.filter((file): file is NamedFile => file.bytes !== null)));
+  return buildDownloadZip(served.filter((file): file is NamedFile => file.bytes !== null));
 }
 
 async function upload({ server, content, caller }: Call): Promise<Payload> {
@@ -179,10 +181,10 @@ async function conditionalUpload({ server, content, caller }: Call): Promise<Ser
   return plainReply(buildEnvelope(await satchelUpload(caller, entries, server)), "application/json");
 }
 
-async function downloadMany({ server, content, caller }: Call): Promise<ServerResponse> {
+async function downloadMany({ server, content, caller }: Call): Promise<readonly Uint8Array[]> {
   const { files } = parsed(() => parseMessage(SATCHEL.download.request, content, "the body of satchel/download"));
   const served = await downloadFiles(caller, files, false, server);
-  return plainReply(joinChunks(buildSatchelDownload(served)));
+  return buildSatchelDownload(served);
 }
 
 async function versions({ content, caller }: Call): Promise<ServerResponse> {
