@@ -52,6 +52,7 @@ test("recover() N5 N1 killed at any call of commit, and again at any call of rec
         if (isDone && intent.sha1 !== null) assert.equal(now?.sha1, intent.sha1);
         if (before !== null && text !== before) assert.ok(await keptText(given, before), `${before} is kept (after ${calls} calls)`);
       }
+      await given.applier.discard([]);
       assertAtRest(given);
     } finally {
       await given.close();
@@ -81,6 +82,11 @@ onDisk("recover() N3 a step that was refused because of an edit counts as not do
   const [outcome] = await given.applier.recover([intentOf(step)]);
   assert.equal(outcome?.done, false);
   assert.equal(textAt(given, "a.png"), "edited before");
+  // It could not be recorded, and the user goes on editing: the staged file must still say that nothing was put.
+  fs.writeFileSync(`${given.root}/a.png`, "edited once more");
+  const [again] = await given.applier.recover([intentOf(step)]);
+  assert.equal(again?.done, false);
+  await given.applier.discard([]);
   assertAtRest(given);
 });
 

@@ -38,6 +38,8 @@ export async function settleIntents(parts: FolderParts): Promise<void> {
       if (done && planned !== undefined) rows.conflicts.update(planned.id, { state: "open" });
     }
   });
+  // What proved that a step was not done is not needed any more.
+  await applier.discard([]);
 }
 
 /** Kept bytes whose row was lost (crash before the commit, or a lost database) get it back from the journal. */

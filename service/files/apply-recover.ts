@@ -22,6 +22,9 @@ export async function recoverApply(context: ApplyContext, intents: readonly Appl
   }
   const directories = new Set(outcomes.filter((one) => one.done).map((one) => parentOf(`${context.root}/${one.intent.path}`)));
   await forAll([...directories], async (directory) => await syncIfThere(context, directory));
+  // A temp that is still there proves that its rename was not done: it stays until the engine has forgotten the intent, or a failure in
+  // between would leave an edit of the user's to pass for ours. It goes with the next call.
+  for (const { intent, done } of outcomes) if (!done && intent.temp !== null) context.leftover.add(intent.temp);
   await sweep(context, intents);
   return outcomes;
 }
@@ -90,12 +93,14 @@ async function sweep(context: ApplyContext, intents: readonly ApplyIntent[]): Pr
   for (const name of names.toSorted()) {
     const path = `${root}/${OWN_DIRECTORY}/${name}`;
     if ((await disk.lstat(path))?.kind === "directory") continue;
+    if (context.leftover.has(path)) continue;
     if (name.startsWith("put-") || (await isKept(context, path, ownerOf(context, name, intents)))) await unlinkIfThere(disk, path);
   }
   // Where `.satchel/` could not be used, ours stand beside the targets of the intents (DK05).
   for (const directory of new Set([root, ...intents.map((intent) => parentOf(`${root}/${intent.path}`))])) {
     for (const name of await namesIn(context, directory)) {
       if (!/^\.satchel-[0-9a-f]{32}\.tmp$/.test(name)) continue;
+      if (context.leftover.has(`${directory}/${name}`)) continue;
       if (await isKept(context, `${directory}/${name}`, null)) await unlinkIfThere(disk, `${directory}/${name}`);
     }
   }
