@@ -15,7 +15,7 @@ import { settingsInForce, type Config, type Settings as SettingsInForce } from "
 import type { Places } from "../protocol/places.ts";
 import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
 import { Exit } from "./cli/exit-codes.ts";
-import { CliError, type Host, type ServiceOptions, type Starting } from "./cli/host.ts";
+import { CliError, type Host, type ServerCommand, type ServerIo, type ServiceOptions, type Starting } from "./cli/host.ts";
 import { callersDirectory, interrupted, onStopSignal, processLives, realPathOf, startDetached } from "./cli/machine.ts";
 import { runCli } from "./cli/program.ts";
 import type { Clock, Compute, Random, Transport } from "./core/ports.ts";
@@ -42,6 +42,8 @@ const LOCK_LOOK_MS = 20;
 const LOG_MAX_BYTES = 5 * 1024 * 1024;
 /** Locks in a shared /tmp are touched this often, so that its cleaner leaves them. */
 const LOCK_TOUCH_MS = 6 * 3_600_000;
+
+const hashWorker = new URL(import.meta.url.endsWith(".ts") ? "./files/hash-worker.ts" : "./hash-worker.mjs", import.meta.url);
 
 const clock: Clock = {
   wallMs: () => Date.now(),
@@ -197,9 +199,7 @@ async function openParts(places: Places, log: Logger) {
   if (lost !== null) log.error({ lost }, "the database was damaged; it is built anew");
   // A cloned disk: what we knew of the feed was another device's knowledge.
   if (origin === "cloned") state.transaction(() => stored.folders.forEach(({ id }) => state.folder(id).cursor.clear()));
-  const disk = openNodeDisk({
-    hashWorker: new URL(import.meta.url.endsWith(".ts") ? "./files/hash-worker.ts" : "./hash-worker.mjs", import.meta.url),
-  });
+  const disk = openNodeDisk({ hashWorker });
   const versions = await openVersionStore({ disk, clock, random, directory: path.join(places.state, "versions") });
   const transport = openNodeTransport({ clock });
   const remotes = await openRemotes({ transport, compute, device: device.name, stored });
@@ -373,6 +373,39 @@ function absoluteHome(places: Places): NodeJS.ProcessEnv {
   return home === undefined || home === "" ? {} : { SATCHEL_HOME: places.config };
 }
 
+async function runServerCommand(command: ServerCommand, io: ServerIo): Promise<Exit> {
+  process.env["UV_THREADPOOL_SIZE"] ??= POOL_THREADS;
+  if (command.verb !== "run") throw new CliError(Exit.Fatal, `server ${command.verb} is not built yet.`);
+  const { runServer } = await import("./server/run.ts");
+  const { env } = process;
+  const base = command.options["base"] ?? env["SYNC_BASE"];
+  if (typeof base !== "string" || base === "")
+    throw new CliError(Exit.Usage, "Say where the server keeps everything: --base DIR, or SYNC_BASE=DIR.");
+  const accounts = Object.entries(env)
+    .filter(([name, value]) => /^SYNC_USER\d+$/.test(name) && value?.includes(":"))
+    .map(([, value = ""]) => {
+      const at = value.indexOf(":");
+      return { name: value.slice(0, at), secret: value.slice(at + 1), hashed: env["PASSWORDS_HASHED"] !== undefined };
+    });
+  const running = await runServer({
+    base: path.resolve(callersDirectory(), base),
+    host: String(command.options["host"] ?? env["SYNC_HOST"] ?? "127.0.0.1"),
+    port: Number(command.options["port"] ?? env["SYNC_PORT"] ?? 8080),
+    accounts,
+    payloadMegs: env["MAX_SYNC_PAYLOAD_MEGS"] === undefined ? null : Number(env["MAX_SYNC_PAYLOAD_MEGS"]),
+    addressHeader: env["SYNC_IP_HEADER"]?.toLowerCase() ?? null,
+    legacy: command.options["legacy"] !== false,
+    log: (level, event, fields) => level === "info" || io.note(JSON.stringify({ level, event, ...fields })),
+    clock,
+    hashWorker,
+  });
+  io.result(running.url);
+  io.data({ url: running.url });
+  await interrupted();
+  await running.close();
+  return Exit.InSync;
+}
+
 const host: Host = {
   env: process.env,
   cwd: callersDirectory(),
@@ -384,10 +417,7 @@ const host: Host = {
   runService,
   spawnService,
   processLives,
-  server: async () => {
-    await Promise.resolve();
-    throw new CliError(Exit.Fatal, "not yet");
-  },
+  server: runServerCommand,
   ownServer: async () => {
     await Promise.resolve();
     throw new CliError(Exit.Fatal, "not yet");
