@@ -52,7 +52,7 @@ test("recover() N5 N1 killed at any call of commit, and again at any call of rec
         if (isDone && intent.sha1 !== null) assert.equal(now?.sha1, intent.sha1);
         if (before !== null && text !== before) assert.ok(await keptText(given, before), `${before} is kept (after ${calls} calls)`);
       }
-      await given.applier.discard([]);
+      await given.applier.discard(outcomes.flatMap(({ intent, done: isDone }) => (isDone || intent.temp === null ? [] : [intent.temp])));
       assertAtRest(given);
     } finally {
       await given.close();
@@ -86,7 +86,7 @@ onDisk("recover() N3 a step that was refused because of an edit counts as not do
   fs.writeFileSync(`${given.root}/a.png`, "edited once more");
   const [again] = await given.applier.recover([intentOf(step)]);
   assert.equal(again?.done, false);
-  await given.applier.discard([]);
+  await given.applier.discard(step.kind === "put" ? [step.temp] : []);
   assertAtRest(given);
 });
 

@@ -39,7 +39,7 @@ export async function settleIntents(parts: FolderParts): Promise<void> {
     }
   });
   // What proved that a step was not done is not needed any more.
-  await applier.discard([]);
+  await applier.discard(outcomes.flatMap(({ intent, done }) => (done || intent.temp === null ? [] : [intent.temp])));
 }
 
 /** Kept bytes whose row was lost (crash before the commit, or a lost database) get it back from the journal. */
