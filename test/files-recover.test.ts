@@ -5,6 +5,7 @@ import { test } from "node:test";
 import type { ApplyStep } from "../service/core/local.ts";
 import { assertAtRest, done, intentOf, keptText, onDisk, put, remove, standing, textAt } from "./support/apply-steps.ts";
 import { Crash, mortalDisk } from "./support/failing-disk.ts";
+import { foldingDisk } from "./support/folding-disk.ts";
 import { openFolderOnDisk, sha1Of, type FolderOnDisk } from "./support/folder-on-disk.ts";
 
 /** The folder of the crash tests, and what the four steps make of it. */
@@ -109,4 +110,40 @@ onDisk("recover() S14 without the marker nothing is concluded and nothing swept"
   fs.renameSync(given.root, `${given.home}/unmounted`);
   fs.mkdirSync(given.root);
   assert.deepEqual(await given.applier.recover([intentOf(step)]), [], "no outcome: the intent stays until the folder is back");
+});
+
+onDisk("commit() FN10 S16 the later of two twins stands beside the first; each keeps its path, edits and deletion", async (given) => {
+  await standing(given, { "A.jpg": "first" });
+  await given.reopen({ disk: foldingDisk(given.disk), caps: { foldsCase: true, foldsNormalization: false } });
+  const result = done((await given.applier.commit([await put(given, "a.jpg", "second")], "r1"))[0]);
+  assert.ok(result.entry);
+  given.entries.set("a.jpg", result.entry);
+  const twin = result.entry.diskPath;
+  assert.match(twin ?? "", /^a\.twin-[0-9a-f]{4}\.jpg$/);
+  assert.deepEqual([textAt(given, "A.jpg"), textAt(given, twin ?? "")], ["first", "second"]);
+  assert.deepEqual(await given.scan(), [], "the twin is no new file");
+  fs.writeFileSync(`${given.root}/${twin}`, "second edited");
+  given.tree.hint(twin);
+  assert.deepEqual(await given.dirty(300), ["put a.jpg"]);
+  const again = done((await given.applier.commit([await put(given, "a.jpg", "third")], "r2"))[0]);
+  if (again.entry) given.entries.set("a.jpg", again.entry);
+  assert.deepEqual([textAt(given, "A.jpg"), textAt(given, twin ?? "")], ["first", "third"]);
+  const removed = done((await given.applier.commit([remove(given, "A.jpg")], "r3"))[0]);
+  assert.equal(removed.kept?.sha1, sha1Of("first"));
+  given.entries.delete("A.jpg");
+  assert.deepEqual([fs.existsSync(`${given.root}/A.jpg`), textAt(given, twin ?? "")], [false, "third"]);
+  fs.rmSync(`${given.root}/${twin}`);
+  assert.deepEqual([...(await given.scan()), ...(await given.dirty(3_000))], ["gone a.jpg"]);
+});
+
+onDisk("observeAll() FN11 a rename by case alone on a folding disk: the new name is put, the old one goes", async (given) => {
+  await standing(given, { "a.jpg": "same" });
+  await given.reopen({ disk: foldingDisk(given.disk), caps: { foldsCase: true, foldsNormalization: false } });
+  assert.deepEqual(await given.scan(), []);
+  fs.renameSync(`${given.root}/a.jpg`, `${given.root}/A.jpg`);
+  given.tree.hint("a.jpg");
+  given.tree.hint("A.jpg");
+  assert.deepEqual(await given.dirty(300), ["put A.jpg"]);
+  assert.deepEqual(await given.dirty(3_000), ["gone a.jpg"]);
+  assert.equal(textAt(given, "A.jpg"), "same");
 });

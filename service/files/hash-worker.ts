@@ -4,15 +4,10 @@ import { closeSync, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import { parentPort } from "node:worker_threads";
 
 import type { HashResult } from "../core/ports.ts";
+import { STAT_NUMBERS, type HashReply, type HashRequest } from "./hash-message.ts";
 import { faultOf, READ_FLAGS, statOf, unmoved } from "./disk-fault.ts";
 
-export type HashRequest = { readonly id: number; readonly paths: readonly string[]; readonly maxBytes: number };
-export type HashReply = {
-  readonly id: number;
-  readonly results: readonly HashResult[];
-  readonly bytes: number;
-  readonly elapsedMs: number;
-};
+const BLANK = " ".repeat(40);
 
 /** Larger files are hashed piece by piece. */
 const BUFFER_BYTES = 1024 * 1024;
@@ -60,11 +55,22 @@ function readAndHash(fd: number, stats: Stats): string | null {
 const port = parentPort;
 port?.on("message", (request: HashRequest) => {
   const startedMs = performance.now();
+  const stats = new Float64Array(request.paths.length * STAT_NUMBERS);
+  const others = new Map<number, HashResult>();
   let bytes = 0;
-  const results = request.paths.map((path) => {
+  let sha1s = "";
+  for (const [index, path] of request.paths.entries()) {
     const result = hashFile(path, request.maxBytes);
-    if (result.kind === "hashed") bytes += result.stat.sizeBytes;
-    return result;
-  });
-  port.postMessage({ id: request.id, results, bytes, elapsedMs: performance.now() - startedMs } satisfies HashReply);
+    if (result.kind !== "hashed") {
+      others.set(index, result);
+      sha1s += BLANK;
+      continue;
+    }
+    const { stat } = result;
+    bytes += stat.sizeBytes;
+    sha1s += result.sha1;
+    stats.set([stat.sizeBytes, stat.mtimeNs, stat.ctimeNs, stat.fileId, stat.dev, stat.links ?? 1, stat.mode ?? 0], index * STAT_NUMBERS);
+  }
+  const reply: HashReply = { sha1s, stats, others, bytes, elapsedMs: performance.now() - startedMs };
+  port.postMessage(reply, [stats.buffer]);
 });

@@ -1,6 +1,6 @@
 /** The whole look: every path on disk against every entry. Hashing goes on while the walk does; batches may be committed one by one. */
 import type { Observation } from "../core/local.ts";
-import type { Entry } from "../core/model.ts";
+import type { Entry, Stat } from "../core/model.ts";
 import type { DiskFault, WalkFound } from "../core/ports.ts";
 import { foldersAbove } from "./apply-context.ts";
 import {
@@ -53,7 +53,12 @@ export async function* scanTree(
   const skip = (diskPath: string, directory: boolean): boolean => isOwn(diskPath) || (directory && context.ignored(diskPath, true));
   try {
     for await (const batch of context.disk.walk(context.root, skip, signal)) {
-      for (const found of batch.found) if (!scan.isUnchanged(found)) await scan.look(found);
+      for (const found of batch.found) {
+        if (scan.isUnchanged(found)) continue;
+        const doubtful = scan.doubtful(found);
+        if (doubtful === null || !(await isTwin(context, doubtful.path, found.diskPath, doubtful.stat))) scan.look(found);
+        else scan.twin(doubtful.path, found.diskPath);
+      }
       for (const { diskPath, fault } of batch.unlisted) scan.blocked(diskPath, fault);
       for (const items of scan.fullBatches()) ahead.push(settled(readAll(context, items, signal)));
       while (ahead.length > BATCHES_AHEAD) yield await finish(state, ahead.shift());
@@ -160,7 +165,20 @@ class Scan {
     return true;
   }
 
-  async look(found: WalkFound): Promise<void> {
+  /** Another spelling of a path: whether it is that path's file, the disk must be asked. */
+  doubtful(found: WalkFound): { readonly path: string; readonly stat: Stat } | null {
+    const { diskPath, stat } = found;
+    if (stat === null || !found.validUnicode) return null;
+    const path = this.#state.pathOf(diskPath);
+    return path === diskPath || this.#state.context.ignored(diskPath, false) ? null : { path, stat };
+  }
+
+  twin(path: string, diskPath: string): void {
+    this.#troubledLeft.delete(diskPath);
+    this.#say(twinProblem(path, diskPath));
+  }
+
+  look(found: WalkFound): void {
     const state = this.#state;
     const { context } = state;
     const { diskPath, stat } = found;
@@ -175,10 +193,6 @@ class Scan {
     if (stat === null) {
       this.#left.delete(path);
       return this.#dirty(diskPath);
-    }
-    if (diskPath !== path && (await isTwin(context, path, diskPath, stat))) {
-      this.#troubledLeft.delete(diskPath);
-      return this.#say(twinProblem(path, diskPath));
     }
     this.#left.delete(path);
     if (stat.kind === "symlink") this.#blocked.set(diskPath, "symlink");

@@ -13,7 +13,8 @@ import { openNodeDisk, type NodeDisk } from "../../service/files/node-disk.ts";
 import { openVersionStore, type KeepingStore } from "../../service/files/versions.ts";
 
 export const never = new AbortController().signal;
-export const CAPS = { foldsCase: false, foldsNormalization: false };
+const CAPS = { foldsCase: false, foldsNormalization: false };
+type Caps = typeof CAPS;
 
 /** Real time plus what the test has added. */
 export class ShiftedClock implements Clock {
@@ -42,6 +43,8 @@ export function sha1Of(text: string): Sha1 {
   return nodeCompute.sha1(Buffer.from(text));
 }
 
+type Reopen = { readonly disk?: Disk; readonly caps?: Caps; readonly faults?: Faults; readonly reserveBytes?: number };
+
 export type FolderOnDisk = {
   readonly home: string;
   readonly root: string;
@@ -60,7 +63,7 @@ export type FolderOnDisk = {
   scan(addMs?: number): Promise<string[]>;
   dirty(addMs: number): Promise<string[]>;
   /** New objects over the same disk, as after a restart. `disk` and `faults`: a test's own. */
-  reopen(options?: { readonly disk?: Disk; readonly faults?: Faults; readonly reserveBytes?: number }): Promise<void>;
+  reopen(options?: Reopen): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -73,8 +76,8 @@ export async function openFolderOnDisk(): Promise<FolderOnDisk> {
   const entries = new Map<string, Entry>();
   const problems = new Map<string, string>();
   const ignored = new Set<string>();
-  const make = async (options: { readonly disk?: Disk; readonly faults?: Faults; readonly reserveBytes?: number }) => {
-    const { disk: other, ...rest } = options;
+  const make = async (options: Reopen) => {
+    const { disk: other, caps = CAPS, ...rest } = options;
     const used = other ?? disk;
     const versions = await openVersionStore({ disk: used, clock, random, directory: `${home}/versions` });
     const applier = openApplier({
@@ -85,7 +88,7 @@ export async function openFolderOnDisk(): Promise<FolderOnDisk> {
       root,
       folder: "f",
       versions,
-      caps: CAPS,
+      caps,
       reserveBytes: 0,
       ...rest,
     });
@@ -97,7 +100,7 @@ export async function openFolderOnDisk(): Promise<FolderOnDisk> {
       problems: () => problems.keys(),
       ignored: (at) => ignored.has(at),
       judgeName: (at) => (at.includes("bad|name") ? { reason: "badName", detail: `${at} is badly named` } : null),
-      caps: CAPS,
+      caps,
       limits: { fileBytes: 100 * 1024 * 1024 },
     });
     return { versions, applier, tree };
