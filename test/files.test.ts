@@ -41,7 +41,7 @@ onDisk("hash() by workers: many files and large ones, in order, S6 with stat", a
 });
 
 onDisk("hash() CT07 a FIFO does not hang it", async ({ disk, home }) => {
-  execFileSync("mkfifo", [`${home}/fifo`]);
+  execFileSync("/usr/bin/mkfifo", [`${home}/fifo`]);
   assert.equal((await disk.hash([`${home}/fifo`], MIB, never))[0]?.kind, "trouble");
 });
 
@@ -68,7 +68,7 @@ onDisk("observeAll() N9 every file is put or a problem: CT02 CT03 CT06 CT07 CT08
   sparse(`${root}/exact.png`, 100 * MIB);
   sparse(`${root}/over.png`, 100 * MIB + 1);
   sparse(`${root}/sparse.png`, 10 * 1024 ** 4);
-  execFileSync("mkfifo", [`${root}/pipe.png`]);
+  execFileSync("/usr/bin/mkfifo", [`${root}/pipe.png`]);
   fs.symlinkSync(`${home}/outside`, `${root}/link.png`);
   fs.symlinkSync("link-to-itself", `${root}/link-to-itself`);
   fs.writeFileSync(`${root}/.satchel/put-x`, "ours");

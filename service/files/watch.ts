@@ -5,7 +5,6 @@ import { sep } from "node:path";
 import { subscribe, type AsyncSubscription, type Event } from "@parcel/watcher";
 
 import { DiskError, type WatchHint, type Watcher } from "../core/ports.ts";
-import { diskError, faultOf } from "./disk-fault.ts";
 
 /** So many events in one burst, and some were probably dropped (measured: 90 of 10 000 in a burst, silently). */
 const BURST_EVENTS = 1_000;
@@ -113,13 +112,13 @@ class Burst {
   }
 }
 
-/** null: no folder is there, or it can't be asked. */
+/** null: no folder is there, or it can't be asked; a watch on it can't be trusted in either case. */
 async function rootId(root: string): Promise<RootId | null> {
   try {
     const stats = await lstat(root);
     return stats.isDirectory() ? { dev: stats.dev, ino: stats.ino } : null;
-  } catch (error) {
-    if (faultOf(error) === "other") throw diskError("look at", root, error);
+  } catch {
+    // Whatever the reason: the engine closes the watch, scans by time, and is told the fault by its own look at the root.
     return null;
   }
 }

@@ -33,9 +33,9 @@ export class ShiftedClock implements Clock {
 }
 
 let lastRandom = 1;
-export const random = { u32: () => (lastRandom = (lastRandom * 1_664_525 + 1_013_904_223) >>> 0) };
+const random = { u32: () => (lastRandom = (lastRandom * 1_664_525 + 1_013_904_223) >>> 0) };
 
-export function openRealDisk(): NodeDisk {
+function openRealDisk(): NodeDisk {
   return openNodeDisk({ hashWorker: new URL("../../service/files/hash-worker.ts", import.meta.url) });
 }
 
