@@ -37,13 +37,11 @@ class Device:
         self.auth = None
         self.ticks = 0
 
-    def open(self, home, endpoint, user, password):
+    def open(self, home, endpoint):
         os.makedirs(home, exist_ok=True)
         self.home = home
         self.col = Collection(os.path.join(home, "collection.anki2"))
         self.endpoint = endpoint
-        if user is not None:
-            self.login(user, password)
         return self.media()
 
     def login(self, user, password):

@@ -3,7 +3,7 @@ import { login } from "../../service/remotes/anki/login.ts";
 import { openNodeTransport } from "../../service/remotes/node-transport.ts";
 import { openRemote } from "../../service/remotes/open.ts";
 import { remoteContract } from "../remote-contract.ts";
-import { PASSWORD, type SyncServer } from "../support/sync-server.ts";
+import { PASSWORD, patiently, type SyncServer } from "../support/sync-server.ts";
 import { realClock } from "../support/real-clock.ts";
 
 const CLIENT = { version: "0.1.0", device: "test", platform: "linux" } as const;
@@ -18,7 +18,13 @@ export function serverContract(label: string, place: () => { readonly server: Sy
     const never = new AbortController().signal;
     return {
       device: async () =>
-        open((await login({ url: server.url, user, password: PASSWORD, client: CLIENT }, transport, nodeCompute, never)).key),
+        open(
+          (
+            await patiently(
+              async () => await login({ url: server.url, user, password: PASSWORD, client: CLIENT }, transport, nodeCompute, never),
+            )
+          ).key,
+        ),
       stranger: () => Promise.resolve(open("0".repeat(40))),
       close: () => {
         transport.close();

@@ -4,7 +4,7 @@ import path from "node:path";
 
 import { connectRpc } from "../support/rpc.ts";
 import { makeSatchel } from "../support/satchel.ts";
-import { PASSWORD } from "../support/sync-server.ts";
+import { PASSWORD, patiently } from "../support/sync-server.ts";
 import type { Driver } from "./official-client.ts";
 
 export type Kind = "official" | "satchel";
@@ -42,7 +42,8 @@ export async function officialDevice(driver: Driver, url: string, user: string):
   const id = `d${String(++devices)}`;
   const home = await mkdtemp(path.join(tmpdir(), "satchel-anki-client-"));
   const ask = async (what: string, args?: Readonly<Record<string, unknown>>): Promise<unknown> => await driver.ask(id, what, args);
-  await ask("open", { home, endpoint: url, user, password: PASSWORD });
+  await ask("open", { home, endpoint: url });
+  await patiently(async () => await ask("login", { user, password: PASSWORD }));
   return {
     kind: "official",
     ask,
@@ -82,7 +83,7 @@ export async function satchelDevice(url: string, user: string): Promise<Device> 
   const satchel = await makeSatchel();
   await satchel.start();
   let rpc = await connectRpc(satchel.home);
-  const { remote } = await rpc.call("remotes/login", { url, user, password: PASSWORD });
+  const { remote } = await patiently(async () => await rpc.call("remotes/login", { url, user, password: PASSWORD }));
   const { folder } = await rpc.call("folders/add", { root: satchel.root, remote, paused: true });
   const at = (name: string): string => path.join(satchel.root, name);
   let saves = 0;

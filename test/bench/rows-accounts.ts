@@ -4,7 +4,7 @@ import { zstdCompressSync } from "node:zlib";
 
 import { zipSync } from "fflate";
 
-import { loginKey, startSyncServer } from "../support/sync-server.ts";
+import { loginKey, patiently, startSyncServer } from "../support/sync-server.ts";
 import { ratioFigure, type Row } from "./bench.ts";
 import { inTime, quantile } from "./measure.ts";
 import { contentOf } from "./workload.ts";
@@ -44,7 +44,7 @@ export const ACCOUNTS_ROW: Row = {
     const agent = new Agent({ keepAlive: true });
     try {
       const keys: string[] = [];
-      for (let at = 1; at <= ACCOUNTS + 1; at++) keys.push(await loginKey(server.url, `user${String(at)}`));
+      for (let at = 1; at <= ACCOUNTS + 1; at++) keys.push(await patiently(async () => await loginKey(server.url, `user${String(at)}`)));
       const load = async (key: string, uploads: number, restMs: number, first: number): Promise<readonly number[]> => {
         const times = [];
         await sleep((first * restMs) / ACCOUNTS); // spread over the period, as people are

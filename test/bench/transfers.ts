@@ -38,7 +38,8 @@ type Runner = {
 
 async function officialRunner(python: string, url: string, scratch: string): Promise<Runner> {
   const driver = startDriver(python);
-  const folder = String(await driver.ask("d", "open", { home: scratch, endpoint: url, user: "user1", password: PASSWORD }));
+  const folder = String(await driver.ask("d", "open", { home: scratch, endpoint: url }));
+  await driver.ask("d", "login", { user: "user1", password: PASSWORD });
   const sync = async (): Promise<number> => Number(await driver.ask("d", "sync_media"));
   return {
     folder,

@@ -3,6 +3,7 @@ import { pbkdf2Sync } from "node:crypto";
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 
 import { answers, endChild, freePort, until } from "./children.ts";
@@ -30,6 +31,9 @@ export type SyncServer = {
 export const PASSWORD = "secret";
 /** Few rounds: the tests' accounts guard nothing, and a server hashes once per account when it is given plain passwords. */
 const ROUNDS = 1000;
+/** How often, and how long between two tries. */
+const LOGIN_TRIES = 100;
+const LOGIN_REST_MS = 300;
 const SALT = "c2F0Y2hlbHRlc3Q";
 
 /** `name:$pbkdf2-sha256$…` as both servers read it under PASSWORDS_HASHED. */
@@ -111,6 +115,18 @@ export async function startSyncServer(program: ServerProgram, accounts: number):
   };
   await server.start();
   return server;
+}
+
+/** Tries a login again while the server asks to wait: it takes only so many in a second, and tests open many devices at once. */
+export async function patiently<T>(login: () => Promise<T>): Promise<T> {
+  for (let left = LOGIN_TRIES; ; left--) {
+    try {
+      return await login();
+    } catch (error) {
+      if (left === 0 || !/429|too many/i.test(String(error))) throw error;
+      await sleep(LOGIN_REST_MS);
+    }
+  }
 }
 
 /** Logs in as any client does (`sync/hostKey`). @throws Error when the server refuses. */
