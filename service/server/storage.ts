@@ -1,7 +1,7 @@
 /**
  * What the sync server keeps, as one asynchronous interface: accounts and device keys, rows with their feed, blobs, change notices,
  * throttles. A directory with SQLite implements it now; a database server with an object store can, where several server processes share
- * one account: so nothing above this line remembers anything of an account between two requests. Contract: `test/support/storage-contract.ts`.
+ * one account: so nothing above this line remembers anything of an account between two requests. Contract: `test/storage-contract.ts`.
  */
 import type { Sha1 } from "../core/model.ts";
 
@@ -46,6 +46,7 @@ export type Sender = { readonly device: string; readonly session: string };
 export type Logged = Sender & { readonly usn: number; readonly name: string; readonly live: boolean; readonly wasLive: boolean };
 
 export type KeptVersion = {
+  readonly name: string;
   readonly sha1: Sha1;
   readonly sizeBytes: number;
   /** Milliseconds since 1970 when the bytes stopped being current. */
@@ -81,8 +82,8 @@ export interface AccountTx {
   remember(device: string, memory: string): Promise<void>;
   /** The data went back in time: a new epoch, above which nothing counts as read. */
   newEpoch(): Promise<void>;
-  /** Newest first. */
-  versions(name: string): Promise<readonly KeptVersion[]>;
+  /** Newest first; `name` null: of all names (a bounded number). */
+  versions(name: string | null): Promise<readonly KeptVersion[]>;
 }
 
 export type Change = {

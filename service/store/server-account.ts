@@ -3,7 +3,7 @@ import type { Database, Statement } from "better-sqlite3";
 
 import type { Sha1 } from "../core/model.ts";
 import { openDatabase } from "./database.ts";
-import { asStoreError, StoreError, withFault } from "./errors.ts";
+import { StoreError, withFault } from "./errors.ts";
 import { prepareBlobs, type BlobRows } from "./server-blobs.ts";
 import { ACCOUNT_SCHEMA } from "./server-schema.ts";
 
@@ -29,6 +29,7 @@ export type ServerLogLine = {
   readonly session: string;
 };
 export type ServerVersion = {
+  readonly name: string;
   readonly sha1: Sha1;
   readonly sizeBytes: number;
   readonly atMs: number;
@@ -66,7 +67,8 @@ export interface ServerAccountRows extends BlobRows {
   memory(device: string): string | null;
   remember(device: string, memory: string): void;
   newEpoch(epoch: string): void;
-  versions(name: string): ServerVersion[];
+  /** Newest first; `name` null: of all names, at most 100 000. */
+  versions(name: string | null): ServerVersion[];
   /** Removes rows and versions that need these bytes, without tombstones; the names of the rows. */
   withdraw(sha1s: readonly Sha1[]): string[];
   /** Oldest versions that may go: older than `beforeMs`, while all have more than `capBytes`. At most `limit` at once; the number removed. */
@@ -267,9 +269,9 @@ function prepareVersions(
   blobs: BlobRows,
   counters: Counters,
 ): Pick<ServerAccountRows, "versions" | "withdraw" | "trimVersions"> {
-  const ofName = db.prepare<[string], ServerVersion>(
-    "SELECT lower(hex(sha1)) AS sha1, size AS sizeBytes, at_ms AS atMs, why FROM version WHERE name = ? ORDER BY id DESC",
-  );
+  const columns = "name, lower(hex(sha1)) AS sha1, size AS sizeBytes, at_ms AS atMs, why";
+  const ofName = db.prepare<[string], ServerVersion>(`SELECT ${columns} FROM version WHERE name = ? ORDER BY id DESC`);
+  const ofAll = db.prepare<[], ServerVersion>(`SELECT ${columns} FROM version ORDER BY id DESC LIMIT 100000`);
   const total = db.prepare<[], number | null>("SELECT sum(size) FROM version").pluck();
   const oldest = db.prepare<[number, number], { id: number; sha1: string; size: number }>(
     "SELECT id, lower(hex(sha1)) AS sha1, size FROM version WHERE at_ms < ? ORDER BY id LIMIT ?",
@@ -279,7 +281,7 @@ function prepareVersions(
   const rowsOf = db.prepare<[string], { name: string; size: number }>("SELECT name, size FROM file WHERE sha1 = unhex(?)");
   const dropRow = db.prepare<[string]>("DELETE FROM file WHERE name = ?");
   return {
-    versions: (name) => withFault("read versions", () => ofName.all(name)),
+    versions: (name) => withFault("read versions", () => (name === null ? ofAll.all() : ofName.all(name))),
     withdraw: (sha1s) =>
       withFault("withdraw rows", () => {
         const names: string[] = [];
@@ -355,10 +357,4 @@ function faultsOf(db: Database, state: ServerState): string[] {
     SELECT count(*) FROM blob LEFT JOIN uses USING (sha1) WHERE refs != coalesce(n, 0)`),
   );
   return found;
-}
-
-/** For the edge: what SQLite threw, with its fault. */
-export function serverStoreError(error: unknown): StoreError | null {
-  const known = asStoreError(error, "use an account's database");
-  return known instanceof StoreError ? known : null;
 }
