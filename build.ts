@@ -1,4 +1,4 @@
-/** Makes `dist/`: everything that runs, without node_modules. `node build.ts [TARGET]`, for example `linux-arm64` or `darwin-arm64`. */
+/** Makes `dist/`: everything that runs, without node_modules. `node build.ts [TARGET [DIRECTORY]]`, for example `linux-arm64` or `darwin-arm64`. */
 import { rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -33,7 +33,7 @@ const common = {
   platform: "node",
   target: "node22",
   format: "esm",
-  outdir: path.join(here, "dist"),
+  outdir: path.resolve(here, process.argv[3] ?? "dist"),
   outExtension: { ".js": ".mjs" },
   // Not minified: an uncaught error would print a line of 28 kB, and start-up is no slower (112 ms against 126).
   minifySyntax: true,

@@ -22,8 +22,8 @@ Examples:
   satchel sync --wait
   satchel explain ~/notes/media/photo.png
 
-Exit codes: 0 in sync, 1 conflicts or problems, 2 usage, 3 retry may help, 4 fatal,
-5 service not reachable, 6 authentication, 7 held by the guard.`;
+Exit codes: 0 in sync, 1 conflicts or problems, 2 usage, 3 retry may help,
+4 fatal, 5 service not reachable, 6 authentication, 7 held by the guard.`;
 
 /** Runs one command; resolves with the exit code, never rejects for what a user or a disk does. `argv` without node and script. */
 export async function runCli(argv: readonly string[], host: Host): Promise<Exit> {

@@ -1,4 +1,4 @@
-import type { RunSummary } from "../../service/core/model.ts";
+import type { Hold, RunSummary } from "../../service/core/model.ts";
 import type { StoredEvent } from "../../service/core/state.ts";
 import { EngineError, type Engine, type FolderStatus } from "../../service/engine/facade.ts";
 
@@ -7,6 +7,9 @@ export class EngineDouble implements Engine {
   readonly list: StoredEvent[] = [];
   readonly rows: FolderStatus[] = [];
   readonly calls: string[] = [];
+  readonly held: Hold[] = [];
+  /** What `undo` says. */
+  refusal = new EngineError("nothingToUndo", "There is nothing to undo.");
   /** Events up to and including this number are "not kept any more". */
   trimmedThrough = 0;
   /** The highest number after which events were asked for. */
@@ -92,7 +95,7 @@ export class EngineDouble implements Engine {
       await Promise.resolve();
     },
     resume: async () => await Promise.resolve(),
-    undo: async () => await Promise.reject(new EngineError("nothingToUndo", "There is nothing to undo.")),
+    undo: async () => await Promise.reject(this.refusal),
     lastRuns: () => [],
   };
 
@@ -125,7 +128,7 @@ export class EngineDouble implements Engine {
   };
 
   readonly guard: Engine["guard"] = {
-    list: () => [],
+    list: () => this.held,
     approve: async (_id, hash) => {
       if (hash !== "shown") throw new EngineError("holdChanged", "What waits has changed.");
       await Promise.resolve();

@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, before, suite, test } from "node:test";
+
+import { endChild, freePort, runToEnd, type Ended } from "./support/children.ts";
+
+const ROOT = path.join(import.meta.dirname, "..");
+const MAIN = path.join(ROOT, "service", "main.ts");
+
+/** A home of its own for each of two devices, removed at the end. */
+let top = "";
+before(async () => (top = await realpath(await mkdtemp(path.join(tmpdir(), "satchel-process-")))));
+after(async () => await rm(top, { recursive: true, force: true }));
+
+const homeOf = (device: string): string => path.join(top, device);
+async function satchel(
+  device: string,
+  args: readonly string[],
+  options: { stdin?: string; program?: string; cwd?: string } = {},
+): Promise<Ended> {
+  const { program = MAIN, ...rest } = options;
+  return await runToEnd(process.execPath, [program, ...args], {
+    env: { ...process.env, SATCHEL_HOME: homeOf(device), NO_COLOR: "1" },
+    ...rest,
+  });
+}
+async function good(device: string, args: readonly string[], stdin?: string): Promise<Ended> {
+  const ended = await satchel(device, args, stdin === undefined ? {} : { stdin });
+  assert.equal(ended.code, 0, `satchel ${args.join(" ")}: ${ended.stderr}${ended.stdout}`);
+  return ended;
+}
+
+suite("the service as a process", () => {
+  after(async () => await satchel("one", ["service", "stop"]));
+
+  test("service start answers, a second start changes nothing, a second run exits 0 and names the first", async () => {
+    await good("one", ["service", "start"]);
+    const file = path.join(homeOf("one"), "state", "run", "service.json");
+    const told = await readFile(file, "utf8");
+    assert.equal((await stat(file)).mode & 0o777, 0o600);
+    assert.equal((await stat(path.dirname(file))).mode & 0o777, 0o700);
+    const { pid } = JSON.parse(told);
+    assert.match((await good("one", ["service", "start"])).stderr, new RegExp(`already \\(process ${pid}\\)`));
+    assert.match((await good("one", ["service", "run"])).stderr, new RegExp(`already \\(process ${pid}\\)`));
+    assert.equal(await readFile(file, "utf8"), told);
+    assert.equal(JSON.parse((await good("one", ["status", "--json"])).stdout).service.pid, pid);
+  });
+
+  test("service stop ends the process and its files; a second stop is no error", async () => {
+    const { pid } = JSON.parse((await good("one", ["service", "status", "--json"])).stdout);
+    await good("one", ["service", "stop"]);
+    assert.throws(() => process.kill(pid, 0), /ESRCH/);
+    await assert.rejects(stat(path.join(homeOf("one"), "state", "run", "service.json")));
+    await good("one", ["service", "stop"]);
+    assert.equal((await satchel("one", ["status"])).code, 5);
+  });
+
+  test("N5 a service that was killed is started again without a manual step", async () => {
+    await good("one", ["service", "start"]);
+    const { pid } = JSON.parse((await good("one", ["service", "status", "--json"])).stdout);
+    process.kill(pid, "SIGKILL");
+    await good("one", ["service", "start"]);
+    assert.notEqual(JSON.parse((await good("one", ["service", "status", "--json"])).stdout).pid, pid);
+    await good("one", ["service", "stop"]);
+  });
+
+  test("service start tells why it could not, without a stack", async () => {
+    await mkdir(homeOf("broken"), { recursive: true });
+    await writeFile(path.join(homeOf("broken"), "config.json"), "{ not json");
+    const ended = await satchel("broken", ["service", "start"]);
+    assert.equal(ended.code, 4);
+    assert.match(ended.stderr, /config\.json/);
+    assert.doesNotMatch(ended.stderr, /\n {4}at /);
+  });
+
+  for (const signal of ["SIGTERM", "SIGINT"] as const)
+    test(`service run ends cleanly at ${signal}`, async () => {
+      const child = spawn(process.execPath, [MAIN, "service", "run"], {
+        env: { ...process.env, SATCHEL_HOME: homeOf("run") },
+        stdio: ["ignore", "ignore", "pipe"],
+      });
+      await once(child.stderr, "data"); // the first line of the log: it answers
+      child.kill(signal);
+      const [code] = await once(child, "exit");
+      assert.equal(code, 0);
+      await assert.rejects(stat(path.join(homeOf("run"), "state", "run", "service.json")));
+    });
+});
+
+test("DESIGN §8 the commands work as written, through npm and a caller's relative paths", async (t) => {
+  const port = await freePort();
+  const server = spawn(process.execPath, [MAIN, "server", "run"], {
+    env: { ...process.env, SYNC_USER1: "ada:secret", SYNC_BASE: path.join(top, "base"), SYNC_HOST: "127.0.0.1", SYNC_PORT: String(port) },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  t.after(async () => {
+    await satchel("a", ["service", "stop"]);
+    await satchel("b", ["service", "stop"]);
+    await endChild(server);
+  });
+  const [line] = await once(server.stdout, "data");
+  assert.equal(String(line), `http://127.0.0.1:${port}/\n`);
+
+  await mkdir(path.join(top, "notes", "media"), { recursive: true });
+  await mkdir(path.join(top, "copy"));
+  await writeFile(path.join(top, "notes", "media", "a.txt"), "hello");
+  for (const [device, folder] of [
+    ["a", path.join("notes", "media")],
+    ["b", "copy"],
+  ] as const) {
+    await good(device, ["service", "start"]);
+    const login = await good(device, ["login", `http://127.0.0.1:${port}/`, "--user", "ada", "--password-stdin"], "secret");
+    assert.equal(login.stdout, `ada@127.0.0.1:${port}\n`);
+    // npm changes the working directory; the path is the caller's.
+    const npm = await runToEnd("npm", ["--prefix", ROOT, "run", "-s", "satchel", "--", "add", folder, "--remote", login.stdout.trim()], {
+      env: { ...process.env, SATCHEL_HOME: homeOf(device) },
+      cwd: top,
+    });
+    assert.equal(npm.code, 0, npm.stderr);
+    const { runs } = JSON.parse((await good(device, ["sync", "--wait", "--json"])).stdout);
+    assert.deepEqual([runs.length, runs[0].root, runs[0].result], [1, path.join(top, folder), "insync"]);
+  }
+  assert.equal(await readFile(path.join(top, "copy", "a.txt"), "utf8"), "hello");
+  const { folders } = JSON.parse((await good("b", ["status", "--json"])).stdout);
+  assert.deepEqual([folders[0].state, folders[0].files, folders[0].bytes], ["insync", 1, 5]);
+  assert.equal(
+    (await satchel("b", ["login", `http://127.0.0.1:${port}/`, "--user", "ada", "--password-stdin"], { stdin: "wrong" })).code,
+    6,
+  );
+});
+
+test("build.ts the bundle runs without node_modules, from anywhere", async (t) => {
+  const dist = path.join(top, "dist");
+  const built = await runToEnd(process.execPath, ["build.ts", `${process.platform}-${process.arch}`, dist], { cwd: ROOT });
+  assert.equal(built.code, 0, built.stderr);
+  const program = path.join(dist, "satchel.mjs");
+  t.after(async () => await satchel("bundle", ["service", "stop"], { program }));
+  assert.equal((await satchel("bundle", ["--version"], { program, cwd: top })).stdout, "0.1.0\n");
+  assert.equal((await satchel("bundle", ["service", "start"], { program, cwd: top })).code, 0);
+  assert.equal((await satchel("bundle", ["doctor"], { program, cwd: top })).code, 1, "no folder, no remote: warnings");
+  assert.equal((await satchel("bundle", ["service", "stop"], { program, cwd: top })).code, 0);
+});

@@ -1,0 +1,390 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { PassThrough } from "node:stream";
+import { after, before, suite, test } from "node:test";
+
+import { METHODS } from "../protocol/api/table.ts";
+import type { ServiceFile } from "../protocol/config.ts";
+import { ErrorCode } from "../protocol/errors.ts";
+import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
+import { exitOfCode, exitOfRuns, exitOfStatus } from "../service/cli/exit-codes.ts";
+import type { Host, ServerCommand } from "../service/cli/host.ts";
+import { runCli } from "../service/cli/program.ts";
+import { EngineError, type FolderStatus } from "../service/engine/facade.ts";
+import { startRpc, type RpcServer } from "../service/rpc/server.ts";
+import { EngineDouble, folderStatus, runSummary } from "./support/engine-double.ts";
+import { TOKEN } from "./support/rpc-peer.ts";
+
+const KEY = "k".repeat(43);
+let directory = "";
+let engine = new EngineDouble();
+let rpc: RpcServer;
+
+before(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), "satchel-cli-"));
+  engine = new EngineDouble();
+  rpc = await startRpc({
+    socket: path.join(directory, "s.sock"),
+    tcpPort: null,
+    allowedOrigins: [],
+    token: TOKEN,
+    engine,
+    self: {
+      pid: process.pid,
+      device: "laptop",
+      session: "s",
+      serviceKey: KEY,
+      uptimeMs: () => 1,
+      stop: () => undefined,
+      doctor: async () => await Promise.resolve([]),
+    },
+    log: () => undefined,
+  });
+});
+after(async () => {
+  await rpc.close();
+  await rm(directory, { recursive: true, force: true });
+});
+
+type Said = { readonly code: number; readonly stdout: string; readonly stderr: string };
+type Around = {
+  readonly service?: Partial<ServiceFile> | null;
+  readonly stdin?: string;
+  readonly cwd?: string;
+  readonly tty?: boolean;
+  readonly env?: Record<string, string>;
+};
+const handed: ServerCommand[] = [];
+
+/** Runs one command inside this process, against the double. */
+async function satchel(args: readonly string[], around: Around = {}): Promise<Said> {
+  const written = { stdout: "", stderr: "" };
+  const stream = (name: keyof typeof written): NodeJS.WriteStream => {
+    const through = new PassThrough().setEncoding("utf8").on("data", (text: string) => (written[name] += text));
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a stream with the three terminal properties that the command line reads
+    return Object.assign(through, { isTTY: around.tty ?? false, columns: 80 }) as unknown as NodeJS.WriteStream;
+  };
+  const file: ServiceFile = {
+    protocolVersion: PROTOCOL_VERSION,
+    version: VERSION,
+    pid: process.pid,
+    socket: path.join(directory, "s.sock"),
+    port: null,
+    token: TOKEN,
+    serviceKey: KEY,
+    startedAtMs: 0,
+    ...around.service,
+  };
+  const unused = async (): Promise<never> => await Promise.reject(new Error("not in this test"));
+  const stdin = new PassThrough();
+  stdin.end(around.stdin ?? "");
+  const host: Host = {
+    env: around.env ?? {},
+    cwd: around.cwd ?? "/media",
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- likewise
+    stdin: Object.assign(stdin, { isTTY: false }) as unknown as NodeJS.ReadStream,
+    stdout: stream("stdout"),
+    stderr: stream("stderr"),
+    serviceFile: async () => await Promise.resolve(around.service === null ? null : file),
+    realPath: async (name) => await Promise.resolve(name),
+    runService: unused,
+    spawnService: () => ({ outcome: unused() }),
+    processLives: () => false,
+    server: async (command) => {
+      handed.push(command);
+      return await Promise.resolve(0);
+    },
+    ownServer: unused,
+    ownServerUrl: async () => await Promise.resolve(null),
+    interrupted: unused,
+  };
+  const code = await runCli(args, host);
+  return { code, ...written };
+}
+
+/** Runs `work` with these folders in the engine. */
+async function withFolders(rows: readonly FolderStatus[], work: () => Promise<void>): Promise<void> {
+  const kept = engine.rows.splice(0, engine.rows.length, ...rows);
+  try {
+    await work();
+  } finally {
+    engine.rows.splice(0, engine.rows.length, ...kept);
+  }
+}
+
+suite("arguments", () => {
+  test("runCli() help: every command of DESIGN §8, exit 0, at most 80 columns", async () => {
+    const { code, stdout } = await satchel(["--help"]);
+    assert.equal(code, 0);
+    const commands =
+      "start service add list remove login logout sync plan apply undo status explain log events conflicts versions restore guard doctor server rpc pause resume";
+    for (const command of commands.split(" ")) assert.match(stdout, new RegExp(`^  ${command}\\b`, "m"), command);
+    assert.ok(stdout.split("\n").every((line) => line.length <= 80));
+  });
+
+  const usage: readonly (readonly [name: string, args: readonly string[], says: RegExp])[] = [
+    ["no command", [], /Usage: satchel/],
+    ["a mistyped verb suggests the right one", ["stauts"], /Did you mean status\?/],
+    ["a mistyped sub-command too", ["conflicts", "resolv"], /Did you mean resolve\?|too many arguments|not a folder/],
+    ["a mistyped option too", ["sync", "--wiat"], /Did you mean --wait\?/],
+    ["a missing argument", ["add"], /missing required argument 'folder'/],
+    ["a choice that is none", ["conflicts", "resolve", "1", "--keep", "newest"], /Allowed choices are mine, theirs, both/],
+    ["apply without its plan", ["apply"], /required option '--plan <hash>'/],
+    ["login without a user", ["login", "https://example.org/"], /--user NAME/],
+    ["login without a scheme", ["login", "example.org", "--user", "ada"], /Write it whole/],
+    ["login with nobody to ask", ["login", "https://example.org/", "--user", "ada"], /--password-stdin/],
+    ["parameters that are not JSON", ["rpc", "folders/list", "{"], /not JSON/],
+    ["a number that is none", ["events", "--since", "x"], /whole number/],
+    ["TLS key without certificate", ["server", "run", "--tls-key", "k.pem"], /go together/],
+  ];
+  for (const [name, args, says] of usage)
+    test(`runCli() ${name}: exit 2`, async () => {
+      const { code, stderr, stdout } = await satchel(args);
+      assert.match(stderr, says);
+      assert.equal(code, 2);
+      assert.doesNotMatch(stderr + stdout, /\n {4}at /);
+    });
+
+  test("runCli() --version is that of package.json", async () => {
+    assert.equal((await satchel(["--version"])).stdout, `${VERSION}\n`);
+    const { default: manifest } = await import("../package.json", { with: { type: "json" } });
+    assert.equal(manifest.version, VERSION);
+  });
+
+  test("runCli() global options count before and after the command", async () => {
+    assert.deepEqual(JSON.parse((await satchel(["--json", "list"])).stdout), JSON.parse((await satchel(["list", "--json"])).stdout));
+  });
+
+  test("runCli() server commands are handed on with what was said", async () => {
+    await satchel(["server", "user", "add", "ada", "--password-stdin", "--base", "/b"], { stdin: "secret\n" });
+    assert.deepEqual(handed.at(-1), { verb: "user", action: "add", name: "ada", password: "secret", base: "/b" });
+    await satchel(["server", "restore", "ada", "a.png", "--sha1", "ab"]);
+    assert.deepEqual(handed.at(-1), { verb: "restore", name: "ada", path: "a.png", sha1: "ab", base: null });
+  });
+});
+
+suite("reaching the service", () => {
+  test("withService() exit 5 and what to do, where none runs", async () => {
+    for (const service of [null, { socket: path.join(directory, "gone.sock") }]) {
+      const { code, stderr, stdout } = await satchel(["status"], { service });
+      assert.equal(code, 5);
+      assert.match(stderr, /satchel service start/);
+      assert.equal(stdout, "");
+    }
+  });
+
+  test("withService() with --json the error is one JSON object on stderr", async () => {
+    const { stderr, stdout } = await satchel(["status", "--json"], { service: null });
+    assert.equal(stdout, "");
+    assert.equal(JSON.parse(stderr).error.exit, 5);
+  });
+
+  test("Client.open() X3 whoever can't prove the service key gets no password", async () => {
+    const { code, stderr } = await satchel(["login", "https://example.org/", "--user", "ada", "--password-stdin"], {
+      stdin: "secret",
+      service: { serviceKey: "another".repeat(7) },
+    });
+    assert.equal(code, 4);
+    assert.match(stderr, /Something else than the Satchel service/);
+  });
+
+  test("Client.open() a wrong token reaches nobody: exit 5", async () => {
+    assert.equal((await satchel(["status"], { service: { token: "x".repeat(43) } })).code, 5);
+  });
+});
+
+suite("answers", () => {
+  test("status --json keeps the shape of DESIGN §8", async () => {
+    const { code, stdout } = await satchel(["status", "--json"]);
+    assert.equal(code, 0);
+    assert.equal(stdout.trim().split("\n").length, 1);
+    const told = JSON.parse(stdout);
+    for (const key of ["version", "pid", "uptimeMs"]) assert.ok(key in told.service, key);
+    const keys = ["folder", "root", "remote", "state", "files", "bytes", "pending", "conflicts", "problems", "held", "lastRunAt"];
+    for (const key of keys) assert.ok(key in told.folders[0], key);
+  });
+
+  test("sync --wait --json keeps the shape of DESIGN §8, and tells every folder's run", async () => {
+    const at = engine.runs.length;
+    const said = satchel(["sync", "--wait", "--json"]);
+    while (engine.runs.length === at) await new Promise((resolve) => setImmediate(resolve));
+    engine.runs[at]?.resolve([runSummary({ result: "conflicts", conflicts: 1 }), runSummary({ folder: "f2" })]);
+    const { code, stdout } = await said;
+    assert.equal(code, 1);
+    const { runs } = JSON.parse(stdout);
+    assert.equal(runs.length, 2);
+    const keys =
+      "folder root result uploadedFiles uploadedBytes downloadedFiles downloadedBytes deletedLocal deletedRemote conflicts problems durationMs";
+    for (const key of keys.split(" ")) assert.ok(key in runs[0], key);
+  });
+
+  test("sync without --wait returns at once", async () => {
+    const { code, stdout, stderr } = await satchel(["sync"]);
+    assert.deepEqual([code, stdout], [0, ""]);
+    assert.match(stderr, /has begun/);
+  });
+
+  test("login prints the remote's id alone; -q leaves the message out", async () => {
+    const args = ["login", "https://example.org/", "--user", "ada", "--password-stdin"];
+    const loud = await satchel(args, { stdin: "secret\n" });
+    assert.deepEqual([loud.code, loud.stdout, loud.stderr], [0, "ada@example.org\n", "Signed in as ada.\n"]);
+    assert.equal((await satchel([...args, "-q"], { stdin: "secret" })).stderr, "");
+  });
+
+  test("login X3 exit 6 at a wrong password, which is not repeated", async () => {
+    const { code, stderr } = await satchel(["login", "https://example.org/", "--user", "ada", "--password-stdin"], {
+      stdin: "wrong-canary",
+    });
+    assert.equal(code, 6);
+    assert.match(stderr, /wrong/);
+    assert.doesNotMatch(stderr, /canary/);
+  });
+
+  test("events --json prints one event per line", async () => {
+    engine.emit("run", {}, 3);
+    const { stdout } = await satchel(["events", "--json", "--since", "1"]);
+    assert.deepEqual(
+      stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line).seq),
+      [2, 3],
+    );
+  });
+
+  test("rpc prints the answer, and the error of an unknown method ends with 2", async () => {
+    assert.equal(JSON.parse((await satchel(["rpc", "folders/list"])).stdout).folders.length, 1);
+    assert.equal((await satchel(["rpc", "folders/nope"])).code, 2);
+  });
+
+  test("pickFolder() by path, by id, by where one stands; several need a name", async () => {
+    await withFolders([folderStatus("f1", "/media/one"), folderStatus("f2", "/media/two")], async () => {
+      for (const [args, cwd] of [
+        [["pause", "two"], "/media"],
+        [["pause", "f2"], "/"],
+        [["pause"], "/media/two/deep"],
+      ] as const) {
+        assert.equal((await satchel(args, { cwd })).code, 0);
+        assert.equal(engine.calls.at(-1), "pause f2");
+      }
+      const { code, stderr } = await satchel(["pause"], { cwd: "/elsewhere" });
+      assert.equal(code, 2);
+      assert.match(stderr, /f1 {2}\/media\/one\n {2}f2 {2}\/media\/two/);
+    });
+  });
+
+  test("pickFile() refuses what is in no folder, also a neighbour with the same beginning", async () => {
+    await withFolders([folderStatus("f1", "/media/one"), folderStatus("f2", "/media/two")], async () => {
+      for (const name of ["/media/one-more/a.png", "/etc/passwd", "../one/../../x", "/media/one"])
+        assert.equal((await satchel(["versions", name])).code, 2, name);
+      assert.equal((await satchel(["versions", "one/..a.png"])).code, 0);
+    });
+  });
+
+  test("guard approve names what was shown: nothing is answered for somebody who was not asked", async () => {
+    engine.held.push({
+      id: 7,
+      folder: "f1",
+      scope: "deleteRemote",
+      reason: "allDeleted",
+      paths: ["a.png"],
+      hash: "shown",
+      state: "held",
+      atMs: 1,
+    });
+    const blind = await satchel(["guard", "approve", "7"]);
+    assert.equal(blind.code, 2);
+    assert.match(blind.stderr, /--hash shown/);
+    assert.equal((await satchel(["guard", "approve", "7", "--hash", "old"])).code, 3);
+    assert.equal((await satchel(["guard", "approve", "7", "--hash", "shown"])).code, 0);
+    assert.equal((await satchel(["guard"])).code, 7);
+    engine.held.length = 0;
+  });
+
+  test("shown() N11 control characters in names do not reach the terminal", async () => {
+    await withFolders([folderStatus("f1", "/media/\u001B[31mred\u202E")], async () => {
+      const { stdout } = await satchel(["status"]);
+      assert.ok(!stdout.includes("\u001B") && !stdout.includes("\u202E"));
+    });
+  });
+
+  test("Io NO_COLOR: colours on a terminal only", async () => {
+    assert.ok((await satchel(["status"], { tty: true })).stdout.includes("\u001B["));
+    assert.ok(!(await satchel(["status"])).stdout.includes("\u001B["));
+    assert.ok(!(await satchel(["status"], { tty: true, env: { NO_COLOR: "1" } })).stdout.includes("\u001B["));
+  });
+});
+
+suite("exit codes", () => {
+  const runs: readonly (readonly [expected: number, runs: Parameters<typeof exitOfRuns>[0]])[] = [
+    [0, []],
+    [0, [{ result: "insync", fault: null }]],
+    [1, [{ result: "problems", fault: null }]],
+    [1, [{ result: "conflicts", fault: null }]],
+    [3, [{ result: "failed", fault: "offline" }]],
+    [4, [{ result: "failed", fault: "disk" }]],
+    [6, [{ result: "failed", fault: "auth" }]],
+    [7, [{ result: "held", fault: null }]],
+    [
+      3,
+      [
+        { result: "failed", fault: "retry" },
+        { result: "conflicts", fault: null },
+      ],
+    ],
+    [
+      7,
+      [
+        { result: "failed", fault: "retry" },
+        { result: "held", fault: null },
+      ],
+    ],
+    [
+      4,
+      [
+        { result: "failed", fault: "internal" },
+        { result: "held", fault: null },
+      ],
+    ],
+    [
+      6,
+      [
+        { result: "failed", fault: "auth" },
+        { result: "failed", fault: "internal" },
+      ],
+    ],
+  ];
+  for (const [expected, given] of runs)
+    test(`exitOfRuns() ${given.map(({ result, fault }) => fault ?? result).join(" + ") || "no folder"}: ${expected}`, () =>
+      assert.equal(exitOfRuns(given), expected));
+
+  const states: readonly (readonly [expected: number, change: Partial<FolderStatus>])[] = [
+    [0, {}],
+    [0, { state: "syncing" }],
+    [0, { state: "paused" }],
+    [1, { conflicts: 1 }],
+    [1, { problems: 2, state: "pending" }],
+    [3, { state: "offline" }],
+    [7, { held: 1 }],
+    [4, { state: "error", held: 1 }],
+  ];
+  for (const [expected, change] of states)
+    test(`exitOfStatus() ${JSON.stringify(change)}: ${expected}`, () =>
+      assert.equal(exitOfStatus([{ ...folderStatus("f", "/f"), ...change }]), expected));
+
+  test("exitOfCode() every error a method may answer with has a code that is no success", () => {
+    for (const code of [...METHODS.flatMap(({ errors }) => [...errors]), ...Object.values(ErrorCode)])
+      assert.ok(exitOfCode(code) >= 1 && exitOfCode(code) <= 7, String(code));
+    assert.equal(exitOfCode(ErrorCode.Auth), 6);
+  });
+
+  test("errorBody() what the engine refuses reaches the shell", async () => {
+    engine.refusal = new EngineError("rootLocked", "Another service has it.");
+    const { code, stderr } = await satchel(["undo"]);
+    engine.refusal = new EngineError("nothingToUndo", "There is nothing to undo.");
+    assert.deepEqual([code, stderr], [4, "Another service has it.\n"]);
+    assert.equal((await satchel(["undo"])).code, 1);
+  });
+});
