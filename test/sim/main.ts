@@ -10,6 +10,7 @@ const { values } = parseArgs({
     sessions: { type: "string", default: "1" },
     steps: { type: "string" },
     clients: { type: "string" },
+    cloud: { type: "string" },
     without: { type: "string", default: "" },
     skip: { type: "string", default: "" },
     canary: { type: "string" },
@@ -33,6 +34,7 @@ function optionsFor(seed: number): SessionOptions {
     trace: values.trace,
     ...(values.steps === undefined ? {} : { ops: Number(values.steps) }),
     ...(values.clients === undefined ? {} : { clients: Number(values.clients) }),
+    ...(values.cloud === "model" || values.cloud === "server" ? { cloud: values.cloud } : {}),
     ...(values.about === undefined ? {} : { about: values.about }),
     ...(values.canary === undefined ? {} : { canary: values.canary }),
   };
@@ -48,7 +50,7 @@ function tell(report: Report): void {
   if (violation === null) return;
   const faults: readonly FaultClass[] = [...swarm.faults];
   say(`seed ${report.seed}: ${violation.id} ${violation.text}`);
-  say(`  ${swarm.clients} clients, ${swarm.ops} operations, faults: ${faults.join(" ") || "none"}`);
+  say(`  ${swarm.cloud}, ${swarm.clients} clients, ${swarm.ops} operations, faults: ${faults.join(" ") || "none"}`);
   say(`  again: node test/sim/main.ts --seed ${report.seed} --trace`);
 }
 

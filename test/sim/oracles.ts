@@ -3,7 +3,7 @@ import type { DiskOp } from "./disk.ts";
 import { sha1Of, type Ledger, type Written } from "./ledger.ts";
 import type { Node, Replaced, Volume } from "./volume.ts";
 
-export type OracleId = "N1" | "N4" | "N11" | "S1" | "S2" | "S3" | "S4" | "S6" | "S14" | "S15" | "S20" | "N9" | "L1" | "L2" | "sim";
+export type OracleId = "N1" | "N4" | "N11" | "S1" | "S2" | "S3" | "S4" | "S6" | "S11" | "S14" | "S15" | "S20" | "N9" | "L1" | "L2" | "sim";
 export type Violation = { readonly id: OracleId; readonly text: string };
 
 /** Where the folder and Satchel's own directories are, on every machine. */

@@ -1,23 +1,24 @@
 /** One session: a world is drawn from a seed, agitated, healed, brought to rest and judged (RELIABILITY 3.2, 3.5). */
-import type { DiskFault, FaultPoint } from "../../service/core/ports.ts";
+import type { Remote } from "../../service/core/ports.ts";
 import { EngineError } from "../../service/engine/facade.ts";
-import { MemoryAccount } from "../support/memory-remote.ts";
 import { mutationOf } from "./canaries.ts";
-import type { DiskOp } from "./disk.ts";
-import { Ledger, sha1Of } from "./ledger.ts";
+import { modelCloud, serverCloud, type Cloud } from "./cloud.ts";
+import { judge } from "./judge.ts";
+import { Ledger } from "./ledger.ts";
 import { Machine } from "./machine.ts";
-import { modelRemote } from "./model-server.ts";
-import type { NetFault } from "./net.ts";
-import { keptHashes, Oracles, userFiles, type Violation } from "./oracles.ts";
+import { Oracles, userFiles, type Violation } from "./oracles.ts";
 import { withPoisonedGlobals } from "./poison.ts";
 import { Rng } from "./rng.ts";
 import { Life, Scheduler } from "./scheduler.ts";
-import { drawSwarm, type FaultClass, type SessionOptions, type Swarm } from "./swarm.ts";
+import { drawSwarm, type SessionOptions, type Swarm } from "./swarm.ts";
+import { Weather } from "./weather.ts";
 
 /** A session that does not end is a bug of its own. */
 const AGITATE_STEPS_MAX = 150_000;
 const RUN_STEPS_MAX = 120_000;
 const ROUNDS_MAX = 40;
+/** Between two rounds at rest: longer than any wait of the product but its back-off. */
+const ROUND_MS = 61_000;
 
 export type Report = {
   readonly seed: number;
@@ -43,27 +44,22 @@ class Session {
   readonly #scheduler: Scheduler;
   readonly #ledger = new Ledger();
   readonly #oracles: Oracles;
-  readonly #machines: Machine[];
-  readonly #account = new MemoryAccount();
+  readonly #weather: Weather;
+  readonly #machines: readonly Machine[];
+  readonly #cloud: Cloud;
   readonly #world = new Life("world");
-  readonly #rng: (name: string) => Rng;
-  readonly #seen = new Map<string, number>();
   readonly #uploaded = new Set<string>();
-  #agitating = true;
+  readonly #streams = new Map<string, Rng>();
   #opsLeft = 0;
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    const streams = new Map<string, Rng>();
-    this.#rng = (name) => {
-      let rng = streams.get(name);
-      if (rng === undefined) streams.set(name, (rng = new Rng(options.seed, name)));
-      return rng;
-    };
-    this.#swarm = drawSwarm(options, this.#rng("swarm"));
-    this.#scheduler = new Scheduler(this.#rng("schedule"));
+    this.#swarm = drawSwarm(options, this.#stream("swarm"));
+    this.#scheduler = new Scheduler(this.#stream("schedule"));
     if (options.trace === true) this.#scheduler.trace = [];
     this.#oracles = new Oracles(this.#ledger, () => this.#scheduler.nowMs);
+    this.#weather = new Weather(this.#swarm.faults, (name) => this.#stream(name));
+    this.#cloud = this.#makeCloud();
     this.#machines = Array.from({ length: this.#swarm.clients }, (_, index) => this.#makeMachine(index));
   }
 
@@ -73,24 +69,45 @@ class Session {
       await this.#prepare();
       scheduler.afterStep = () => this.#maybeCrash();
       this.#scheduleUsers();
-      const ended = () => this.#oracles.violation !== null || (this.#opsLeft <= 0 && !this.#machines.some(({ user }) => user.busy));
+      const ended = () => this.#failed || (this.#opsLeft <= 0 && !this.#machines.some(({ user }) => user.busy));
       if (!(await scheduler.until(ended, AGITATE_STEPS_MAX))) this.#oracles.fail("L2", "the session did not come to its end");
-      if (this.#oracles.violation === null) await this.#rest();
+      if (!this.#failed) await this.#rest();
     } catch (error) {
       this.#oracles.fail("sim", error instanceof Error ? (error.stack ?? error.message) : String(error));
     }
     scheduler.afterStep = () => {};
-    for (const machine of this.#machines) if (machine.process !== null) machine.kill("process");
+    for (const machine of this.#machines) machine.kill("process");
+    this.#cloud.kill("process", 0);
     return {
       seed: this.#options.seed,
       violation: this.#oracles.violation,
       traceHash: scheduler.traceHash,
       steps: scheduler.steps,
       simulatedMs: scheduler.nowMs,
-      seen: this.#seen,
+      seen: this.#weather.seen,
       trace: scheduler.trace,
       swarm: this.#swarm,
     };
+  }
+
+  get #failed(): boolean {
+    return this.#oracles.violation !== null;
+  }
+
+  #stream(name: string): Rng {
+    let rng = this.#streams.get(name);
+    if (rng === undefined) this.#streams.set(name, (rng = new Rng(this.#options.seed, name)));
+    return rng;
+  }
+
+  #makeCloud(): Cloud {
+    const given = { scheduler: this.#scheduler, weather: this.#weather, stream: (name: string) => this.#stream(name) };
+    if (this.#swarm.cloud === "model") return modelCloud(given);
+    return serverCloud(given, {
+      profile: this.#swarm.serverProfile,
+      skewMs: this.#swarm.skewsMs.at(-1) ?? 0,
+      onTrouble: (text) => this.#oracles.fail("sim", `server: ${text}`),
+    });
   }
 
   #makeMachine(index: number): Machine {
@@ -98,9 +115,8 @@ class Session {
     const { profiles, skewsMs, habits } = this.#swarm;
     const profile = profiles[index];
     if (profile === undefined) throw new Error("session: no profile");
-    const stream = (of: string): Rng => this.#rng(`${of} ${name}`);
-    const faults = stream("faults");
-    const watching = stream("watching");
+    const weather = this.#weather;
+    const random = this.#stream(`product ${name}`);
     return new Machine({
       name,
       scheduler: this.#scheduler,
@@ -109,43 +125,54 @@ class Session {
       profile,
       skew: { ms: skewsMs[index] ?? 0 },
       habits,
-      rng: { disk: stream("disk"), user: stream("user"), product: stream("product"), watch: stream("watch") },
-      diskFault: (op) => this.#diskFault(op, faults),
-      watchFaults: () => ({
-        drop: this.#on("watchDrop"),
-        dropAll: this.#on("watchOff"),
-        double: this.#on("watchDouble"),
-        lost: this.#on("watchDrop"),
-        impossible: this.#on("watchOff") && watching.chance(0.5),
-      }),
-      faults: (point) => this.#buggify(point, faults),
+      rng: {
+        disk: this.#stream(`disk ${name}`),
+        user: this.#stream(`user ${name}`),
+        product: random,
+        watch: this.#stream(`watch ${name}`),
+      },
+      diskFault: weather.disk(name),
+      watchFaults: weather.watch(name),
+      faults: weather.points(name),
       observer: {
         trouble: (_folder, path, error) => this.#onTrouble(name, path, error),
-        runEnded: (_folder, _run, result) => this.#saw(`run ${result}`),
+        runEnded: (_folder, _run, result) => weather.saw(`run ${result}`),
       },
-      dieAfterCommit: () => this.#on("commitCrash") && faults.chance(0.01),
-      openRemote: (life) =>
-        modelRemote(
-          { scheduler: this.#scheduler, rng: this.#rng("net"), account: this.#account, fault: (fault) => this.#netFault(fault) },
-          life,
-        ),
+      dieAfterCommit: weather.dieAfterCommit(name),
+      openRemote: (life) => this.#counted(this.#cloud.openRemote(name, life, random)),
       about: this.#options.about ?? null,
       mutate: mutationOf(this.#options.canary),
     });
   }
 
-  /** An internal fault is never part of the weather. */
-  #onTrouble(name: string, path: string | null, error: unknown): void {
-    if (error instanceof Error && error.message.startsWith("injected")) return;
-    const known = error instanceof Error && ("fault" in error || error.name === "AbortError");
-    if (!known)
-      this.#oracles.fail("sim", `${name}: ${path ?? ""} ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  /** Takes down what the server says that it has taken. */
+  #counted(remote: Remote): Remote {
+    const upload = remote.upload.bind(remote);
+    remote.upload = async (batch, signal) => {
+      const results = await upload(batch, signal);
+      for (const [index, { sha1 }] of batch.entries()) if (sha1 !== null && results[index]?.kind === "done") this.#uploaded.add(sha1);
+      return results;
+    };
+    return remote;
   }
 
-  /** One tree, perturbed on each device: so edits meet edits and deletions from the first moment. */
+  /** An internal fault is never part of the weather. */
+  #onTrouble(name: string, path: string | null, error: unknown): void {
+    if (error instanceof Error && (error.message.includes("injected") || "fault" in error || error.name === "AbortError")) return;
+    this.#oracles.fail("sim", `${name}: ${path ?? ""} ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  }
+
+  /** One tree, perturbed on each device: so edits meet edits and deletions from the first moment; or all begin in step. */
   async #prepare(): Promise<void> {
-    const rng = this.#rng("prepare");
+    const rng = this.#stream("prepare");
     const { habits, ballast } = this.#swarm;
+    this.#weather.rough = false;
+    this.#cloud.start();
+    for (const { name } of this.#machines)
+      await this.#wait(
+        this.#cloudWhenUp(async () => await this.#cloud.admit(name)),
+        "login",
+      );
     for (const machine of this.#machines) {
       for (let at = 0; at < ballast; at += 1) machine.user.put(`ballast${at}.bin`, Buffer.from(`ballast ${at}`));
       for (const path of habits.paths) {
@@ -155,16 +182,29 @@ class Session {
     }
     this.#ledger.begin(this.#machines.flatMap((machine) => machine.standing()));
     for (const machine of this.#machines) machine.start();
-    if (rng.chance(0.4)) return;
-    this.#agitating = false;
-    for (const machine of [...this.#machines, ...this.#machines]) await this.#syncOnce(machine);
-    this.#agitating = true;
-    this.#ledger.met();
+    if (rng.chance(0.6)) {
+      for (const machine of [...this.#machines, ...this.#machines]) await this.#syncOnce(machine);
+      this.#ledger.met();
+    }
+    this.#weather.rough = true;
+  }
+
+  async #cloudWhenUp(work: () => Promise<void>): Promise<void> {
+    for (let tries = 0; ; tries += 1) {
+      try {
+        return await work();
+      } catch (error) {
+        if (tries === 10) throw error;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#scheduler.after(this.#world, 500, "wait for the server", resolve);
+        await promise;
+      }
+    }
   }
 
   #scheduleUsers(): void {
     const { ops, clients, hurry } = this.#swarm;
-    const rng = this.#rng("agenda");
+    const rng = this.#stream("agenda");
     this.#opsLeft = ops;
     let atMs = 0;
     for (let op = 0; op < ops; op += 1) {
@@ -185,12 +225,12 @@ class Session {
   }
 
   #userActs(machine: Machine, skipped: boolean): void {
-    const rng = this.#rng("acts");
+    const rng = this.#stream("acts");
     const choice = rng.below(40);
     if (skipped) return;
-    if (choice === 0 && this.#on("unmount") && machine.mounted) {
+    if (choice === 0 && this.#weather.on("unmount") && machine.mounted) {
       machine.unmount(rng.chance(0.5) ? "missing" : "empty");
-      this.#saw("unmount");
+      this.#weather.saw("unmount");
       this.#scheduler.after(this.#world, rng.below(30_000), "mount", () => machine.mount());
     } else if (choice <= 3) this.#askForSync(machine, rng.chance(0.7));
     else if (machine.mounted) machine.user.act();
@@ -204,88 +244,37 @@ class Session {
   }
 
   #maybeCrash(): void {
-    if (!this.#agitating) return;
-    const rng = this.#rng("crash");
+    const weather = this.#weather;
+    if (!weather.rough) return;
+    const rng = this.#stream("crash");
     const kind = rng.below(2_500);
-    if (kind > 4) return;
+    if (kind > 7) return;
+    const downMs = rng.below(rng.chance(0.5) ? 100 : 8_000);
+    if (kind > 4) {
+      const how = kind === 7 ? "power" : "process";
+      if (!weather.on(how === "power" ? "serverPower" : "serverCrash")) return;
+      this.#cloud.kill(how, downMs);
+      weather.saw(`server ${how === "power" ? "lost power" : "killed"}`);
+      return;
+    }
     const machine = rng.pick(this.#machines);
-    const delayMs = rng.below(rng.chance(0.5) ? 100 : 8_000);
     if (machine.process === null) return;
-    if (kind <= 2 && this.#on("crash")) machine.kill("process");
-    else if (kind > 2 && this.#on("power") && machine.mounted) machine.kill("power");
+    if (kind <= 2 && weather.on("crash")) machine.kill("process");
+    else if (kind > 2 && weather.on("power") && machine.mounted) machine.kill("power");
     else return;
-    this.#saw(kind <= 2 ? "process killed" : "power cut");
-    if (this.#on("stateLost") && rng.chance(0.3)) {
+    weather.saw(kind <= 2 ? "process killed" : "power cut");
+    if (weather.on("stateLost") && rng.chance(0.3)) {
       machine.loseState();
-      this.#saw("state lost");
+      weather.saw("state lost");
     }
-    machine.startLater(delayMs);
+    machine.startLater(downMs);
   }
-
-  // ---- faults -------------------------------------------------------------------------------------------------------------------
-
-  #on(fault: FaultClass): boolean {
-    return this.#agitating && this.#swarm.faults.has(fault);
-  }
-
-  #netFault(fault: NetFault): boolean {
-    if (!this.#on(fault) || !this.#rng("net faults").chance(0.06)) return false;
-    this.#saw(`net ${fault}`);
-    return true;
-  }
-
-  #diskFault(op: DiskOp, rng: Rng): DiskFault | null {
-    if (!this.#agitating) return null;
-    const fault = this.#diskFaultOf(op, rng);
-    if (fault !== null) this.#saw(`disk ${op} ${fault}`);
-    return fault;
-  }
-
-  #diskFaultOf(op: DiskOp, rng: Rng): DiskFault | null {
-    switch (op) {
-      case "create":
-      case "write":
-      case "append":
-      case "copy":
-      case "link":
-      case "rename":
-      case "unlink":
-      case "mkdir":
-      case "rmdir":
-        return this.#on("diskWrite") && rng.chance(0.02) ? rng.pick(["noSpace", "io", "access", "readOnly", "busy", "tooManyOpen"]) : null;
-      case "fsync":
-      case "fsyncDir":
-        return this.#on("diskSync") && rng.chance(0.03) ? "io" : null;
-      case "readdir":
-        return this.#on("readdir") && rng.chance(0.08) ? rng.pick(["io", "access", "tooManyOpen"]) : null;
-      case "lstat":
-      case "hash":
-      case "read":
-      case "space":
-      case "caps":
-        return this.#on("diskRead") && rng.chance(0.01) ? rng.pick(["io", "access", "tooManyOpen"]) : null;
-    }
-  }
-
-  #buggify(point: FaultPoint, rng: Rng): boolean {
-    if (!this.#on("buggify")) return false;
-    const fires = rng.chance(LEGAL.has(point) ? 0.2 : 0.02);
-    if (!fires) return false;
-    this.#saw(`point ${point}`);
-    if (LEGAL.has(point)) return true;
-    throw new Error(`injected: ${point}`);
-  }
-
-  #saw(what: string): void {
-    this.#seen.set(what, (this.#seen.get(what) ?? 0) + 1);
-  }
-
-  // ---- the end ------------------------------------------------------------------------------------------------------------------
 
   /** Faults off, everybody up, no user: two rounds without a change are rest (RELIABILITY 2.1). */
   async #rest(): Promise<void> {
-    this.#agitating = false;
+    this.#weather.rough = false;
     this.#scheduler.note("heal");
+    this.#cloud.start();
     for (const machine of this.#machines) {
       machine.mount();
       machine.start();
@@ -295,29 +284,31 @@ class Session {
     for (let round = 0; quiet < 2; round += 1) {
       if (round === ROUNDS_MAX) return this.#oracles.fail("L2", `no rest after ${ROUNDS_MAX} rounds: ${before.slice(0, 2000)}`);
       for (const machine of this.#machines) await this.#syncOnce(machine);
-      if (this.#oracles.violation !== null) return;
-      const untilMs = this.#scheduler.nowMs + 61_000;
+      if (this.#failed) return;
+      const untilMs = this.#scheduler.nowMs + ROUND_MS;
       await this.#scheduler.until(() => this.#scheduler.nowMs >= untilMs, RUN_STEPS_MAX);
-      const now = this.#picture();
+      const now = await this.#picture();
       quiet = now === before ? quiet + 1 : 0;
       before = now;
     }
-    this.#judge();
+    const judged = { cloud: this.#cloud, ledger: this.#ledger, oracles: this.#oracles, machines: this.#machines, uploaded: this.#uploaded };
+    await this.#wait(judge(judged), "judgement");
   }
 
   async #syncOnce(machine: Machine): Promise<void> {
     const scheduler = this.#scheduler;
-    if (!(await scheduler.until(() => machine.process?.engine != null, RUN_STEPS_MAX)))
-      return this.#oracles.fail("L2", `${machine.name} does not start`);
+    const isUp = () => machine.process?.engine != null;
+    if (!(await scheduler.until(isUp, RUN_STEPS_MAX))) return this.#oracles.fail("L2", `${machine.name} does not start`);
     const engine = machine.process?.engine;
     if (engine === undefined || engine === null) return;
     await this.#wait(engine.sync.run({ folder: machine.folder, scan: true }, AbortSignal.any([])), `sync of ${machine.name}`);
     // The user answers what still waits.
     for (const hold of engine.guard.list(machine.folder)) {
-      this.#saw(`held ${hold.reason}`);
+      this.#weather.saw(`held ${hold.reason}`);
       if (hold.reason === "rootMissing") continue;
-      const approve = this.#rng("guard").chance(0.5);
+      const approve = this.#stream("guard").chance(0.5);
       this.#oracles.approved(machine.name);
+      if (!approve) this.#oracles.lostState(machine.name);
       await this.#wait(approve ? engine.guard.approve(hold.id, hold.hash) : engine.guard.reject(hold.id, hold.hash), "guard");
     }
   }
@@ -328,14 +319,15 @@ class Session {
       () => (over = true),
       (error: unknown) => {
         over = true;
-        if (!(error instanceof EngineError))
-          this.#oracles.fail("sim", `${what} threw ${error instanceof Error ? (error.stack ?? "") : String(error)}`);
+        if (error instanceof EngineError) return;
+        this.#oracles.fail("sim", `${what} threw ${error instanceof Error ? (error.stack ?? "") : String(error)}`);
       },
     );
+    await this.#scheduler.drain();
     if (!(await this.#scheduler.until(() => over, RUN_STEPS_MAX))) this.#oracles.fail("L2", `${what} does not end`);
   }
 
-  #picture(): string {
+  async #picture(): Promise<string> {
     const trees = this.#machines.map(({ volume }) =>
       [...userFiles(volume)]
         .map(([path, sha1]) => `${path}=${sha1}`)
@@ -343,68 +335,11 @@ class Session {
         .join(";"),
     );
     const holds = this.#machines.map(({ process }) => process?.engine?.guard.list(null).length ?? 0);
-    return [...trees, this.#serverFiles().join(";"), this.#account.usn, ...holds].join("\n");
-  }
-
-  #serverFiles(): string[] {
-    return [...this.#account.rows].flatMap(([name, { sha1 }]) => (sha1 === null ? [] : [`${name},${sha1}`])).toSorted();
-  }
-
-  #judge(): void {
-    const devices = this.#machines.map((machine) => {
-      const rows = machine.process?.store.folder(machine.folder);
-      const problems = new Set((rows?.problems.list() ?? []).map(({ path }) => path));
-      return { name: machine.name, machine, files: userFiles(machine.volume), problems, rows };
-    });
-    const stored = new Set<string>();
-    for (const { machine, files } of devices) {
-      for (const sha1 of keptHashes(machine.volume, false)) stored.add(sha1);
-      for (const sha1 of files.values()) stored.add(sha1);
-    }
-    for (const { bytes } of this.#account.rows.values()) if (bytes !== null) stored.add(sha1Of(bytes));
-    this.#oracles.checkAtRest({ devices, stored, uploaded: this.#uploaded });
-    this.#checkAgreement(devices);
-  }
-
-  /** L1: all devices and the server agree on every path without a problem; N9: nothing on a disk is unknown to its service. */
-  #checkAgreement(
-    devices: readonly { name: string; machine: Machine; files: Map<string, string>; problems: Set<string>; rows: RowsOf }[],
-  ): void {
-    const troubled = new Set(devices.flatMap(({ problems }) => [...problems]));
-    const [first] = devices;
-    if (first === undefined) return;
-    for (const { name, files, rows, problems, machine } of devices) {
-      for (const path of new Set([...files.keys(), ...first.files.keys()])) {
-        if (troubled.has(path) || files.get(path) === first.files.get(path)) continue;
-        this.#oracles.fail(
-          "L1",
-          `${name} has ${files.get(path) ?? "nothing"} at ${path}, ${first.name} has ${first.files.get(path) ?? "nothing"}`,
-        );
-      }
-      for (const [path, sha1] of files) {
-        if (problems.has(path) || rows?.entries.get(path)?.sha1 === sha1) continue;
-        this.#oracles.fail("N9", `${name}: ${path} is neither synced, pending nor a problem`);
-      }
-      const bad = machine.process?.store.checkChangeLog() ?? null;
-      if (bad !== null) this.#oracles.fail("S20", `${name}: the change log is broken at ${bad}`);
-    }
-    const there = new Map([...first.files].filter(([path]) => !troubled.has(path)));
-    const names = this.#serverFiles().length - [...troubled].filter((path) => this.#account.rows.get(path)?.sha1 != null).length;
-    if (troubled.size === 0 && names !== there.size) this.#oracles.fail("L1", `the server holds ${names} files, the devices ${there.size}`);
+    let position = "";
+    await this.#wait(
+      this.#cloud.position().then((told) => (position = told)),
+      "the server's position",
+    );
+    return [...trees, position, ...holds].join("\n");
   }
 }
-
-type RowsOf = ReturnType<NonNullable<Machine["process"]>["store"]["folder"]> | undefined;
-
-/** Points that only choose a rarer way; at the others a step fails. */
-const LEGAL: ReadonlySet<FaultPoint> = new Set<FaultPoint>([
-  "scan/dropHints",
-  "plan/oneOpOnly",
-  "fetch/pageOf1",
-  "conflict/nameTaken",
-  "upload/replyIgnored",
-  "upload/splitBatch",
-  "server/shortPrefix",
-  "server/feedOf1",
-  "server/gcNow",
-]);

@@ -42,6 +42,7 @@ export type SessionOptions = {
   /** Instead of what the seed says. */
   readonly clients?: number;
   readonly ops?: number;
+  readonly cloud?: "model" | "server";
   /** Fault classes left out, for shrinking. */
   readonly without?: ReadonlySet<FaultClass>;
   /** User operations left out (by number), for shrinking. */
@@ -60,6 +61,8 @@ export type Swarm = {
   readonly habits: Habits;
   readonly profiles: readonly VolumeProfile[];
   readonly skewsMs: readonly number[];
+  readonly serverProfile: VolumeProfile;
+  readonly cloud: "model" | "server";
   /** Between two things a person does, at most, by weight. */
   readonly hurry: boolean;
   readonly ballast: number;
@@ -107,6 +110,7 @@ export function drawSwarm(options: SessionOptions, rng: Rng): Swarm {
     sharedContents: rng.chance(0.5),
   };
   const count = options.clients ?? clients;
+  const cloud = rng.chance(0.75) ? "server" : "model";
   return {
     clients: count,
     ops: options.ops ?? ops,
@@ -114,6 +118,8 @@ export function drawSwarm(options: SessionOptions, rng: Rng): Swarm {
     habits,
     profiles: Array.from({ length: 8 }, () => drawProfile(rng)).slice(0, count + 1),
     skewsMs: Array.from({ length: 8 }, () => (rng.chance(0.3) ? (rng.below(20) - 10) * 3_600_000 : 0)).slice(0, count + 1),
+    serverProfile: { ...drawProfile(rng), stateElsewhere: false },
+    cloud: options.cloud ?? cloud,
     hurry: rng.chance(0.5),
     ballast: rng.chance(0.8) ? 4 : rng.chance(0.5) ? 0 : 14,
   };

@@ -1,0 +1,89 @@
+/** The last judgement: everything at rest, faults over, nobody at the keyboard (RELIABILITY 2.2, 2.3). */
+import { toWire } from "../../service/core/wire-names.ts";
+import type { Cloud } from "./cloud.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Machine } from "./machine.ts";
+import { keptHashes, short, userFiles, type Oracles } from "./oracles.ts";
+
+type Facts = {
+  readonly machine: Machine;
+  readonly name: string;
+  readonly files: ReadonlyMap<string, string>;
+  /** Paths with a problem or a hold. */
+  readonly problems: ReadonlySet<string>;
+};
+
+export type Judged = {
+  readonly machines: readonly Machine[];
+  readonly cloud: Cloud;
+  readonly ledger: Ledger;
+  readonly oracles: Oracles;
+  /** Hashes whose upload was acknowledged: from then on they may not vanish (S18). */
+  readonly uploaded: ReadonlySet<string>;
+};
+
+/** Asks everything that can only be asked at rest. */
+export async function judge(judged: Judged): Promise<void> {
+  const { machines, cloud, ledger, oracles, uploaded } = judged;
+  const devices = machines.map(factsOf);
+  const there = await cloud.files();
+  const stored = new Set<string>(await cloud.holds([...uploaded]));
+  for (const { machine, files } of devices) {
+    for (const sha1 of keptHashes(machine.volume, false)) stored.add(sha1);
+    for (const sha1 of files.values()) stored.add(sha1);
+  }
+  oracles.checkAtRest({ devices, stored, uploaded });
+  agreement(oracles, devices, there);
+  for (const device of devices) books(oracles, ledger, device);
+  for (const sha1 of there.values()) {
+    if (!ledger.contents.has(sha1)) oracles.fail("S6", `the server holds bytes ${short(sha1)} that nobody wrote`);
+  }
+  for (const fault of await cloud.faults()) oracles.fail("S11", `the server's own check: ${fault}`);
+}
+
+function factsOf(machine: Machine): Facts {
+  const rows = machine.process?.store.folder(machine.folder);
+  const problems = new Set((rows?.problems.list() ?? []).map(({ path }) => path));
+  for (const hold of rows?.holds.list("held") ?? []) for (const path of hold.paths) problems.add(path);
+  return { machine, name: machine.name, files: userFiles(machine.volume), problems };
+}
+
+/** L1: all devices and the server agree on every path without a problem. */
+function agreement(oracles: Oracles, devices: readonly Facts[], there: ReadonlyMap<string, string>): void {
+  const troubled = new Set(devices.flatMap(({ problems }) => [...problems]));
+  const byWire = new Map<string, string>();
+  for (const { files } of devices) {
+    for (const path of files.keys()) {
+      const wire = toWire(path);
+      if (wire.kind === "name") byWire.set(wire.name, path);
+    }
+  }
+  const onServer = new Map([...there].map(([name, sha1]) => [byWire.get(name) ?? name, sha1]));
+  for (const { name, files } of devices) {
+    for (const path of new Set([...files.keys(), ...onServer.keys()])) {
+      const [here, remote] = [files.get(path), onServer.get(path)];
+      if (here === remote || troubled.has(path)) continue;
+      oracles.fail("L1", `${name} has ${short(here ?? "nothing")} at ${path}, the server has ${short(remote ?? "nothing")}`);
+    }
+  }
+}
+
+/** N9, S15, S20: what the service has written down fits the disk and the truth. */
+function books(oracles: Oracles, ledger: Ledger, { machine, name, files, problems }: Facts): void {
+  const store = machine.process?.store;
+  if (store === undefined) return oracles.fail("L2", `${name} is not up`);
+  const rows = store.folder(machine.folder);
+  for (const [path, sha1] of files) {
+    if (problems.has(path) || rows.entries.get(path)?.sha1 === sha1) continue;
+    oracles.fail("N9", `${name}: ${path} is neither synced, pending nor a problem`);
+  }
+  const bad = store.checkChangeLog();
+  if (bad !== null) oracles.fail("S20", `${name}: the change log is broken at ${bad}`);
+  if (machine.history.powerCuts + machine.history.statesLost > 0) return;
+  for (const change of rows.changes.since(0, Number.MAX_SAFE_INTEGER)) {
+    if (change.origin !== "user" || change.sha1 === null) continue;
+    const written = ledger.get(change.path, change.sha1);
+    if (written?.writers.has(name) === true) continue;
+    oracles.fail("S15", `${name}: ${change.path} (${short(change.sha1)}) is booked as a user's change, but no user wrote it here`);
+  }
+}

@@ -1,0 +1,163 @@
+/** The sync server as a machine: the real handlers, accounts and storage over a simulated disk, killed and started again. */
+import type { ServerHandle } from "../../service/core/ports.ts";
+import { syncCompute } from "../../service/files/compute.ts";
+import { makeAccounts } from "../../service/server/accounts.ts";
+import { createHandle } from "../../service/server/handle.ts";
+import { openLocalStorage } from "../../service/server/local-storage.ts";
+import type { Account, Storage } from "../../service/server/storage.ts";
+import type { Faults } from "../../service/core/ports.ts";
+import { simClock, wallMs, type Skew } from "./clock.ts";
+import { simDisk, type DiskHooks } from "./disk.ts";
+import type { NetServer } from "./net.ts";
+import type { Rng } from "./rng.ts";
+import { Life, type Scheduler } from "./scheduler.ts";
+import { Volume, type VolumeProfile } from "./volume.ts";
+
+const BASE = "/srv";
+export const USER = "ada";
+export const PASSWORD = "secret";
+
+export type ServerGiven = {
+  readonly scheduler: Scheduler;
+  readonly profile: VolumeProfile;
+  readonly skew: Skew;
+  readonly rng: { readonly disk: Rng; readonly product: Rng };
+  readonly diskFault: DiskHooks["fault"];
+  readonly faults: Faults;
+  /** An error that the server did not expect. */
+  readonly onTrouble: (text: string) => void;
+};
+
+type Database = { serialize(): Buffer };
+type Process = { readonly life: Life; readonly databases: Map<string, Database>; handle: ServerHandle | null; storage: Storage | null };
+
+export class SimServer implements NetServer {
+  readonly #given: ServerGiven;
+  readonly #volume: Volume;
+  readonly #power = new Life("server's power");
+  readonly #images = new Map<string, Buffer>();
+  readonly #mourners = new Map<Life, Set<() => void>>();
+  #process: Process | null = null;
+  #lives = 0;
+
+  constructor(given: ServerGiven) {
+    this.#given = given;
+    this.#volume = new Volume(given.profile, given.rng.disk, () => wallMs(given.scheduler, given.skew));
+    this.#volume.makeDirectory(BASE);
+    this.#volume.settleAll();
+  }
+
+  get up(): boolean {
+    return this.#process?.handle != null;
+  }
+
+  current(): ReturnType<NetServer["current"]> {
+    const { handle, life } = this.#process ?? {};
+    return handle === undefined || handle === null || life === undefined ? null : { handle, life };
+  }
+
+  onDeath(life: Life, work: () => void): () => void {
+    const mourners = this.#mourners.get(life) ?? new Set();
+    this.#mourners.set(life, mourners.add(work));
+    return () => mourners.delete(work);
+  }
+
+  start(): void {
+    if (this.#process !== null) return;
+    this.#lives += 1;
+    const life = new Life(`server.${this.#lives}`);
+    const process: Process = { life, databases: new Map(), handle: null, storage: null };
+    this.#process = process;
+    this.#given.scheduler.note(`${life.name} starts`);
+    this.#open(process).catch((error: unknown) => {
+      if (!life.alive) return;
+      this.#given.scheduler.note(`${life.name} could not start: ${error instanceof Error ? error.message : String(error)}`);
+      this.kill("process");
+      this.startLater(2_000);
+    });
+  }
+
+  startLater(delayMs: number): void {
+    this.#given.scheduler.after(this.#power, delayMs, "start server", () => this.start());
+  }
+
+  kill(kind: "process" | "power"): void {
+    const process = this.#process;
+    if (process === null) return;
+    this.#given.scheduler.kill(process.life);
+    for (const [file, database] of process.databases) {
+      // What was not committed is gone with the process.
+      if (canRollBack(database)) database.rollback();
+      this.#images.set(file, database.serialize());
+      if (canClose(database)) database.close();
+    }
+    this.#process = null;
+    this.#given.scheduler.note(`server dies (${kind})`);
+    for (const work of this.#mourners.get(process.life) ?? []) work();
+    this.#mourners.delete(process.life);
+    if (kind === "power") this.#volume.cutPower();
+  }
+
+  /** The one account, through the storage that is open. */
+  async account(): Promise<Account> {
+    const storage = this.#process?.storage;
+    if (storage === undefined || storage === null) throw new Error("the server is down");
+    const record = await storage.accounts.byName(USER);
+    if (record === null) throw new Error("the account is gone");
+    return await storage.account(record.id);
+  }
+
+  async #open(process: Process): Promise<void> {
+    const { scheduler, skew, rng, faults, diskFault } = this.#given;
+    const { life } = process;
+    const clock = simClock(scheduler, life, skew);
+    const disk = simDisk(scheduler, life, this.#volume, {
+      fault: diskFault,
+      onWrite: (path, op) => {
+        if (!path.startsWith(`${BASE}/`)) this.#given.onTrouble(`the server wrote outside its directory: ${op} ${path}`);
+      },
+      onReplaced: () => undefined,
+    });
+    const secrets = (bytes: number): Uint8Array => Uint8Array.from({ length: bytes }, () => rng.product.below(256));
+    const storage = await openLocalStorage({
+      directory: `${BASE}/satchel`,
+      disk,
+      compute: syncCompute,
+      clock,
+      secrets,
+      faults,
+      database: (file) => this.#images.get(file) ?? ":memory:",
+      onOpen: (file, database) => process.databases.set(file, database),
+    });
+    const passwords = {
+      hash: async (password: string) => await Promise.resolve(`plain ${password}`),
+      verify: async (password: string, credential: string) => await Promise.resolve(credential === `plain ${password}`),
+    };
+    const accounts = makeAccounts({ storage, clock, secrets, passwords, audit: () => undefined });
+    if ((await storage.accounts.byName(USER)) === null) await accounts.add(USER, PASSWORD);
+    process.storage = storage;
+    process.handle = createHandle({
+      storage,
+      accounts,
+      clock,
+      compute: syncCompute,
+      faults,
+      log: (level, event, fields) => {
+        const text = JSON.stringify(fields);
+        if (level === "error" && event === "unexpected" && !text.includes("injected") && life.alive)
+          this.#given.onTrouble(`${event} ${text}`);
+      },
+      legacy: true,
+      payloadMegs: null,
+      addressHeader: null,
+    });
+  }
+}
+
+function canRollBack(database: Database): database is Database & { rollback(): void } {
+  return "rollback" in database && typeof database.rollback === "function";
+}
+
+function canClose(database: Database): database is Database & { close(): void } {
+  return "close" in database && typeof database.close === "function";
+}
