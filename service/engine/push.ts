@@ -8,32 +8,164 @@ type Outgoing = Extract<Action, { kind: "upload" | "deleteRemote" }>;
 /** An action with its bytes read and its intent written. */
 type Sent = { readonly action: Outgoing; readonly upload: Upload; readonly intent: number };
 
+/** Entries whose intents share one commit, and bytes that are read ahead for them: a commit waits for the disk, a batch must not. */
+const WAVE_ENTRIES = 500;
+const WAVE_BYTES = 16 * 1024 * 1024;
+/** Acknowledged entries and bytes that share one commit. A kill before it costs nothing: the intents know the echoes. */
+const RESULTS_ENTRIES = 500;
+const RESULTS_BYTES = 16 * 1024 * 1024;
+/** On a slow line somebody watches the progress. */
+const RESULTS_MS = 500;
+
 /** Sends what the plan wants of the remote, `uploadsInFlight` batches at once. @throws RemoteError; what was acknowledged stays. */
 export async function push(context: RunContext, remote: Remote, actions: readonly Action[], approved: ReadonlySet<string>): Promise<void> {
   const outgoing = actions
     .filter((action) => action.kind === "upload" || action.kind === "deleteRemote")
     .filter((action) => !context.skipped.has(action.path));
+  if (outgoing.length === 0) return;
   context.totals.filesUp += outgoing.length;
   for (const action of outgoing) if (action.kind === "upload") context.totals.bytesUp += action.sizeBytes;
-  const batches = batchesOf(outgoing, remote.limits, context);
+  const results = openResults(context, approved);
+  const batches = readyBatches(context, remote, outgoing, results);
   const workers = Array.from({ length: remote.limits.uploadsInFlight }, async () => {
-    for (const batch of batches) {
+    for await (const batch of batches) {
       context.signal.throwIfAborted();
-      await sendBatch(context, remote, batch, approved);
+      await sendBatch(context, remote, batch, results);
     }
   });
   // One worker's failure lets the others finish what they have in flight: their acknowledgements count.
   const ends = await Promise.allSettled(workers);
+  results.end();
   for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
 
-/** One iterator that all workers draw from: each batch is taken once. Closed by entries and by bytes, one large file goes alone. */
+/** What the remote answered, and what was never sent after all, on the way to the rows. */
+type Results = {
+  /** The intents are durable; until an answer comes, nothing is known of these. */
+  readonly announced: (sent: readonly Sent[]) => void;
+  /** The request is about to leave: from here on it may have been taken. */
+  readonly leaving: (batch: readonly Sent[]) => void;
+  readonly answered: (batch: readonly Sent[], results: readonly UploadResult[]) => void;
+  /** Writes what is left, and takes back the intents of what was never sent. */
+  readonly end: () => void;
+};
+
+function openResults(context: RunContext, approved: ReadonlySet<string>): Results {
+  const { state, rows, clock } = context.parts;
+  let writtenMs = clock.monoMs();
+  const unsent = new Set<Sent>();
+  let waiting: { readonly item: Sent; readonly result: UploadResult }[] = [];
+  let bytes = 0;
+  const write = (): void => {
+    const taken = waiting;
+    waiting = [];
+    bytes = 0;
+    writtenMs = clock.monoMs();
+    if (taken.length === 0) return;
+    state.transaction(() => {
+      for (const { item, result } of taken) recordResult(context, item, result, approved);
+    });
+    tellProgress(context);
+  };
+  return {
+    announced: (sent) => sent.forEach((item) => unsent.add(item)),
+    leaving: (batch) => batch.forEach((item) => unsent.delete(item)),
+    answered: (batch, results) => {
+      for (const [index, item] of batch.entries()) {
+        const result = results[index];
+        if (result === undefined) throw new Error("push: fewer results than entries");
+        waiting.push({ item, result });
+        bytes += item.upload.bytes?.length ?? 0;
+      }
+      if (waiting.length >= RESULTS_ENTRIES || bytes >= RESULTS_BYTES || clock.monoMs() - writtenMs >= RESULTS_MS) write();
+    },
+    end: () => {
+      write();
+      if (unsent.size === 0) return;
+      state.transaction(() => unsent.forEach(({ action, intent }) => rows.uploadIntents.remove(action.path, intent)));
+    },
+  };
+}
+
+/** Batches with their bytes read and their intents durable; the next wave is read while this one is sent. All workers draw from it. */
+async function* readyBatches(
+  context: RunContext,
+  remote: Remote,
+  outgoing: readonly Outgoing[],
+  results: Results,
+): AsyncGenerator<readonly Sent[], void> {
+  const waves = wavesOf(outgoing, remote.limits, context);
+  const prepare = async (): Promise<readonly (readonly Sent[])[] | null> => {
+    const next = waves.next();
+    return next.done === true ? null : await announce(context, remote, next.value, results);
+  };
+  let next = prepare();
+  try {
+    for (;;) {
+      const wave = await next;
+      if (wave === null) return;
+      next = prepare();
+      // Whoever asks for the next wave gets its failure; until then it is not unhandled.
+      next.catch(() => undefined);
+      yield* wave;
+    }
+  } finally {
+    // A wave that was read ahead and is not wanted any more has announced itself before `end` takes its intents back.
+    await next.catch(() => undefined);
+  }
+}
+
+/** Reads a wave's files and writes its intents, all in one commit. */
+async function announce(
+  context: RunContext,
+  remote: Remote,
+  wave: readonly (readonly Outgoing[])[],
+  results: Results,
+): Promise<readonly (readonly Sent[])[]> {
+  const { parts, run } = context;
+  const read = await Promise.all(wave.map(async (batch) => await readBatch(context, remote, batch)));
+  const full = read.filter((batch) => batch.length > 0);
+  if (full.length === 0) return [];
+  parts.faults("upload/beforeIntent");
+  const sent = parts.state.transaction(() =>
+    full.map((batch) =>
+      batch.map(({ action, upload }): Sent => ({ action, upload, intent: parts.rows.uploadIntents.add(action.path, upload.sha1, run) })),
+    ),
+  );
+  results.announced(sent.flat());
+  parts.faults("upload/afterIntent");
+  return sent;
+}
+
+/** Batches within the remote's limits, several to a wave. */
+function* wavesOf(
+  outgoing: readonly Outgoing[],
+  limits: Remote["limits"],
+  context: RunContext,
+): Generator<readonly (readonly Outgoing[])[], void> {
+  let wave: (readonly Outgoing[])[] = [];
+  let entries = 0;
+  let bytes = 0;
+  for (const batch of batchesOf(outgoing, limits, context)) {
+    wave.push(batch);
+    entries += batch.length;
+    bytes += batch.reduce((sum, action) => sum + sizeOf(action), 0);
+    if (entries < WAVE_ENTRIES && bytes < WAVE_BYTES) continue;
+    yield wave;
+    wave = [];
+    entries = 0;
+    bytes = 0;
+  }
+  if (wave.length > 0) yield wave;
+}
+
+/** Closed by entries and by bytes; one large file goes alone. */
 function* batchesOf(outgoing: readonly Outgoing[], limits: Remote["limits"], context: RunContext): Generator<readonly Outgoing[], void> {
   const entriesMax = context.parts.faults("upload/splitBatch") ? 1 : limits.uploadEntries;
   let batch: Outgoing[] = [];
   let bytes = 0;
   for (const action of outgoing) {
-    const size = action.kind === "upload" ? action.sizeBytes : 0;
+    const size = sizeOf(action);
     if (batch.length > 0 && (batch.length >= entriesMax || bytes + size > limits.uploadBytes)) {
       yield batch;
       batch = [];
@@ -45,28 +177,19 @@ function* batchesOf(outgoing: readonly Outgoing[], limits: Remote["limits"], con
   if (batch.length > 0) yield batch;
 }
 
-async function sendBatch(context: RunContext, remote: Remote, batch: readonly Outgoing[], approved: ReadonlySet<string>): Promise<void> {
+function sizeOf(action: Outgoing): number {
+  return action.kind === "upload" ? action.sizeBytes : 0;
+}
+
+async function sendBatch(context: RunContext, remote: Remote, batch: readonly Sent[], results: Results): Promise<void> {
   const { parts, signal } = context;
-  const uploads = await readBatch(context, remote, batch);
-  if (uploads.length === 0) return;
-  parts.faults("upload/beforeIntent");
-  const sent = parts.state.transaction(() =>
-    uploads.map(({ action, upload }) => ({ action, upload, intent: parts.rows.uploadIntents.add(action.path, upload.sha1, context.run) })),
-  );
-  parts.faults("upload/afterIntent");
-  const results = await remote.upload(
-    sent.map(({ upload }) => upload),
+  results.leaving(batch);
+  const answers = await remote.upload(
+    batch.map(({ upload }) => upload),
     signal,
   );
   if (parts.faults("upload/replyIgnored")) return;
-  parts.state.transaction(() => {
-    for (const [index, item] of sent.entries()) {
-      const result = results[index];
-      if (result === undefined) throw new Error("push: fewer results than entries");
-      recordResult(context, item, result, approved);
-    }
-  });
-  tellProgress(context);
+  results.answered(batch, answers);
 }
 
 /** Reads the batch's files; one that is not what was planned any more is left for the next look. */
