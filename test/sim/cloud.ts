@@ -88,8 +88,8 @@ export function serverCloud(
   return {
     admit: async (device) => {
       const transport = simTransport(net, new Life(`${device} login`), "192.0.2.1");
-      const options = { url: URL, user: USER, password: PASSWORD, client: clientOf(device) };
-      const { key } = await login(options, transport, syncCompute, new AbortController().signal);
+      const asked = { url: URL, user: USER, password: PASSWORD, client: clientOf(device) };
+      const { key } = await login(asked, transport, syncCompute, new AbortController().signal);
       keys.set(device, key);
     },
     openRemote: (device, life, random) =>
