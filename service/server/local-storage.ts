@@ -35,7 +35,11 @@ export type LocalStorageOptions = {
 /** @throws StorageError io where the directory cannot be used */
 export async function openLocalStorage(options: LocalStorageOptions): Promise<Storage> {
   const { directory, disk } = options;
-  await disk.mkdir(path.join(directory, "accounts"), 0o700);
+  const homes = path.join(directory, "accounts");
+  await disk.mkdir(homes, 0o700);
+  // The directories' own names too: what lies in a directory that a power cut takes away was never stored.
+  await disk.fsyncDir(path.dirname(directory));
+  await disk.fsyncDir(directory);
   const database = options.database ?? ((file: string) => file);
   const accountsFile = path.join(directory, "accounts.db");
   const accounts = openServerAccounts(database(accountsFile));
@@ -45,8 +49,9 @@ export async function openLocalStorage(options: LocalStorageOptions): Promise<St
 
   const openAccount = async (id: string): Promise<LocalAccount> => {
     if (accounts.byId(id) === null) throw new StorageError("gone", "There is no such account.");
-    const home = path.join(directory, "accounts", id);
+    const home = path.join(homes, id);
     await disk.mkdir(home, 0o700);
+    await disk.fsyncDir(homes);
     const file = path.join(home, "rows.db");
     const rows = openServerAccount({ source: database(file), firstEpoch: epochOf(options.secrets) });
     options.onOpen?.(file, rows);
