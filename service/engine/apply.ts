@@ -15,7 +15,7 @@ export type Removal = Extract<Action, { kind: "deleteLocal" }>;
 export type Staged = { readonly action: Incoming | Removal; readonly step: ApplyStep; readonly conflict: number | null };
 
 /** Files and bytes that one apply transaction and its fsyncs share. */
-const BATCH_FILES_MAX = 128;
+const BATCH_FILES_MAX = 512;
 const BATCH_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Carries out what the plan wants of the disk. @throws RemoteError; DiskError when there is no room. */
@@ -49,12 +49,15 @@ function ready(context: RunContext, path: string): boolean {
 /** Bytes that a kept version or another file already has are not fetched again (N7). Returns what must be fetched. */
 async function applyFromHere(context: RunContext, incoming: readonly Incoming[]): Promise<readonly Incoming[]> {
   const { parts } = context;
+  const { rows } = parts;
+  // A first sync has nothing to look in; asking for each of its files would cost as much as storing them.
+  if (rows.entries.totals().files === 0 && rows.versions.totalBytes() === 0) return incoming;
   const absent: Incoming[] = [];
   let batch: Staged[] = [];
   for (const action of incoming) {
     const sha1 = wanted(action);
-    const source = parts.rows.entries.withSha1(sha1);
-    if (source === undefined && !parts.rows.versions.has(sha1)) {
+    const source = rows.entries.withSha1(sha1);
+    if (source === undefined && !rows.versions.has(sha1)) {
       absent.push(action);
       continue;
     }

@@ -11,6 +11,8 @@ const WORK_LEFT_MS = 1_000;
 /** How often to look before a remote has said what suits it. */
 const POLL_UNKNOWN_MS = 60_000;
 
+const WOKEN = new Error("a fact changed");
+
 type Waiter = { readonly scan: boolean; readonly resolve: (summary: RunSummary) => void; readonly reject: (error: Error) => void };
 
 export class FolderLoop {
@@ -56,7 +58,8 @@ export class FolderLoop {
 
   /** A fact changed (hint, stream, settings): decide again. */
   wake(): void {
-    this.#pause.abort();
+    // A reason made once: an abort without one captures a stack, and hints come by the thousand.
+    if (!this.#pause.signal.aborted) this.#pause.abort(WOKEN);
   }
 
   /** Runs `work` while no run does; runs wait for it. */

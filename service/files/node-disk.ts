@@ -1,4 +1,7 @@
-/** The `Disk` port over Node. Everything that can wait for the platter runs in libuv's threads; a look (lstat) is made at once. */
+/**
+ * The `Disk` port over Node. What waits for the platter (fsync, large reads and writes) runs in libuv's threads. What only touches memory
+ * (a look, a small read, a new name) is done at once: a hop to a thread and back costs ten times the call. Slices let others in between.
+ */
 import { hash as hashBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { setImmediate } from "node:timers/promises";
@@ -16,8 +19,6 @@ const close = promisify(fs.close);
 const fstat = promisify(fs.fstat);
 const fsync = promisify(fs.fsync);
 const statfs = promisify(fs.statfs);
-const link = promisify(fs.link);
-const rename = promisify(fs.rename);
 const unlink = promisify(fs.unlink);
 const mkdir = promisify(fs.mkdir);
 const rmdir = promisify(fs.rmdir);
@@ -29,6 +30,8 @@ const BREATHE_MS = 6;
 const HERE_FILES = 16;
 const HERE_BYTES = 512 * 1024;
 const COPY_BYTES = 1024 * 1024;
+/** Up to here a file is read or written on this thread. */
+const SMALL_BYTES = 64 * 1024;
 /** Windows: a virus scanner or a reader holds a file for a moment (DK06). */
 const BUSY_FOR_MS = 2_000;
 
@@ -55,10 +58,16 @@ export function openNodeDisk(options: { readonly hashWorker: URL }): NodeDisk {
       signal.throwIfAborted();
       return here.map((result) => result ?? there.shift() ?? { kind: "changed" });
     },
-    read: async (path, maxBytes) => await attempt("read", path, async () => await readWhole(path, maxBytes)),
+    read: async (path, maxBytes) => {
+      await breathe();
+      return await attempt("read", path, async () => await readWhole(path, maxBytes));
+    },
     readRange: async (path, offsetBytes, lengthBytes) =>
       await attempt("read", path, async () => await withFile(path, READ_FLAGS, async (fd) => await readSome(fd, offsetBytes, lengthBytes))),
-    create: async (path, bytes, mode) => await attempt("write", path, async () => await createFile(path, bytes, mode)),
+    create: async (path, bytes, mode) => {
+      await breathe();
+      return await attempt("write", path, async () => await (bytes.length > SMALL_BYTES ? createFile : createSmall)(path, bytes, mode));
+    },
     append: async (path, bytes) =>
       await attempt("append to", path, async () => {
         await withFile(path, "a", async (fd) => {
@@ -67,10 +76,18 @@ export function openNodeDisk(options: { readonly hashWorker: URL }): NodeDisk {
         });
       }),
     copy: async (from, to) => await attempt("copy", `${from} to ${to}`, async () => await copyFile(from, to)),
-    link: async (from, to) => await linkFile(from, to),
-    rename: async (from, to) =>
-      await attempt("rename", `${from} to ${to}`, async () => await patiently(async () => await rename(from, to))),
-    unlink: async (path) => await attempt("remove", path, async () => await patiently(async () => await unlink(path))),
+    link: async (from, to) => {
+      await breathe();
+      linkFile(from, to);
+    },
+    rename: async (from, to) => {
+      await breathe();
+      await attempt("rename", `${from} to ${to}`, async () => await patiently(() => fs.renameSync(from, to)));
+    },
+    unlink: async (path) => {
+      await breathe();
+      await attempt("remove", path, async () => await patiently(() => fs.unlinkSync(path)));
+    },
     mkdir: async (path, mode) =>
       await attempt("make the folder", path, async () => {
         await mkdir(path, { recursive: true, ...(mode === undefined ? {} : { mode }) });
@@ -162,14 +179,29 @@ async function hashHere(path: string, maxBytes: number): Promise<HashResult | nu
 }
 
 async function readWhole(path: string, maxBytes: number): Promise<{ bytes: Uint8Array; stat: Stat } | "changed"> {
-  return await withFile(path, READ_FLAGS, async (fd) => {
-    const before = await fstat(fd);
+  const fd = fs.openSync(path, READ_FLAGS);
+  try {
+    const before = fs.fstatSync(fd);
     if (!before.isFile()) throw refuse(before.isDirectory() ? "isDirectory" : "notSupported", "read", path);
     if (before.size > maxBytes) throw refuse("tooLarge", "read", path);
-    const bytes = await readSome(fd, 0, before.size + 1);
-    if (bytes.length !== before.size || !unmoved(before, await fstat(fd))) return "changed";
+    const bytes = before.size > SMALL_BYTES ? await readSome(fd, 0, before.size + 1) : readSmall(fd, before.size);
+    if (bytes.length !== before.size || !unmoved(before, fs.fstatSync(fd))) return "changed";
     return { bytes, stat: statOf(before) };
-  });
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** One byte more than there should be is asked for: a file that grew shows itself. */
+function readSmall(fd: number, sizeBytes: number): Uint8Array {
+  const bytes = Buffer.allocUnsafeSlow(sizeBytes + 1);
+  let length = 0;
+  while (length < sizeBytes) {
+    const got = fs.readSync(fd, bytes, length, sizeBytes + 1 - length, length);
+    if (got === 0) break;
+    length += got;
+  }
+  return bytes.subarray(0, length);
 }
 
 function readSome(fd: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
@@ -209,6 +241,22 @@ async function createFile(path: string, bytes: Uint8Array, mode: number | undefi
   });
 }
 
+/** Only the fsync leaves this thread. */
+async function createSmall(path: string, bytes: Uint8Array, mode: number | undefined): Promise<Stat> {
+  const fd = fs.openSync(path, "wx", mode ?? 0o666);
+  let done = false;
+  try {
+    for (let at = 0; at < bytes.length;) at += fs.writeSync(fd, bytes, at);
+    await fsync(fd);
+    const stat = statOf(fs.fstatSync(fd));
+    done = true;
+    return stat;
+  } finally {
+    fs.closeSync(fd);
+    if (!done) fs.unlinkSync(path);
+  }
+}
+
 async function copyFile(from: string, to: string): Promise<Stat> {
   return await withFile(from, READ_FLAGS, async (source) => {
     const stats = await fstat(source);
@@ -239,9 +287,9 @@ async function making(path: string, mode: number | undefined, work: (fd: number)
   }
 }
 
-async function linkFile(from: string, to: string): Promise<void> {
+function linkFile(from: string, to: string): void {
   try {
-    await link(from, to);
+    fs.linkSync(from, to);
   } catch (error) {
     // FAT answers EPERM, and so does Linux for files of others (protected_hardlinks): a copy does it in both cases.
     const code = error instanceof Error && "code" in error ? error.code : null;
@@ -262,11 +310,12 @@ async function syncDirectory(path: string): Promise<void> {
 }
 
 /** Tried again while Windows says busy; elsewhere the first answer is the answer. */
-async function patiently(work: () => Promise<void>): Promise<void> {
+async function patiently(work: () => void | Promise<void>): Promise<void> {
   const untilMs = performance.now() + (process.platform === "win32" ? BUSY_FOR_MS : 0);
   for (let pauseMs = 10; ; pauseMs = Math.min(200, pauseMs * 2)) {
     try {
-      return await work();
+      await work();
+      return;
     } catch (error) {
       const fault = faultOf(error);
       const busy = fault === "busy" || fault === "access";
