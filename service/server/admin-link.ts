@@ -77,8 +77,7 @@ function isAdminCall(name: string): name is AdminCall {
 }
 
 async function perform(admin: Admin, call: AdminCall, params: unknown): Promise<unknown> {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the schema of this very call has just checked it
-  return await admin.call(call, ADMIN_CALLS[call].parse(params) as never);
+  return await admin.call(call, ADMIN_CALLS[call].parse(params));
 }
 
 /** The link of the server that runs in this directory; null: none was left there. @throws SettingsError */
