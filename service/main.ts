@@ -3,7 +3,6 @@
  * Nothing else constructs; everything else is handed what it uses.
  */
 import { randomBytes, randomUUID } from "node:crypto";
-import { mkdirSync, renameSync, statSync } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import path from "node:path";
@@ -15,33 +14,23 @@ import { settingsInForce, type Config, type Settings as SettingsInForce } from "
 import type { Places } from "../protocol/places.ts";
 import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
 import { Exit } from "./cli/exit-codes.ts";
-import { CliError, type Host, type ServerCommand, type ServerIo, type ServiceOptions, type Starting } from "./cli/host.ts";
+import { CliError, type Host, type ServiceOptions, type Starting } from "./cli/host.ts";
 import { callersDirectory, interrupted, onStopSignal, processLives, realPathOf, startDetached } from "./cli/machine.ts";
+import { ownServerUrl, startOwnServer } from "./cli/own-server.ts";
 import { runCli } from "./cli/program.ts";
 import type { Clock, Compute, Random, Transport } from "./core/ports.ts";
-import type { State } from "./core/state.ts";
-import type { EngineDeps, Settings } from "./engine/deps.ts";
-import type { RootOptions } from "./files/open-root.ts";
+import type { EngineDeps } from "./engine/deps.ts";
+import type { Engine } from "./engine/facade.ts";
 import { currentPlaces, makePlaces } from "./files/places.ts";
-import {
-  loadConfig,
-  loadDevice,
-  loadSecrets,
-  loadServiceFile,
-  removeServiceFile,
-  saveConfig,
-  saveSecrets,
-  saveServiceFile,
-} from "./files/settings.ts";
+import { loadConfig, loadDevice, loadServiceFile, removeServiceFile, saveServiceFile } from "./files/settings.ts";
+import type { RpcOptions, RpcServer } from "./rpc/server.ts";
+import type { ServerLog } from "./server/handle.ts";
 
 /** Hashing, zstd and file calls share libuv's pool; its default of 4 threads would make them wait for one another. */
 const POOL_THREADS = "16";
 /** A service that is just stopping frees its lock within this. */
 const LOCK_WAIT_MS = 5000;
 const LOCK_LOOK_MS = 20;
-const LOG_MAX_BYTES = 5 * 1024 * 1024;
-/** Locks in a shared /tmp are touched this often, so that its cleaner leaves them. */
-const LOCK_TOUCH_MS = 6 * 3_600_000;
 
 const hashWorker = new URL(import.meta.url.endsWith(".ts") ? "./files/hash-worker.ts" : "./hash-worker.mjs", import.meta.url);
 
@@ -50,7 +39,20 @@ const clock: Clock = {
   monoMs: () => performance.now(),
   sleep: async (ms, signal) => await sleep(Math.min(ms, 2 ** 31 - 1), undefined, signal === undefined ? {} : { signal }),
 };
-const random: Random = { u32: () => randomBytes(4).readUInt32LE() };
+/** Drawn by the page: names of temporary files come by the thousand, and each draw is a call into the system. */
+const RANDOM_PAGE_BYTES = 4096;
+let page = Buffer.alloc(0);
+let drawn = 0;
+const random: Random = {
+  u32: () => {
+    if (drawn >= page.length) {
+      page = randomBytes(RANDOM_PAGE_BYTES);
+      drawn = 0;
+    }
+    drawn += 4;
+    return page.readUInt32LE(drawn - 4);
+  },
+};
 
 function placesNow(): Places {
   return currentPlaces(process.env, callersDirectory());
@@ -96,7 +98,9 @@ async function answers(places: Places): Promise<boolean> {
 
 /** Once, or again when the database turned out to be damaged: it is set aside then and built anew (N6). */
 async function serveUntilStopped(places: Places, options: ServiceOptions): Promise<Exit> {
-  const log = await openLog(places, options);
+  const { openLog } = await import("./cli/log.ts");
+  const { logLevel } = settingsInForce(loadConfig(places.config).settings, process.env);
+  const log = openLog(options.background ? path.join(places.state, "log") : null, logLevel);
   for (;;) {
     const why = await serve(places, options, log);
     if (why === "stopped") return Exit.InSync;
@@ -107,62 +111,89 @@ async function serveUntilStopped(places: Places, options: ServiceOptions): Promi
 
 type Stop = "stopped" | "damaged";
 
+/** From the first step to the last: whatever was opened is closed again, in the reverse order. */
 async function serve(places: Places, options: ServiceOptions, log: Logger): Promise<Stop> {
   const parts = await openParts(places, log);
-  const { state, disk, transport, lost, config, device } = parts;
+  const { state, disk, transport, config, device } = parts;
+  const closers: (() => unknown)[] = [() => state.close(), async () => await disk.close(), () => transport.close()];
   const stop = Promise.withResolvers<Stop>();
   const onStop = () => stop.resolve("stopped");
-  const unlisten = onStopSignal(onStop);
-  const [{ createEngine }, { startRpc }, { examine }] = await Promise.all([
-    import("./engine/engine.ts"),
-    import("./rpc/server.ts"),
-    import("./rpc/doctor.ts"),
-  ]);
-  const engine = await createEngine(parts.deps);
-  const token = randomBytes(32).toString("base64url");
-  const serviceKey = randomBytes(32).toString("base64url");
-  const startedAtMs = Date.now();
-  const began = performance.now();
-  const rpc = await startRpc({
-    socket: places.socket,
-    tcpPort: options.tcp && config.tcp ? config.tcpPort : null,
-    allowedOrigins: config.allowedOrigins,
-    token,
-    engine,
-    self: {
+  closers.push(onStopSignal(onStop));
+  try {
+    const { createEngine } = await import("./engine/engine.ts");
+    const engine = await createEngine(parts.deps);
+    closers.push(async () => await engine.close());
+    const began = performance.now();
+    const self = {
       pid: process.pid,
       device: device.name,
       session: randomUUID(),
-      serviceKey,
       uptimeMs: () => Math.round(performance.now() - began),
       stop: onStop,
-      doctor: async () => await examine({ engine, disk, state: places.state, sqliteVersion: state.sqliteVersion }),
-    },
-    log: (error, id) => log.error({ err: error, id }, "a request met a fault of ours"),
-  });
-  saveServiceFile(places.run, {
-    protocolVersion: PROTOCOL_VERSION,
-    version: VERSION,
-    pid: process.pid,
-    socket: places.socket,
-    port: rpc.port,
-    token,
-    serviceKey,
-    startedAtMs,
-  });
-  log.info({ pid: process.pid, port: rpc.port, version: VERSION, rebuilt: lost }, "the service answers");
-  process.send?.("ready");
-  void checkDatabase(parts, log).then((damaged) => (damaged ? stop.resolve("damaged") : undefined));
-  const why = await stop.promise;
-  log.info({ why }, "the service stops");
-  removeServiceFile(places.run);
-  await engine.close();
-  await rpc.close();
-  transport.close();
-  await disk.close();
-  state.close();
-  unlisten();
-  return why;
+      doctor: async () => {
+        const { examine } = await import("./rpc/doctor.ts");
+        return await examine({ engine, disk, state: places.state, sqliteVersion: state.sqliteVersion });
+      },
+    };
+    const rpc = await openDoors(places, { engine, self, config, tcp: options.tcp, log });
+    // The doors close last: who waits for a run is answered before.
+    closers.splice(-1, 0, async () => await rpc.close());
+    closers.push(() => removeServiceFile(places.run));
+    log.info({ pid: process.pid, port: rpc.port, version: VERSION, rebuilt: parts.lost }, "the service answers");
+    process.send?.("ready");
+    void checkDatabase(parts, log).then((damaged) => (damaged ? stop.resolve("damaged") : undefined));
+    const why = await stop.promise;
+    log.info({ why }, "the service stops");
+    return why;
+  } finally {
+    for (const close of closers.toReversed()) await close();
+  }
+}
+
+type Doors = {
+  readonly engine: Engine;
+  readonly self: Omit<RpcOptions["self"], "serviceKey">;
+  readonly config: SettingsInForce;
+  readonly tcp: boolean;
+  readonly log: Logger;
+};
+
+/** Opens the API and writes service.json, new secrets at every start. @throws CliError 2 where the chosen port is taken */
+async function openDoors(places: Places, { engine, self, config, tcp, log }: Doors): Promise<RpcServer> {
+  const { startRpc } = await import("./rpc/server.ts");
+  const [token, serviceKey] = [randomBytes(32).toString("base64url"), randomBytes(32).toString("base64url")];
+  const { socket } = places;
+  const tcpPort = tcp && config.tcp ? config.tcpPort : null;
+  try {
+    const rpc = await startRpc({
+      socket,
+      tcpPort,
+      allowedOrigins: config.allowedOrigins,
+      token,
+      engine,
+      self: { ...self, serviceKey },
+      log: (error, id) => log.error({ err: error, id }, "a request met a fault of ours"),
+    });
+    const { port } = rpc;
+    const startedAtMs = Date.now();
+    saveServiceFile(places.run, {
+      protocolVersion: PROTOCOL_VERSION,
+      version: VERSION,
+      pid: process.pid,
+      socket,
+      port,
+      token,
+      serviceKey,
+      startedAtMs,
+    });
+    return rpc;
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EADDRINUSE")) throw error;
+    throw new CliError(
+      Exit.Usage,
+      `The port ${tcpPort} is taken by another program. Choose another \`tcpPort\` in config.json, or 0 for any free one.`,
+    );
+  }
 }
 
 /** SQLite's own check, after an unclean stop and weekly, while the service answers already. true: damaged. */
@@ -183,15 +214,25 @@ type Parts = Awaited<ReturnType<typeof openParts>>;
 
 /** Everything the engine is made of, over the real disk, network and clock. */
 async function openParts(places: Places, log: Logger) {
-  const [{ rebuildIfCorrupt }, { openNodeDisk }, { openVersionStore }, { openNodeTransport }, { nodeCompute: compute }, { machineHash }] =
-    await Promise.all([
-      import("./store/health.ts"),
-      import("./files/node-disk.ts"),
-      import("./files/versions.ts"),
-      import("./remotes/node-transport.ts"),
-      import("./files/compute.ts"),
-      import("./files/machine.ts"),
-    ]);
+  const [
+    { rebuildIfCorrupt },
+    { openNodeDisk },
+    { openVersionStore },
+    { openNodeTransport },
+    { nodeCompute: compute },
+    { machineHash },
+    { fileSettings },
+    { lockedRootOpener },
+  ] = await Promise.all([
+    import("./store/health.ts"),
+    import("./files/node-disk.ts"),
+    import("./files/versions.ts"),
+    import("./remotes/node-transport.ts"),
+    import("./files/compute.ts"),
+    import("./files/machine.ts"),
+    import("./engine/file-settings.ts"),
+    import("./engine/locked-root.ts"),
+  ]);
   const stored = loadConfig(places.config);
   const config = settingsInForce(stored.settings, process.env);
   const { device, origin } = loadDevice(places.config, { hostName: hostname(), machine: machineHash(process.platform), newId: randomUUID });
@@ -205,7 +246,7 @@ async function openParts(places: Places, log: Logger) {
   const remotes = await openRemotes({ transport, compute, device: device.name, stored });
   const deps: EngineDeps = {
     state,
-    settings: settingsOf(places, stored),
+    settings: fileSettings(places.config, stored),
     versions,
     clock,
     random,
@@ -218,36 +259,21 @@ async function openParts(places: Places, log: Logger) {
     },
     rebuilt: lost !== null || (state.fresh && stored.folders.length > 0),
     realRoot,
-    openRoot: await rootOpener({ disk, compute, versions, state, config, log }),
+    openRoot: lockedRootOpener({
+      disk,
+      clock,
+      random,
+      compute,
+      versions,
+      state,
+      limits: config,
+      platform: process.platform,
+      tmpDir: tmpdir(),
+      lockLost: (root) => log.error({ root }, "somebody deleted the lock of this folder; restart the service"),
+    }),
     ...remotes,
   };
   return { state, lost, disk, transport, config, device, deps };
-}
-
-/** Settings live in files; the copy in memory is what was last saved. */
-function settingsOf(places: Places, loaded: Config): Settings {
-  let config = loaded;
-  let secrets = loadSecrets(places.config);
-  const save = async (change: Partial<Config>): Promise<void> => {
-    const next = { ...config, ...change };
-    await Promise.resolve();
-    saveConfig(places.config, next);
-    config = next;
-  };
-  return {
-    folders: () => config.folders,
-    remotes: () => config.remotes,
-    saveFolders: async (folders) => await save({ folders: [...folders] }),
-    saveRemotes: async (remotes) => await save({ remotes: [...remotes] }),
-    key: (remote) => secrets.remotes[remote]?.key ?? null,
-    saveKey: async (remote, key) => {
-      const { [remote]: _old, ...others } = secrets.remotes;
-      const next = { ...secrets, remotes: key === null ? others : { ...others, [remote]: { key } } };
-      await Promise.resolve();
-      saveSecrets(places.config, next);
-      secrets = next;
-    },
-  };
 }
 
 async function realRoot(wanted: string): Promise<string | null> {
@@ -292,73 +318,6 @@ async function openRemotes(given: {
   };
 }
 
-type RootGiven = Pick<RootOptions, "disk" | "compute" | "versions"> & {
-  readonly state: State;
-  readonly config: SettingsInForce;
-  readonly log: Logger;
-};
-
-/** Opens one folder's disk side: locked for us alone (two homes can't share a root), with its own tree, applier and watcher. */
-async function rootOpener(given: RootGiven): Promise<EngineDeps["openRoot"]> {
-  const [{ EngineError }, { openRootParts }, { parcelWatcher }, { rootLockPath, takeLock }] = await Promise.all([
-    import("./engine/facade.ts"),
-    import("./files/open-root.ts"),
-    import("./files/watch.ts"),
-    import("./store/lock.ts"),
-  ]);
-  const { disk, compute, versions, state, config, log } = given;
-  const watcher = parcelWatcher();
-  return async ({ id, root }) => {
-    const found = await disk.lstat(root);
-    if (found?.kind !== "directory")
-      throw new EngineError(
-        "notADirectory",
-        `${root} is not there (moved, deleted, or on a disk that is not mounted). Nothing is synced until it is back.`,
-      );
-    const lock = takeLock(rootLockPath({ tmpDir: tmpdir(), dev: found.dev, ino: found.fileId }));
-    if (lock === null)
-      throw new EngineError(
-        "rootLocked",
-        `Another Satchel service looks after ${root} already. Stop that one, or remove the folder there.`,
-      );
-    const touch = setInterval(() => {
-      if (!lock.stillHeld()) log.error({ root, lock: lock.path }, "somebody deleted the lock of this folder; restart the service");
-    }, LOCK_TOUCH_MS);
-    touch.unref();
-    const close = async (): Promise<void> => {
-      clearInterval(touch);
-      lock.release();
-      await Promise.resolve();
-    };
-    try {
-      const naming = process.platform === "win32" ? "windows" : "posix";
-      const limits = { fileMaxBytes: config.fileMaxBytes, freeMinBytes: config.freeMinBytes };
-      const parts = await openRootParts({ disk, clock, random, compute, versions, root, rows: state.folder(id), naming, ...limits });
-      return { ...parts, watch: async (onHint) => await watcher.watch(root, onHint), close };
-    } catch (error) {
-      await close();
-      throw error;
-    }
-  };
-}
-
-/** In the background to a file, kept small; in the foreground to stderr. */
-async function openLog(places: Places, options: ServiceOptions): Promise<Logger> {
-  const { default: pino } = await import("pino");
-  const level = settingsInForce(loadConfig(places.config).settings, process.env).logLevel;
-  const fields = { level, base: null, timestamp: () => `,"time":"${new Date().toISOString()}"` };
-  if (!options.background) return pino(fields, pino.destination({ fd: 2, sync: true }));
-  const file = path.join(places.state, "log", "service.log");
-  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > LOG_MAX_BYTES) renameSync(file, `${file}.1`);
-  const log = pino(fields, pino.destination({ dest: file, mode: 0o600, sync: true }));
-  process.on("uncaughtException", (error) => {
-    log.fatal({ err: error }, "the service ends: a fault of ours");
-    process.exit(Exit.Fatal);
-  });
-  return log;
-}
-
 function spawnService(options: { readonly tcp: boolean }): Starting {
   const places = placesNow();
   makePlaces(places);
@@ -373,38 +332,47 @@ function absoluteHome(places: Places): NodeJS.ProcessEnv {
   return home === undefined || home === "" ? {} : { SATCHEL_HOME: places.config };
 }
 
-async function runServerCommand(command: ServerCommand, io: ServerIo): Promise<Exit> {
+/** Flags over environment; a relative path is the caller's. @throws Error with a message for people */
+async function serverSettings(base: string | null) {
   process.env["UV_THREADPOOL_SIZE"] ??= POOL_THREADS;
-  if (command.verb !== "run") throw new CliError(Exit.Fatal, `server ${command.verb} is not built yet.`);
-  const { runServer } = await import("./server/run.ts");
-  const { env } = process;
-  const base = command.options["base"] ?? env["SYNC_BASE"];
-  if (typeof base !== "string" || base === "")
-    throw new CliError(Exit.Usage, "Say where the server keeps everything: --base DIR, or SYNC_BASE=DIR.");
-  const accounts = Object.entries(env)
-    .filter(([name, value]) => /^SYNC_USER\d+$/.test(name) && value?.includes(":"))
-    .map(([, value = ""]) => {
-      const at = value.indexOf(":");
-      return { name: value.slice(0, at), secret: value.slice(at + 1), hashed: env["PASSWORDS_HASHED"] !== undefined };
-    });
-  const running = await runServer({
-    base: path.resolve(callersDirectory(), base),
-    host: String(command.options["host"] ?? env["SYNC_HOST"] ?? "127.0.0.1"),
-    port: Number(command.options["port"] ?? env["SYNC_PORT"] ?? 8080),
-    accounts,
-    payloadMegs: env["MAX_SYNC_PAYLOAD_MEGS"] === undefined ? null : Number(env["MAX_SYNC_PAYLOAD_MEGS"]),
-    addressHeader: env["SYNC_IP_HEADER"]?.toLowerCase() ?? null,
-    legacy: command.options["legacy"] !== false,
-    log: (level, event, fields) => level === "info" || io.note(JSON.stringify({ level, event, ...fields })),
-    clock,
-    hashWorker,
-  });
-  io.result(running.url);
-  io.data({ url: running.url });
-  await interrupted();
-  await running.close();
-  return Exit.InSync;
+  const [{ serverEnvironment }, { openLog }] = await Promise.all([import("./server/environment.ts"), import("./cli/log.ts")]);
+  const told = serverEnvironment(process.env);
+  const wanted = base ?? told.base;
+  if (wanted === null) throw new CliError(Exit.Usage, "Say where the server keeps everything: --base DIR, or SYNC_BASE=DIR.");
+  const logger = openLog(null, process.env["SATCHEL_LOG_LEVEL"] ?? "info");
+  const log: ServerLog = (level, event, fields) => logger[level](fields, event);
+  return { told, options: { base: path.resolve(callersDirectory(), wanted), log, clock, hashWorker } };
 }
+
+const serverRun: Host["serverRun"] = async (asked, listening) => {
+  const [{ told, options }, { runServer }] = await Promise.all([serverSettings(asked.base), import("./server/run.ts")]);
+  const { tls } = asked;
+  const file = (name: string): string => path.resolve(callersDirectory(), name);
+  const stopped = interrupted();
+  const server = await runServer({
+    ...told,
+    ...options,
+    host: asked.host ?? told.host,
+    port: asked.port ?? told.port,
+    legacy: asked.legacy,
+    behindProxy: asked.behindProxy,
+    insecureHttp: asked.insecureHttp,
+    ...(tls === null ? {} : { tls: { certFile: file(tls.certFile), keyFile: file(tls.keyFile) } }),
+  });
+  listening(server.url);
+  await stopped;
+  await server.close();
+};
+
+const serverCall: Host["serverCall"] = async (base, call) => {
+  const [{ options }, { openServerAdmin }] = await Promise.all([serverSettings(base), import("./server/run.ts")]);
+  const admin = await openServerAdmin(options);
+  try {
+    return await admin.call(call.name, call.params);
+  } finally {
+    await admin.close();
+  }
+};
 
 const host: Host = {
   env: process.env,
@@ -417,12 +385,10 @@ const host: Host = {
   runService,
   spawnService,
   processLives,
-  server: runServerCommand,
-  ownServer: async () => {
-    await Promise.resolve();
-    throw new CliError(Exit.Fatal, "not yet");
-  },
-  ownServerUrl: async () => await Promise.resolve(null),
+  serverRun,
+  serverCall,
+  ownServer: async () => await startOwnServer(placesNow()),
+  ownServerUrl: () => ownServerUrl(placesNow()),
   interrupted,
 };
 

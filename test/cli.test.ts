@@ -10,7 +10,7 @@ import type { ServiceFile } from "../protocol/config.ts";
 import { ErrorCode } from "../protocol/errors.ts";
 import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
 import { exitOfCode, exitOfRuns, exitOfStatus } from "../service/cli/exit-codes.ts";
-import type { Host, ServerCommand } from "../service/cli/host.ts";
+import type { Host, ServerCall } from "../service/cli/host.ts";
 import { runCli } from "../service/cli/program.ts";
 import { EngineError, type FolderStatus } from "../service/engine/facade.ts";
 import { startRpc, type RpcServer } from "../service/rpc/server.ts";
@@ -56,7 +56,7 @@ type Around = {
   readonly tty?: boolean;
   readonly env?: Record<string, string>;
 };
-const handed: ServerCommand[] = [];
+const handed: (ServerCall & { readonly base: string | null })[] = [];
 
 /** Runs one command inside this process, against the double. */
 async function satchel(args: readonly string[], around: Around = {}): Promise<Said> {
@@ -92,12 +92,13 @@ async function satchel(args: readonly string[], around: Around = {}): Promise<Sa
     runService: unused,
     spawnService: () => ({ outcome: unused() }),
     processLives: () => false,
-    server: async (command) => {
-      handed.push(command);
-      return await Promise.resolve(0);
+    serverRun: unused,
+    serverCall: async (base, call) => {
+      handed.push({ base, ...call });
+      return await Promise.resolve({});
     },
     ownServer: unused,
-    ownServerUrl: async () => await Promise.resolve(null),
+    ownServerUrl: () => null,
     interrupted: unused,
   };
   const code = await runCli(args, host);
@@ -159,9 +160,9 @@ suite("arguments", () => {
 
   test("runCli() server commands are handed on with what was said", async () => {
     await satchel(["server", "user", "add", "ada", "--password-stdin", "--base", "/b"], { stdin: "secret\n" });
-    assert.deepEqual(handed.at(-1), { verb: "user", action: "add", name: "ada", password: "secret", base: "/b" });
+    assert.deepEqual(handed.at(-1), { base: "/b", name: "user/add", params: { name: "ada", password: "secret" } });
     await satchel(["server", "restore", "ada", "a.png", "--sha1", "ab"]);
-    assert.deepEqual(handed.at(-1), { verb: "restore", name: "ada", path: "a.png", sha1: "ab", base: null });
+    assert.deepEqual(handed.at(-1), { base: null, name: "restore", params: { name: "ada", path: "a.png", sha1: "ab" } });
   });
 });
 

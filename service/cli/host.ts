@@ -43,35 +43,33 @@ export interface Host {
   /** Starts one detached, in its own session. */
   spawnService(options: { readonly tcp: boolean }): Starting;
   processLives(pid: number): boolean;
-  /** Runs `server` commands: these do not go through the service. Resolves with the exit code. */
-  server(command: ServerCommand, io: ServerIo): Promise<Exit>;
-  /** Starts our own server as a child on loopback, making its account at the first time; it ends with us. */
+  /** Serves until SIGINT or SIGTERM; `listening` is told the URL. @throws Error with a message for people */
+  serverRun(options: ServerRunOptions, listening: (url: string) => void): Promise<void>;
+  /** The owner's commands: by the server that runs in `base`, or on its files where none does. `base` null: SYNC_BASE. */
+  serverCall(base: string | null, call: ServerCall): Promise<unknown>;
+  /** Starts our own server as a child on loopback, making its account at the first time; it ends with us. @throws CliError */
   ownServer(): Promise<{ readonly server: OwnServer; stop(): Promise<void> }>;
-  /** Where it answered when it last ran; null: it was never made. */
-  ownServerUrl(): Promise<string | null>;
+  /** Where it answers when it runs; null: it was never made. */
+  ownServerUrl(): string | null;
   /** Resolves at SIGINT or SIGTERM. */
   interrupted(): Promise<void>;
 }
 
-export type ServerIo = { readonly json: boolean; result(text: string): void; data(value: unknown): void; note(text: string): void };
-export type ServerCommand =
-  | { readonly verb: "run"; readonly options: Readonly<Record<string, string | boolean>> }
-  | { readonly verb: "check"; readonly base: string | null }
-  | { readonly verb: "user"; readonly action: "list"; readonly base: string | null }
-  | {
-      readonly verb: "user";
-      readonly action: "add" | "password";
-      readonly name: string;
-      readonly password: string;
-      readonly base: string | null;
-    }
-  | { readonly verb: "user"; readonly action: "remove" | "keys"; readonly name: string; readonly base: string | null }
-  | { readonly verb: "user"; readonly action: "revoke"; readonly name: string; readonly key: string | null; readonly base: string | null }
-  | { readonly verb: "versions"; readonly name: string; readonly path: string | null; readonly base: string | null }
-  | {
-      readonly verb: "restore";
-      readonly name: string;
-      readonly path: string;
-      readonly sha1: string | null;
-      readonly base: string | null;
-    };
+/** null: what the environment says. */
+export type ServerRunOptions = {
+  readonly base: string | null;
+  readonly host: string | null;
+  readonly port: number | null;
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
+  readonly behindProxy: boolean;
+  readonly insecureHttp: boolean;
+  readonly legacy: boolean;
+};
+export type ServerCall =
+  | { readonly name: "user/list"; readonly params: Record<string, never> }
+  | { readonly name: "user/add" | "user/password"; readonly params: { readonly name: string; readonly password: string } }
+  | { readonly name: "user/remove" | "user/keys"; readonly params: { readonly name: string } }
+  | { readonly name: "user/revoke"; readonly params: { readonly name: string; readonly key: string | null } }
+  | { readonly name: "versions"; readonly params: { readonly name: string; readonly path: string | null } }
+  | { readonly name: "restore"; readonly params: { readonly name: string; readonly path: string; readonly sha1: string | null } }
+  | { readonly name: "check" | "epoch/renew"; readonly params: { readonly name: string | null } };

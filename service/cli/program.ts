@@ -113,7 +113,7 @@ function exitOf(error: unknown): Exit {
   if (error instanceof CliError) return error.exit;
   const code = codeOf(error);
   if (code !== null) return exitOfCode(code);
-  return error instanceof Error && error.name === "SettingsError" ? Exit.Usage : Exit.Fatal;
+  return error instanceof Error && MISTAKES.has(error.name) ? Exit.Usage : Exit.Fatal;
 }
 
 /** By shape: the client's module is loaded only by commands that talk to the service. */
@@ -121,16 +121,10 @@ function codeOf(error: unknown): number | null {
   return error instanceof Error && error.name === "RpcError" && "code" in error && typeof error.code === "number" ? error.code : null;
 }
 
-const FOR_PEOPLE = new Set([
-  "CliError",
-  "RpcError",
-  "SettingsError",
-  "StoreError",
-  "EngineError",
-  "RemoteError",
-  "DiskError",
-  "ServerError",
-]);
+/** Errors that a person can cure by asking otherwise. */
+const MISTAKES = new Set(["SettingsError", "ServerConfigError", "AdminError", "AccountError"]);
+/** Errors whose message is written for people; by name, for their modules are loaded by the commands that need them. */
+const FOR_PEOPLE = new Set([...MISTAKES, "CliError", "RpcError", "StoreError", "StorageError", "EngineError", "RemoteError", "DiskError"]);
 
 function known(error: unknown): boolean {
   return error instanceof Error && FOR_PEOPLE.has(error.name);

@@ -1,8 +1,9 @@
 /** `satchel server …`: the self-hosted sync server and its accounts. These do not go through the service. */
 import type { Command } from "commander";
 
-import { CliError, type ServerCommand } from "./host.ts";
 import { Exit } from "./exit-codes.ts";
+import { CliError, type ServerCall } from "./host.ts";
+import { counted, shown, size, table, when } from "./io.ts";
 import { passwordOf } from "./password.ts";
 import { wholeNumber, type Tools } from "./tools.ts";
 
@@ -38,8 +39,9 @@ export function registerServer(program: Command, tools: Tools): void {
   server
     .command("check")
     .description("compare every stored file with its row")
+    .argument("[user]", "only this account")
     .option(...BASE)
-    .action(tools.act(async (options: Base) => await hand(tools, { verb: "check", base: options.base ?? null })));
+    .action(tools.act(async (user: string | undefined, { base }: Base) => await check(tools, user, base)));
   server
     .command("versions")
     .description("kept versions of an account's replaced and deleted files")
@@ -48,8 +50,7 @@ export function registerServer(program: Command, tools: Tools): void {
     .option(...BASE)
     .action(
       tools.act(
-        async (name: string, path: string | undefined, options: Base) =>
-          await hand(tools, { verb: "versions", name, path: path ?? null, base: options.base ?? null }),
+        async (name: string, path: string | undefined, { base }: Base) => await versions(tools, { name, path: path ?? null }, base),
       ),
     );
   server
@@ -60,10 +61,22 @@ export function registerServer(program: Command, tools: Tools): void {
     .option("--sha1 <hash>", "which one; left out: the newest")
     .option(...BASE)
     .action(
-      tools.act(
-        async (name: string, path: string, options: Base & { sha1?: string }) =>
-          await hand(tools, { verb: "restore", name, path, sha1: options.sha1 ?? null, base: options.base ?? null }),
-      ),
+      tools.act(async (name: string, path: string, { base, sha1 }: Base & { sha1?: string }) => {
+        const answer = await ask(tools, base, { name: "restore", params: { name, path, sha1: sha1 ?? null } });
+        tools.io.note(`${shown(path)} is back; the devices of ${name} get it with their next sync.`);
+        tools.io.data(answer);
+      }),
+    );
+  server
+    .command("renew")
+    .description("after a backup was put back: every device compares all it has; nothing is deleted for it")
+    .argument("[user]", "only this account")
+    .option(...BASE)
+    .action(
+      tools.act(async (user: string | undefined, { base }: Base) => {
+        tools.io.data(await ask(tools, base, { name: "epoch/renew", params: { name: user ?? null } }));
+        tools.io.note("Every device compares all it has with its next sync.");
+      }),
     );
 }
 
@@ -73,29 +86,38 @@ function registerUsers(server: Command, tools: Tools): void {
     .command("list", { isDefault: true })
     .description("all accounts")
     .option(...BASE)
-    .action(tools.act(async (options: Base) => await hand(tools, { verb: "user", action: "list", base: options.base ?? null })));
-  for (const action of ["add", "password"] as const)
+    .action(tools.act(async ({ base }: Base) => await listUsers(tools, base)));
+  for (const verb of ["add", "password"] as const)
     user
-      .command(action)
-      .description(action === "add" ? "make an account" : "change its password; every device must sign in again")
+      .command(verb)
+      .description(verb === "add" ? "make an account" : "change its password; every device must sign in again")
       .argument("<name>", "account")
       .option("--password-stdin", "read the password from standard input")
       .option(...BASE)
       .action(
-        tools.act(async (name: string, options: Base & { passwordStdin?: true }) => {
-          const password = await passwordOf(tools, `New password for ${name}: `, options.passwordStdin === true);
-          return await hand(tools, { verb: "user", action, name, password, base: options.base ?? null });
+        tools.act(async (name: string, { base, passwordStdin }: Base & { passwordStdin?: true }) => {
+          const password = await passwordOf(tools, `New password for ${name}: `, passwordStdin === true);
+          tools.io.data(await ask(tools, base, { name: `user/${verb}`, params: { name, password } }));
+          tools.io.note(verb === "add" ? `The account ${name} is made.` : `${name} has a new password; every device must sign in again.`);
         }),
       );
-  for (const action of ["remove", "keys"] as const)
-    user
-      .command(action)
-      .description(action === "remove" ? "close an account; its data stays on the disk" : "the devices that are signed in")
-      .argument("<name>", "account")
-      .option(...BASE)
-      .action(
-        tools.act(async (name: string, options: Base) => await hand(tools, { verb: "user", action, name, base: options.base ?? null })),
-      );
+  user
+    .command("remove")
+    .description("close an account; its data stays on the disk")
+    .argument("<name>", "account")
+    .option(...BASE)
+    .action(
+      tools.act(async (name: string, { base }: Base) => {
+        tools.io.data(await ask(tools, base, { name: "user/remove", params: { name } }));
+        tools.io.note(`The account ${name} is closed. Its data stays on the disk.`);
+      }),
+    );
+  user
+    .command("keys")
+    .description("the devices that are signed in")
+    .argument("<name>", "account")
+    .option(...BASE)
+    .action(tools.act(async (name: string, { base }: Base) => await listKeys(tools, name, base)));
   user
     .command("revoke")
     .description("sign a device out")
@@ -103,26 +125,117 @@ function registerUsers(server: Command, tools: Tools): void {
     .argument("[key]", "id of its key, from `keys`; left out: all of them")
     .option(...BASE)
     .action(
-      tools.act(
-        async (name: string, key: string | undefined, options: Base) =>
-          await hand(tools, { verb: "user", action: "revoke", name, key: key ?? null, base: options.base ?? null }),
+      tools.act(async (name: string, key: string | undefined, { base }: Base) => {
+        tools.io.data(await ask(tools, base, { name: "user/revoke", params: { name, key: key ?? null } }));
+        tools.io.note(key === undefined ? `Every device of ${name} is signed out.` : `The device is signed out.`);
+      }),
+    );
+}
+
+async function run(tools: Tools, options: RunOptions): Promise<void> {
+  const { tlsCert, tlsKey } = options;
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) throw new CliError(Exit.Usage, "--tls-cert and --tls-key go together.");
+  await tools.host.serverRun(
+    {
+      base: options.base ?? null,
+      host: options.host ?? null,
+      port: options.port === undefined ? null : wholeNumber(options.port, "--port"),
+      tls: tlsCert === undefined || tlsKey === undefined ? null : { certFile: tlsCert, keyFile: tlsKey },
+      behindProxy: options.behindProxy === true,
+      insecureHttp: options.insecureHttp === true,
+      legacy: options.legacy,
+    },
+    (url) => {
+      tools.io.say(url);
+      tools.io.data({ url });
+    },
+  );
+}
+
+async function ask(tools: Tools, base: string | undefined, call: ServerCall): Promise<unknown> {
+  return await tools.host.serverCall(base ?? null, call);
+}
+
+type User = {
+  readonly name: string;
+  readonly origin: string;
+  readonly disabled: boolean;
+  readonly devices: number;
+  readonly files: number;
+  readonly bytes: number;
+};
+
+async function listUsers(tools: Tools, base: string | undefined): Promise<void> {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the answers are the server's own views (service/server/admin.ts), of this very version
+  const users = (await ask(tools, base, { name: "user/list", params: {} })) as readonly User[];
+  tools.io.data({ users });
+  if (users.length === 0) tools.io.note("There is no account yet: satchel server user add NAME");
+  else
+    tools.io.say(
+      table(
+        users.map((one) => [
+          shown(one.name),
+          one.disabled ? "closed" : "open",
+          counted(one.devices, "device"),
+          counted(one.files, "file"),
+          size(one.bytes),
+          one.origin === "environment" ? "from SYNC_USERn" : "",
+        ]),
       ),
     );
 }
 
-async function run(tools: Tools, options: RunOptions): Promise<Exit> {
-  if ((options.tlsCert === undefined) !== (options.tlsKey === undefined))
-    throw new CliError(Exit.Usage, "--tls-cert and --tls-key go together.");
-  if (options.port !== undefined) wholeNumber(options.port, "--port");
-  return await hand(tools, { verb: "run", options: { ...options } });
+type Key = { readonly id: string; readonly client: string; readonly createdMs: number; readonly usedMs: number };
+
+async function listKeys(tools: Tools, name: string, base: string | undefined): Promise<void> {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- likewise
+  const keys = (await ask(tools, base, { name: "user/keys", params: { name } })) as readonly Key[];
+  tools.io.data({ keys });
+  if (keys.length === 0) tools.io.note(`No device of ${name} is signed in.`);
+  else tools.io.say(table(keys.map((key) => [key.id, `since ${when(key.createdMs)}`, `used ${when(key.usedMs)}`, shown(key.client)])));
 }
 
-async function hand(tools: Tools, command: ServerCommand): Promise<Exit> {
-  const { io, host } = tools;
-  return await host.server(command, {
-    json: io.json,
-    result: (text) => io.say(text),
-    data: (value) => io.data(value),
-    note: (text) => io.note(text),
-  });
+type Kept = { readonly sha1: string; readonly sizeBytes: number; readonly name?: string; readonly atMs?: number };
+
+async function versions(
+  tools: Tools,
+  params: { readonly name: string; readonly path: string | null },
+  base: string | undefined,
+): Promise<void> {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- likewise
+  const kept = (await ask(tools, base, { name: "versions", params })) as readonly Kept[];
+  tools.io.data({ versions: kept });
+  if (kept.length === 0) tools.io.note("No version is kept.");
+  else
+    tools.io.say(
+      table(
+        kept.map((one) => [
+          one.sha1,
+          one.atMs === undefined ? "" : when(one.atMs),
+          size(one.sizeBytes),
+          shown(one.name ?? params.path ?? ""),
+        ]),
+      ),
+    );
+}
+
+type Checked = {
+  readonly name: string;
+  readonly rows: number;
+  readonly blobs: number;
+  readonly bytes: number;
+  readonly faults: readonly string[];
+};
+
+async function check(tools: Tools, user: string | undefined, base: string | undefined): Promise<Exit> {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- likewise
+  const accounts = (await ask(tools, base, { name: "check", params: { name: user ?? null } })) as readonly Checked[];
+  tools.io.data({ accounts });
+  for (const one of accounts) {
+    tools.io.say(
+      `${shown(one.name)}: ${counted(one.rows, "row")}, ${counted(one.blobs, "stored file")}, ${size(one.bytes)}, ${counted(one.faults.length, "fault")}`,
+    );
+    for (const fault of one.faults) tools.io.say(`  ${shown(fault)}`);
+  }
+  return accounts.some(({ faults }) => faults.length > 0) ? Exit.Fatal : Exit.InSync;
 }

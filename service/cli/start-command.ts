@@ -35,7 +35,7 @@ async function keep(tools: Tools, client: Client, named: string): Promise<Exit> 
   const root = await host.realPath(path.resolve(host.cwd, named));
   const { remotes } = await client.call("remotes/list", {});
   const known = (await client.call("folders/list", {})).folders.find((folder) => folder.root === root);
-  const own = remotes.length === 0 || (await isOwn(tools, remotes, known)) ? await host.ownServer() : null;
+  const own = remotes.length === 0 || isOwn(tools, remotes, known) ? await host.ownServer() : null;
   try {
     const remote = own === null ? null : await signIn(client, own.server);
     const folder = known ?? (await client.call("folders/add", { root, ...(remote === null ? {} : { remote }) }));
@@ -51,12 +51,8 @@ async function keep(tools: Tools, client: Client, named: string): Promise<Exit> 
 }
 
 /** Our own server must run again where the folder's remote is the one that an earlier `start` made. */
-async function isOwn(
-  tools: Tools,
-  remotes: readonly { readonly id: string; readonly url: string }[],
-  known: FolderStatus | undefined,
-): Promise<boolean> {
-  const url = await tools.host.ownServerUrl();
+function isOwn(tools: Tools, remotes: readonly { readonly id: string; readonly url: string }[], known: FolderStatus | undefined): boolean {
+  const url = tools.host.ownServerUrl();
   if (url === null) return false;
   const wanted = known?.remote ?? (remotes.length === 1 ? remotes[0]?.id : undefined);
   return remotes.some((remote) => remote.id === wanted && remote.url === url);
