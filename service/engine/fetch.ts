@@ -1,7 +1,7 @@
 /** Phase 2: the remote's feed → the remote tree. The cursor moves only here, in the transaction that records the rows (N10). */
 import type { Cursor, RemoteRow } from "../core/model.ts";
 import { holdHash } from "../core/plan.ts";
-import type { FeedRow, Remote } from "../core/ports.ts";
+import { RemoteError, type FeedRow, type Remote } from "../core/ports.ts";
 import { fromWire } from "../core/wire-names.ts";
 import { Halt } from "./halt.ts";
 import { digestOf, type FolderParts } from "./parts.ts";
@@ -46,10 +46,26 @@ function prepareCursor(parts: FolderParts, head: Head): Cursor {
     state.transaction(() => rows.cursor.put(first));
     return first;
   }
+  if (known.serverId !== null && head.serverId === null) throw namelessServer();
   if (known.serverId !== null && head.serverId !== null && known.serverId !== head.serverId) throw otherServer(parts, head.serverId);
+  backAgain(parts);
   const sameLine = known.serverId === head.serverId && known.epoch === head.epoch;
   if (sameLine && Number(head.position) >= Number(known.position)) return known;
   return restored(parts, known, head);
+}
+
+/** A page of a proxy or of a hotel's network passes for a server without a name: what we agreed on with the real one stays. */
+function namelessServer(): RemoteError {
+  return new RemoteError(
+    "notOurServer",
+    "What answers at the server's address does not say that it is the Satchel server this folder was synced with. A proxy, or a network that wants you to sign in first? Nothing was changed; it is tried again. If another kind of server lives there now for good, remove the folder from Satchel (its files stay) and add it again.",
+  );
+}
+
+/** The server that this folder knows answers: the question about another one has answered itself. */
+function backAgain({ rows, state }: FolderParts): void {
+  const asked = rows.holds.list("held").filter((hold) => hold.reason === "otherServer");
+  if (asked.length > 0) state.transaction(() => asked.forEach((hold) => rows.holds.remove(hold.id)));
 }
 
 /** Another server under this address: nothing may be concluded from it until the user says so (W17, PR22). */

@@ -83,16 +83,20 @@ export function openAnkiRemote(options: AnkiRemoteOptions): Remote {
     async state(signal) {
       session.renew();
       if (endpoint.ankiWeb) await askMeta(session, longVersion, signal);
+      let met: "stock" | "unclear" = "stock";
       if (peer !== "stock") {
-        const greeted = await askHealth(session, signal);
-        if (greeted !== null) {
-          peer = greeted;
-          return { serverId: greeted.id, epoch: greeted.epoch, position: String(greeted.usn) };
+        const answer = await askHealth(session, signal);
+        if (typeof answer === "object") {
+          peer = answer;
+          return { serverId: answer.id, epoch: answer.epoch, position: String(answer.usn) };
         }
+        // One odd answer of a proxy may not turn a server that we know into one of whom nothing is known.
+        if (peer !== null) throw notItself(endpoint.shown);
+        met = answer;
       }
-      // Remembered only after an answer: a server that just did not know our key is asked again.
       const usn = await askBegin(session, longVersion, signal);
-      peer = "stock";
+      // Remembered only after an answer, and a clear one: whoever just did not know our key, or showed a page, is asked again.
+      if (met === "stock") peer = "stock";
       return { serverId: null, epoch: null, position: String(usn) };
     },
     feed(position, signal) {
@@ -123,6 +127,13 @@ export function openAnkiRemote(options: AnkiRemoteOptions): Remote {
       session.rest();
     },
   };
+}
+
+function notItself(shown: string): RemoteError {
+  return new RemoteError(
+    "notOurServer",
+    `Could not reach ${shown}: what answers does not say any more that it is the Satchel server it was a moment ago. A proxy, or a network that wants you to sign in first? Nothing was changed; it is tried again.`,
+  );
 }
 
 function limitsOf(ours: Greeting | null, ankiWeb: boolean, inFlight: number): Remote["limits"] {

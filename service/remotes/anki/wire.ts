@@ -23,17 +23,20 @@ const ask = (path: string, doing: string, replyBytesMax: number = LIMITS.jsonByt
   replyBytesMax,
 });
 
-/** Who answers: our server's greeting, or null for any other. @throws RemoteError where nobody answers, or a proxy says why not. */
-export async function askHealth(session: Session, signal: AbortSignal): Promise<Greeting | null> {
+/**
+ * Who answers: our server's greeting, or `stock` for what has none. `unclear`: some page that may be a health page of its own, or a network
+ * that wants you to sign in first. @throws RemoteError where nobody answers, or a proxy says why not.
+ */
+export async function askHealth(session: Session, signal: AbortSignal): Promise<Greeting | "stock" | "unclear"> {
   const question: Ask = { path: "health", method: "GET", doing: "reach", body: null, replyBytesMax: LIMITS.jsonBytes };
   const response = await session.exchange(question, signal);
   if (response.status >= 500 || response.status === 429) throw faultOfStatus(session.attemptOf(question), response);
-  if (response.status !== 200 || response.body.length === 0) return null;
+  if (response.status !== 200 || response.body.length === 0) return "stock";
   try {
     return parseMessage(SATCHEL.health.reply, response.body, "the answer of health").satchel;
   } catch (error) {
     // Somebody else's health page, or a later Satchel's: the next call on Anki's routes shows whether it is a sync server at all.
-    if (error instanceof WireError) return null;
+    if (error instanceof WireError) return "unclear";
     throw error;
   }
 }
