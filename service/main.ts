@@ -188,11 +188,7 @@ async function openDoors(places: Places, { engine, self, config, tcp, log }: Doo
     });
     return rpc;
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EADDRINUSE")) throw error;
-    throw new CliError(
-      Exit.Usage,
-      `The port ${tcpPort} is taken by another program. Choose another \`tcpPort\` in config.json, or 0 for any free one.`,
-    );
+    throw portTaken(error, tcpPort, "Choose another `tcpPort` in config.json, or 0 for any free one.") ?? error;
   }
 }
 
@@ -332,24 +328,30 @@ function absoluteHome(places: Places): NodeJS.ProcessEnv {
   return home === undefined || home === "" ? {} : { SATCHEL_HOME: places.config };
 }
 
+/** null: something else is wrong. */
+function portTaken(error: unknown, port: number | null, next: string): CliError | null {
+  if (!(error instanceof Error && "code" in error && error.code === "EADDRINUSE")) return null;
+  return new CliError(Exit.Usage, `The port ${port} is taken by another program. ${next}`, { cause: error });
+}
+
 /** Flags over environment; a relative path is the caller's. @throws Error with a message for people */
-async function serverSettings(base: string | null) {
+async function serverSettings(base: string | null, logLevel: string) {
   process.env["UV_THREADPOOL_SIZE"] ??= POOL_THREADS;
   const [{ serverEnvironment }, { openLog }] = await Promise.all([import("./server/environment.ts"), import("./cli/log.ts")]);
   const told = serverEnvironment(process.env);
   const wanted = base ?? told.base;
   if (wanted === null) throw new CliError(Exit.Usage, "Say where the server keeps everything: --base DIR, or SYNC_BASE=DIR.");
-  const logger = openLog(null, process.env["SATCHEL_LOG_LEVEL"] ?? "info");
+  const logger = openLog(null, process.env["SATCHEL_LOG_LEVEL"] ?? logLevel);
   const log: ServerLog = (level, event, fields) => logger[level](fields, event);
   return { told, options: { base: path.resolve(callersDirectory(), wanted), log, clock, hashWorker } };
 }
 
 const serverRun: Host["serverRun"] = async (asked, listening) => {
-  const [{ told, options }, { runServer }] = await Promise.all([serverSettings(asked.base), import("./server/run.ts")]);
+  const [{ told, options }, { runServer }] = await Promise.all([serverSettings(asked.base, "info"), import("./server/run.ts")]);
   const { tls } = asked;
   const file = (name: string): string => path.resolve(callersDirectory(), name);
   const stopped = interrupted();
-  const server = await runServer({
+  const settings = {
     ...told,
     ...options,
     host: asked.host ?? told.host,
@@ -358,6 +360,9 @@ const serverRun: Host["serverRun"] = async (asked, listening) => {
     behindProxy: asked.behindProxy,
     insecureHttp: asked.insecureHttp,
     ...(tls === null ? {} : { tls: { certFile: file(tls.certFile), keyFile: file(tls.keyFile) } }),
+  };
+  const server = await runServer(settings).catch((error: unknown) => {
+    throw portTaken(error, settings.port, "Choose another one with --port.") ?? error;
   });
   listening(server.url);
   await stopped;
@@ -365,7 +370,7 @@ const serverRun: Host["serverRun"] = async (asked, listening) => {
 };
 
 const serverCall: Host["serverCall"] = async (base, call) => {
-  const [{ options }, { openServerAdmin }] = await Promise.all([serverSettings(base), import("./server/run.ts")]);
+  const [{ options }, { openServerAdmin }] = await Promise.all([serverSettings(base, "warn"), import("./server/run.ts")]);
   const admin = await openServerAdmin(options);
   try {
     return await admin.call(call.name, call.params);
