@@ -30,7 +30,7 @@ export async function checkRoot(parts: FolderParts): Promise<void> {
   const reason = state === "missing" ? "rootMissing" : state === "replaced" ? "rootReplaced" : "markerGone";
   if (state !== "missing") {
     const approved = rows.holds.list("approved").find((row) => row.scope === "folder" && row.reason === reason);
-    if (approved !== undefined || (await local.allStand(rows.base.livePaths()))) {
+    if (approved !== undefined || (await local.allStand(knownPaths(parts)))) {
       await local.checkRoot({ makeMarker: true });
       dissolve(parts, approved === undefined ? waiting : [...waiting, approved]);
       return;
@@ -38,6 +38,11 @@ export async function checkRoot(parts: FolderParts): Promise<void> {
   }
   hold(parts, waiting, reason);
   throw new Halt("held", reason, `${parts.root}: ${WORDS[reason]}`, true);
+}
+
+/** What must stand for the folder to be the same one. Before anything was agreed on, what was seen there: of nothing, all would stand. */
+function knownPaths({ rows }: FolderParts): Iterable<string> {
+  return rows.base.liveCount() > 0 ? rows.base.livePaths() : Array.from(rows.entries.all(), ({ path }) => path);
 }
 
 function dissolve(parts: FolderParts, waiting: readonly Hold[]): void {
