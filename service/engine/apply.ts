@@ -102,20 +102,24 @@ async function fetchBatches(context: RunContext, remote: Remote, incoming: reado
 type Fetched = { readonly action: Incoming; readonly bytes: Uint8Array };
 type Batches = { readonly add: (item: Fetched) => Promise<void>; readonly end: () => Promise<void> };
 
-/** Collects batches; one is committed while the next is staged, in order, never more than these two. */
+/** Collects batches; one is staged and one is committed while the next is fetched, in order, never more than these. */
 function openBatches(context: RunContext): Batches {
   let batch: Fetched[] = [];
   let batchBytes = 0;
+  let staging: Promise<unknown> = Promise.resolve();
   let committing: Promise<void> = Promise.resolve();
   const flush = async (): Promise<void> => {
     const items = batch;
     batch = [];
     batchBytes = 0;
-    const staged = await stageBatch(context, items);
-    await committing;
-    committing = commitStaged(context, staged);
+    await staging;
+    const staged = stageBatch(context, items);
+    const before = committing;
+    staging = staged;
+    committing = commitAfter(context, before, staged);
     // Whoever waits next gets the failure; until then it is not unhandled.
     committing.catch(() => undefined);
+    await before;
   };
   return {
     add: async (item) => {
@@ -128,6 +132,11 @@ function openBatches(context: RunContext): Batches {
       await committing;
     },
   };
+}
+
+async function commitAfter(context: RunContext, before: Promise<void>, staged: Promise<readonly StagedFile[]>): Promise<void> {
+  const [files] = await Promise.all([staged, before]);
+  await commitStaged(context, files);
 }
 
 /** Bytes whose hash is not the announced one go nowhere (N8). */
