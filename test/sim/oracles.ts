@@ -23,7 +23,7 @@ export class Oracles {
   readonly #owed: Owed[] = [];
   readonly #ledger: Ledger;
   readonly #nowMs: () => number;
-  readonly #deletions = new Map<string, { atMs: number; sha1: string }[]>();
+  readonly #deletions = new Map<string, { readonly atMs: number; readonly path: string }[]>();
   readonly #forgetful = new Set<string>();
   readonly #unlocked = new Set<string>();
   /** Files that the engine moved out of the user's sight, not yet dropped. */
@@ -103,14 +103,15 @@ export class Oracles {
   #judgeDeletion(device: string, volume: Volume, path: string, version: Written): void {
     if (!this.#ledger.isDeleted(version)) this.fail("S4", `${device}: deleted ${path} (${short(version.sha1)}), which nobody deleted`);
     const nowMs = this.#nowMs();
-    const recent = (this.#deletions.get(device) ?? []).filter((one) => nowMs - one.atMs < BRAKE_WINDOW_MS);
-    recent.push({ atMs: nowMs, sha1: version.sha1 });
-    this.#deletions.set(device, recent);
     const standing = [...userFiles(volume).values()];
-    // A rename is no loss: the bytes stand under another name.
-    const lost = recent.filter((one) => !standing.includes(one.sha1)).length;
-    if (!this.#unlocked.has(device) && lost > Math.max(BRAKE_FILES, (standing.length + lost) * BRAKE_SHARE)) {
-      this.fail("S14", `${device}: ${lost} files deleted within ten minutes without a word of the user`);
+    // A rename is no loss: the bytes stand under another name already.
+    if (standing.includes(version.sha1)) return;
+    const recent = (this.#deletions.get(device) ?? []).filter((one) => nowMs - one.atMs < BRAKE_WINDOW_MS && one.path !== path);
+    recent.push({ atMs: nowMs, path });
+    this.#deletions.set(device, recent);
+    const limit = Math.max(BRAKE_FILES, (standing.length + recent.length) * BRAKE_SHARE);
+    if (!this.#unlocked.has(device) && recent.length > limit) {
+      this.fail("S14", `${device}: ${recent.length} files deleted within ten minutes without a word of the user`);
     }
   }
 

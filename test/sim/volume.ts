@@ -38,6 +38,9 @@ export type VolumeProfile = {
 /** What the engine did to a name; `before`/`after`: what stood and stands there. */
 export type Replaced = { readonly path: string; readonly before: Node | null; readonly after: Node | null; readonly op: string };
 
+/** What a disk writes whole or not at all. */
+const BLOCK_BYTES = 512;
+
 export class Volume {
   readonly profile: VolumeProfile;
   readonly root: Node;
@@ -274,14 +277,17 @@ export class Volume {
     }
   }
 
-  /** Sizes are written before data: zeros, or a torn mixture, or nothing. */
+  /** What was durable stays; of the rest each block may have been written or not. Sizes are written before data: zeros where nothing was. */
   #afterCut(node: Node): Uint8Array {
     const old = node.synced ?? new Uint8Array();
-    const kind = this.#rng.below(4);
+    const kind = this.#rng.below(3);
     if (kind === 0) return old;
     if (kind === 1) return node.bytes;
     const torn = new Uint8Array(node.bytes.length);
-    if (kind === 2) torn.set(node.bytes.subarray(0, this.#rng.below(node.bytes.length + 1)));
+    torn.set(old.subarray(0, torn.length));
+    for (let at = 0; at < torn.length; at += BLOCK_BYTES) {
+      if (this.#rng.chance(0.5)) torn.set(node.bytes.subarray(at, at + BLOCK_BYTES), at);
+    }
     return torn;
   }
 
