@@ -59,7 +59,7 @@ export const folderStatus = z.object({
 });
 export type FolderStatus = Frozen<z.infer<typeof folderStatus>>;
 
-export const problem = z.object({
+const problem = z.object({
   path: z.string(),
   side: z.enum(["local", "remote"]),
   reason: z.string(),
@@ -77,7 +77,6 @@ export const change = z.object({
   origin: z.enum(["user", "apply", "restore", "rebuild"]),
   atMs: timeMs,
 });
-export type Change = Frozen<z.infer<typeof change>>;
 
 export const conflict = z.object({
   id: count,

@@ -13,7 +13,7 @@ import { Exit } from "./exit-codes.ts";
 import { CliError } from "./host.ts";
 
 /** The service answered with an error. */
-export class RpcError extends Error {
+class RpcError extends Error {
   readonly code: number;
   constructor(code: number, message: string) {
     super(message);

@@ -4,9 +4,9 @@ import type { Method, Scope } from "../../protocol/method.ts";
 import { errorBody, RpcFailure, type ErrorBody } from "./failures.ts";
 
 /** More in one message is refused as a whole. */
-export const BATCH_MAX = 100;
+const BATCH_MAX = 100;
 /** Requests of one connection that may be under way at once. */
-export const IN_FLIGHT_MAX = 128;
+const IN_FLIGHT_MAX = 128;
 
 /** What a handler may use of its caller. */
 export type Call = { readonly peer: Peer; readonly signal: AbortSignal };
