@@ -96,7 +96,7 @@ export function makeAccounts(options: AccountOptions): AccountService {
     adopt: async (accounts) => await adopt(options, newAccount, accounts),
     add: async (name, password) => {
       const clean = checkedName(name);
-      if (password === "") throw new AccountError("Could not add the account: the password is empty.");
+      refusePassword(password);
       if ((await storage.accounts.byName(clean)) !== null)
         throw new AccountError(`Could not add the account ${clean}: there is one of this name.`);
       const account = newAccount(clean, "command", await passwords.hash(password));
@@ -105,7 +105,7 @@ export function makeAccounts(options: AccountOptions): AccountService {
       return account;
     },
     setPassword: async (name, password) => {
-      if (password === "") throw new AccountError("Could not set the password: it is empty.");
+      refusePassword(password);
       const credential = await passwords.hash(password);
       return await change(name, (account) => ({ ...account, credential, disabled: false }), "password changed");
     },
@@ -116,6 +116,17 @@ export function makeAccounts(options: AccountOptions): AccountService {
       return removed;
     },
   };
+}
+
+/** HMAC fills keys up with NULs, so "x" and "x\0" would be one password (AU04). null: it may be one. */
+function passwordFault(password: string): string | null {
+  if (password === "") return "it is empty";
+  return password.includes("\0") ? "it holds a NUL character" : null;
+}
+
+function refusePassword(password: string): void {
+  const fault = passwordFault(password);
+  if (fault !== null) throw new AccountError(`Could not use this password: ${fault}.`);
 }
 
 /** The name in NFC. @throws AccountError */
@@ -137,7 +148,7 @@ async function logIn(
   const waitMs = await throttle.mayTry(name, address);
   if (waitMs > 0) return { kind: "later", retryAfterMs: waitMs };
   const account = await storage.accounts.byName(name);
-  const usable = account !== null && !account.disabled && account.credential !== null && password !== "" ? account : null;
+  const usable = account !== null && !account.disabled && account.credential !== null && passwordFault(password) === null ? account : null;
   const free = await slots.take();
   if (free === null) return { kind: "later", retryAfterMs: 1000 };
   let right: boolean;
@@ -202,6 +213,7 @@ async function adopt(
   const named = new Set<string>();
   for (const { name, secret, hashed } of accounts) {
     const clean = checkedName(name);
+    if (!hashed) refusePassword(secret);
     named.add(clean);
     const known = await storage.accounts.byName(clean);
     const same = known?.credential != null && (hashed ? known.credential === secret : await passwords.verify(secret, known.credential));

@@ -15,8 +15,8 @@ const echoSchema = z.object({
   failed: z.boolean(),
   /** A later request of the session proves that the reply arrived. */
   confirmed: z.boolean(),
-  /** The first session after it. */
-  next: z.string().nullable(),
+  /** The client has been met beyond 0 since: if it asks from 0 again, its state was lost, and it needs everything. */
+  moved: z.boolean(),
 });
 const memorySchema = z.object({
   /** Where the client may stand; null: it has never asked. */
@@ -77,11 +77,7 @@ export function parseMemory(text: string | null, generation: number): Memory {
 /** A request of `session` came: a new one begins, or the same one proves that its last reply arrived. */
 function enter(memory: Memory, session: string): Memory {
   if (memory.session !== session) {
-    const echo =
-      memory.echo === null || memory.echo.session === session || memory.echo.next !== null
-        ? memory.echo
-        : { ...memory.echo, next: session };
-    return { ...memory, session, stand: null, echo, claims: [], fresh: memory.fresh ?? session };
+    return { ...memory, session, stand: null, claims: [], fresh: memory.fresh ?? session };
   }
   const { echo } = memory;
   if (echo === null || echo.session !== session || echo.confirmed) return memory;
@@ -139,7 +135,8 @@ export function asked(before: Memory, session: string, last: number, line: Line)
   const twin = memory.twin || (last !== 0 && memory.pos !== null && !memory.pos.includes(last));
   const hidden = hides({ ...memory, twin }, session, last) ? (memory.echo?.own ?? []) : [];
   const way = last !== 0 && memory.way === "zero" ? "none" : memory.way;
-  const next: Memory = { ...memory, twin, way, pos: [last], stand: last, told: null, generation: line.generation };
+  const echo = memory.echo !== null && last !== 0 ? { ...memory.echo, moved: true } : memory.echo;
+  const next: Memory = { ...memory, twin, way, echo, pos: [last], stand: last, told: null, generation: line.generation };
   return { memory: next, hidden, answer: "page", wentBack: false, bulk };
 }
 
@@ -147,8 +144,9 @@ function hides(memory: Memory, session: string, last: number): boolean {
   const { echo } = memory;
   if (echo === null || memory.twin || echo.session === session || !echo.at.includes(last)) return false;
   if (!echo.failed && echo.confirmed) return false;
-  // A client whose state was wiped begins at 0 as well, and needs everything.
-  return last !== 0 || echo.next === session;
+  // A client whose state was wiped begins at 0 as well. Should it be wrongly taken for one that still stands there, its count will differ,
+  // it is told to start over, and is then shown everything.
+  return last !== 0 || !echo.moved;
 }
 
 /** The page that answered `asked` ends at `end`. */
@@ -168,7 +166,7 @@ export function uploaded(before: Memory, session: string, topBefore: number, fro
   }
   const failed = stand !== topBefore;
   const at = stand === null ? (memory.pos ?? []) : [stand];
-  const next: Echo = { at, own: [[from, to]], session, failed, confirmed: false, next: null };
+  const next: Echo = { at, own: [[from, to]], session, failed, confirmed: false, moved: false };
   if (failed) return { ...memory, stand, pos: at, echo: next, told: null };
   return { ...memory, stand: to, pos: [...at, to], echo: next, told: null };
 }
@@ -189,7 +187,12 @@ export function claimed(before: Memory, session: string, claims: Memory["claims"
 /** `mediaSanity`. `reset`: a client from before a restored backup starts over now; `ok`: it has sent all it had. */
 export function sane(before: Memory, session: string): { readonly memory: Memory; readonly answer: "count" | "reset" | "ok" } {
   const memory = enter(before, session);
-  if (memory.way === "sanity") return { memory: { ...memory, way: "zero" }, answer: "reset" };
+  if (memory.way === "sanity") return { memory: { ...wiped(memory), way: "zero" }, answer: "reset" };
   if (memory.way === "sent") return { memory: { ...memory, way: "none" }, answer: "ok" };
   return { memory, answer: "count" };
+}
+
+/** The client is told to forget what it knows: it will ask from 0, and nothing may be hidden from it then. */
+export function wiped(memory: Memory): Memory {
+  return { ...memory, echo: null };
 }

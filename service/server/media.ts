@@ -13,6 +13,7 @@ import {
   sane,
   told,
   uploaded,
+  wiped,
   type Asked,
   type Hidden,
   type Memory,
@@ -194,7 +195,7 @@ export async function mediaSanity(caller: Caller, local: number): Promise<"OK" |
         const stand = memory.stand ?? memory.told;
         const log = stand === null ? null : await tx.log(stand);
         const known = log === null ? null : knownLive(state.live, log, memory, { device: caller.device, session });
-        return { memory, result: known === local ? ("OK" as const) : ("mediaSanity" as const) };
+        return known === local ? { memory, result: "OK" as const } : { memory: wiped(memory), result: "mediaSanity" as const };
       }),
   );
 }
