@@ -8,7 +8,7 @@ import type { RunContext } from "./run-context.ts";
 const SETTLE_WAIT_MAX_MS = 30_000;
 
 /** Writes observations to the local tree, the change log and the problems, in one transaction. Returns how many were news. */
-export function record(parts: FolderParts, observations: readonly Observation[], origin: Origin): number {
+function record(parts: FolderParts, observations: readonly Observation[], origin: Origin): number {
   if (observations.length === 0) return 0;
   const { rows, state, clock } = parts;
   const atMs = clock.wallMs();
