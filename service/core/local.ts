@@ -81,7 +81,8 @@ export interface Applier {
   /** Puts bytes straight into the version store (local-wins keeps the remote's). */
   keep(path: string, bytes: Uint8Array, sha1: Sha1, why: Version["why"], run: string): Promise<Version>;
   /** After a start: which intents' renames happened, then every leftover of ours is swept (bytes not yet kept are kept first).
-   * `done`: the intent's state stands or stood there. An intent without an outcome can't be told yet (the root is away): it stays. */
+   * `done`: the intent's state stands or stood there. An intent without an outcome can't be told yet (the root is away, the file can't
+   * be read): it stays. */
   recover(
     intents: readonly ApplyIntent[],
   ): Promise<readonly { readonly intent: ApplyIntent; readonly done: boolean; readonly entry: Entry | null }[]>;

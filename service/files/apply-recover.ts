@@ -18,28 +18,33 @@ export async function recoverApply(context: ApplyContext, intents: readonly Appl
   const exits = (await context.disk.list(own)).filter((name) => name.startsWith("del-"));
   const outcomes: Outcome[] = [];
   for (const intent of intents) {
-    outcomes.push(intent.sha1 === null ? await removed(context, intent, exits) : await put(context, intent, intent.sha1));
+    const outcome = intent.sha1 === null ? await removed(context, intent, exits) : await put(context, intent, intent.sha1);
+    if (outcome !== null) outcomes.push(outcome);
   }
   const directories = new Set(outcomes.filter((one) => one.done).map((one) => parentOf(`${context.root}/${one.intent.path}`)));
   await forAll([...directories], async (directory) => await syncIfThere(context, directory));
   // A temp that is still there proves that its rename was not done: it stays until the engine has forgotten the intent, or a failure in
-  // between would leave an edit of the user's to pass for ours. It goes with the next call.
-  for (const { intent, done } of outcomes) if (!done && intent.temp !== null) context.leftover.add(intent.temp);
-  await sweep(context, intents);
+  // between would leave an edit of the user's to pass for ours. Of those decided, it goes with the next call.
+  const done = new Set(outcomes.filter((one) => one.done).map((one) => one.intent));
+  const spared = new Set(intents.flatMap((intent) => (done.has(intent) || intent.temp === null ? [] : [intent.temp])));
+  for (const { intent } of outcomes) if (intent.temp !== null && spared.has(intent.temp)) context.leftover.add(intent.temp);
+  await sweep(context, intents, spared);
   return outcomes;
 }
 
-async function put(context: ApplyContext, intent: ApplyIntent, sha1: Sha1): Promise<Outcome> {
+/** null: what stands there can't be read now, so nothing is concluded; the intent stays. */
+async function put(context: ApplyContext, intent: ApplyIntent, sha1: Sha1): Promise<Outcome | null> {
   const now = await standing(context, intent.path, sha1);
   if (now.entry?.sha1 === sha1) return { intent, done: true, entry: now.entry };
+  if (!now.told) return null;
   const staged = intent.temp !== null && (await context.disk.lstat(intent.temp)) !== null;
   // The temp is gone and something stands there that was not there before: ours stood there, and was changed since. Where nothing stands,
   // nothing is concluded: fetched once more at worst, never taken for a deletion.
-  const stood = !staged && (!now.told || (now.entry !== null && now.entry.sha1 !== intent.expectSha1));
+  const stood = !staged && now.entry !== null && now.entry.sha1 !== intent.expectSha1;
   return { intent, done: stood, entry: stood ? now.entry : null };
 }
 
-async function removed(context: ApplyContext, intent: ApplyIntent, exits: readonly string[]): Promise<Outcome> {
+async function removed(context: ApplyContext, intent: ApplyIntent, exits: readonly string[]): Promise<Outcome | null> {
   const { disk, root } = context;
   const target = `${root}/${intent.path}`;
   const prefix = exitPrefix(context, intent.path);
@@ -51,7 +56,8 @@ async function removed(context: ApplyContext, intent: ApplyIntent, exits: readon
     else if ((await disk.lstat(target)) === null) await giveBack(context, exit, target);
   }
   const now = await standing(context, intent.path, intent.expectSha1);
-  return { intent, done: moved || (now.told && now.entry === null), entry: now.entry };
+  if (!moved && !now.told) return null;
+  return { intent, done: moved || now.entry === null, entry: now.entry };
 }
 
 async function giveBack(context: ApplyContext, exit: string, target: string): Promise<void> {
@@ -87,20 +93,20 @@ async function hashOf(context: ApplyContext, path: string): Promise<Sha1 | null>
 }
 
 /** Files on their way out first; then all else. A staged file is a copy of what the remote or the store has: it just goes. */
-async function sweep(context: ApplyContext, intents: readonly ApplyIntent[]): Promise<void> {
+async function sweep(context: ApplyContext, intents: readonly ApplyIntent[], spared: ReadonlySet<string>): Promise<void> {
   const { disk, root } = context;
   const names = await disk.list(`${root}/${OWN_DIRECTORY}`);
   for (const name of names.toSorted()) {
     const path = `${root}/${OWN_DIRECTORY}/${name}`;
     if ((await disk.lstat(path))?.kind === "directory") continue;
-    if (context.leftover.has(path)) continue;
+    if (spared.has(path)) continue;
     if (name.startsWith("put-") || (await isKept(context, path, ownerOf(context, name, intents)))) await unlinkIfThere(disk, path);
   }
   // Where `.satchel/` could not be used, ours stand beside the targets of the intents (DK05).
   for (const directory of new Set([root, ...intents.map((intent) => parentOf(`${root}/${intent.path}`))])) {
     for (const name of await namesIn(context, directory)) {
       if (!/^\.satchel-[0-9a-f]{32}\.tmp$/.test(name)) continue;
-      if (context.leftover.has(`${directory}/${name}`)) continue;
+      if (spared.has(`${directory}/${name}`)) continue;
       if (await isKept(context, `${directory}/${name}`, null)) await unlinkIfThere(disk, `${directory}/${name}`);
     }
   }
