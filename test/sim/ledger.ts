@@ -79,7 +79,11 @@ export class Ledger {
 
   /** A user removed what stood there: for good (`deleted`), or as a step of a save. */
   removed(device: string, path: string, before: string, deleted: boolean): void {
-    if (before === EMPTY) return;
+    // Who deletes an empty file deletes what it was before he emptied it.
+    if (before === EMPTY) {
+      if (deleted) this.abandoned(device, path);
+      return;
+    }
     const version = this.#make(path, before);
     this.#gone.set(`${device}\0${path}`, version);
     version.explicit = true;
