@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -9,6 +9,7 @@ import { after, before, beforeEach, suite, test } from "node:test";
 
 import { METHODS } from "../protocol/api/table.ts";
 import { ErrorCode } from "../protocol/errors.ts";
+import { EVENT_KINDS } from "../protocol/events.ts";
 import type { Method } from "../protocol/method.ts";
 import { openRpcDocument } from "../protocol/openrpc.ts";
 import { startRpc, type RpcServer } from "../service/rpc/server.ts";
@@ -344,6 +345,17 @@ suite("JSON-RPC 2.0", () => {
     const names = METHODS.map(({ name }) => name);
     assert.equal(new Set(names).size, names.length);
     assert.ok(METHODS.every(({ doc }) => doc.length > 10));
+  });
+
+  test("protocol/SPEC.md lists every method, event and error, and every reconcile rule", async () => {
+    const spec = await readFile(path.join(import.meta.dirname, "..", "protocol", "SPEC.md"), "utf8");
+    const cells = [
+      ...METHODS.map(({ name }) => `\`${name}\``),
+      ...Object.keys(EVENT_KINDS).map((kind) => `\`${kind}\``),
+      ...Object.entries(ErrorCode).flatMap(([name, code]) => [name, String(code)]),
+      ...Array.from({ length: 16 }, (_, at) => `R${at + 1}`),
+    ];
+    for (const cell of cells) assert.ok(spec.includes(`| ${cell} `), cell);
   });
 });
 
