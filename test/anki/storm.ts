@@ -8,17 +8,21 @@ const ROUNDS_TO_AGREE = 12;
 /** Where another device may come in between. */
 const BETWEEN = [["msync/mediaChanges", "satchel/changes"], UPLOAD, ["msync/mediaSanity"]] as const;
 
-/** Who plays in a storm, for how long, and how seldom a deletion is (our guard asks at the eleventh within ten minutes). */
+/** Who plays in a storm, and for how long. */
 export type StormPlan = {
   readonly kinds: readonly Kind[];
   readonly syncsMin: number;
+  /** Our guard asks at the eleventh deletion within ten minutes. */
   readonly oneDeletionIn: number;
   readonly seed: number;
+  /** Every upload says what it replaces: then no version may be replaced unseen. Where one does not (a stock client, or towards the official
+   * server) another device can write between its last page and its upload, and what that device wrote is only kept as a version. */
+  readonly conditional: boolean;
 };
 
 /**
  * What a storm showed. `regressions`: a sync put an ancestor in a newer version's place, or brought back what its own user had deleted;
- * or one of ours replaced a version by one that did not know it, and kept no visible copy (N3).
+ * or, where uploads are conditional, a version was replaced by one that did not know it, and no visible copy was kept (N3).
  */
 export type Storm = { readonly syncs: number; readonly regressions: readonly string[]; readonly agreed: boolean };
 
@@ -35,6 +39,8 @@ function chance(seed: number): (below: number) => number {
     return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
   };
 }
+
+const short = (hash: string | undefined): string => hash?.slice(0, 5) ?? "nothing";
 
 /** Who came from whom, by content: contents are new at each save, or copies of what stands elsewhere. */
 class Family {
@@ -58,11 +64,18 @@ export async function storm(
   driver: Driver,
   url: string,
   user: string,
-  { kinds, syncsMin, oneDeletionIn, seed }: StormPlan,
+  { kinds, syncsMin, oneDeletionIn, seed, conditional }: StormPlan,
 ): Promise<Storm> {
   const random = chance(seed);
   const family = new Family();
+  /** Versions that a user replaced or deleted where they stood: nobody needs to keep those in sight (S2 "explicit"). */
+  const ended = new Set<string>();
   const regressions: string[] = [];
+  /** What happened to each name, for the report. */
+  const history = new Map<string, string[]>(NAMES.map((name) => [name, []]));
+  const tell = (name: string, text: string): void => {
+    history.get(name)?.push(text);
+  };
   const players: Player[] = [];
   let saves = 0;
   let syncs = 0;
@@ -76,17 +89,20 @@ export async function storm(
   async function act(player: Player): Promise<void> {
     const name = pick(NAMES);
     const current = player.seen[name];
+    if (current !== undefined) ended.add(current);
     const copied = await pick(players).device.read(name);
     const what = random(oneDeletionIn);
     if (what === 0) {
       if (current === undefined) return;
       await player.device.remove(name);
       player.deleted.set(name, current);
+      tell(name, `${player.label} deletes ${short(current)}`);
     } else {
       const bytes = what === 1 && copied !== null ? copied : bytesOf(`${String(seed)}/${String(++saves)}`, 50);
       await player.device.write(name, bytes);
       family.born(sha1(bytes), current ?? player.deleted.get(name));
       player.deleted.delete(name);
+      tell(name, `${player.label} writes ${short(sha1(bytes))} over ${short(current)}`);
     }
     player.seen = await tree(player.device);
   }
@@ -94,13 +110,20 @@ export async function storm(
   function judge(player: Player, before: Tree, after: Tree): void {
     for (const name of NAMES) {
       const [was, is] = [before[name] ?? player.deleted.get(name), after[name]];
+      if (before[name] !== is) tell(name, `sync ${String(syncs)} of ${player.label}: ${short(before[name])} to ${short(is)}`);
+      const report = (what: string): void => {
+        const there = Object.entries(after).map(([file, hash]) => `${file} ${short(hash)}`);
+        regressions.push(
+          `sync ${String(syncs)}: ${player.label} ${name} ${what}; before: ${(history.get(name) ?? []).slice(-12).join(", ")}; now there: ${there.join(" ")}`,
+        );
+      };
       if (was === undefined || is === undefined) continue;
       const wasDeleted = before[name] === undefined;
       if (was === is && !wasDeleted) continue;
-      const knew = wasDeleted || family.isAncestor(was, is) || Object.values(after).includes(was);
-      if (player.device.kind === "satchel" && !knew) regressions.push(`sync ${String(syncs)}: ${player.label} ${name} silently replaced`);
+      const knew = wasDeleted || ended.has(was) || family.isAncestor(was, is) || Object.values(after).includes(was);
+      if (conditional && !knew) report("silently replaced");
       const back = wasDeleted ? is === was || family.isAncestor(is, was) : family.isAncestor(is, was) && !family.isAncestor(was, is);
-      if (back) regressions.push(`sync ${String(syncs)}: ${player.label} ${name} ${wasDeleted ? "came back" : "fell back"}`);
+      if (back) report(wasDeleted ? "came back" : "fell back");
       if (wasDeleted) player.deleted.delete(name);
     }
   }
