@@ -20,7 +20,7 @@ async function exists(file: string): Promise<boolean> {
 }
 
 /** The folder for things that may be fetched again: `SATCHEL_CACHE`, else below the user's cache folder. */
-export function cacheFolder(): string {
+function cacheFolder(): string {
   return process.env["SATCHEL_CACHE"] ?? path.join(process.env["XDG_CACHE_HOME"] ?? path.join(homedir(), ".cache"), "satchel");
 }
 

@@ -20,7 +20,7 @@ export function contentOf(file: number, sizeBytes: number, version = 0): Buffer 
 }
 
 /** Unique and in no order that would help anybody. */
-export function nameOf(file: number): string {
+function nameOf(file: number): string {
   return `${hash("sha1", String(file)).slice(0, 6)}-${String(file)}.jpg`;
 }
 
