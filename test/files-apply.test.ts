@@ -3,7 +3,20 @@ import * as fs from "node:fs";
 
 import type { Version } from "../service/core/model.ts";
 import { DiskError, type Disk } from "../service/core/ports.ts";
-import { assertAtRest, bytesOf, done, entry, intentOf, keptText, onDisk, put, remove, standing, textAt } from "./support/apply-steps.ts";
+import {
+  assertAtRest,
+  bytesOf,
+  done,
+  entry,
+  intentOf,
+  keptText,
+  onDisk,
+  put,
+  remove,
+  standing,
+  textAt,
+  tempsOf,
+} from "./support/apply-steps.ts";
 import { gated, refusingDisk } from "./support/failing-disk.ts";
 import { sha1Of, type FolderOnDisk } from "./support/folder-on-disk.ts";
 
@@ -57,7 +70,7 @@ onDisk("commit() N2 N3 what stands there must be what was planned", async (given
     ["a.png", "new.png", "b.png", "c.png"].map((path) => textAt(given, path)),
     ["edited", "user's", "edited b", null],
   );
-  await given.applier.discard([]);
+  await given.applier.discard(tempsOf(steps));
   assertAtRest(given);
 });
 
@@ -77,7 +90,7 @@ onDisk("commit() N3 what was written while the version was being kept is seen be
     ["a.png", "b.png", "c.png", "c.conflict.png"].map((path) => textAt(given, path)),
     ["a edited in place", "b edited by rename", "c edited", null],
   );
-  await given.applier.discard([]);
+  await given.applier.discard(tempsOf(steps));
   assertAtRest(given);
 });
 
@@ -96,7 +109,6 @@ onDisk("commit() N3 bytes written in the very last instant are kept under their 
   assert.ok(await keptText(given, "late"));
   assert.deepEqual(b, { kind: "changed" });
   assert.equal(textAt(given, "b.png"), "late b", "what came along goes back to its name");
-  await given.applier.discard([]);
   assertAtRest(given);
 });
 
@@ -195,6 +207,7 @@ for (const fault of ["noSpace", "quota", "access", "busy", "io"] as const) {
       assert.ok(textAt(given, "b.png") === "b" || (await keptText(given, "b")));
       assert.ok(textAt(given, "c.png") === "c" || (await keptText(given, "c")));
       await given.applier.recover(steps.map(intentOf));
+      await given.applier.discard(tempsOf(steps));
       await given.reopen();
       assertAtRest(given);
       fs.rmSync(`${given.root}/n`, { recursive: true, force: true });

@@ -73,7 +73,8 @@ export interface Applier {
   stage(items: readonly { readonly path: string; readonly bytes: Uint8Array }[]): Promise<readonly string[]>;
   /** Like `stage` from bytes that are already here (a kept version, or another file of the folder): verified against `sha1`; null where they are not. */
   stageLocal(path: string, sha1: Sha1, entry: Entry | undefined): Promise<string | null>;
-  /** Keep version → re-check → rename, per step; then fsyncs every directory touched. The temps of steps not done are removed. */
+  /** Keep version → re-check → rename, per step; then fsyncs every directory touched. The temp of a step not done stays, as the proof of
+   * that: the caller discards it once its intent is forgotten. */
   commit(steps: readonly ApplyStep[], run: string): Promise<readonly ApplyResult[]>;
   discard(temps: readonly string[]): Promise<void>;
   /** Reads a file for upload. `changed`: its bytes are not `entry.sha1` any more. */

@@ -285,8 +285,14 @@ async function commitBatch(context: RunContext, batch: readonly Staged[], approv
   );
   parts.faults("apply/beforeCommit");
   const late: LateWrite[] = recordApplied(context, batch, results, approved);
+  await parts.applier.discard(undoneTemps(batch, results));
   await rescueLateWrites(context, late);
   tellProgress(context);
+}
+
+/** While an intent stands, the temp of a step not done is the proof of that; now the intents are forgotten. */
+function undoneTemps(batch: readonly Staged[], results: readonly ApplyResult[]): readonly string[] {
+  return batch.flatMap(({ step }, index) => (step.kind === "put" && results[index]?.kind !== "done" ? [step.temp] : []));
 }
 
 /** A disk that fails half way leaves some steps done: which, is found out at once, as after a crash. */

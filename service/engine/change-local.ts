@@ -47,6 +47,7 @@ async function carryOut(parts: FolderParts, step: ApplyStep, run: string): Promi
   const [result] = await parts.applier.commit([step], run);
   if (result?.kind !== "done") {
     state.transaction(() => rows.applyIntents.remove(step.path));
+    if (step.kind === "put") await parts.applier.discard([step.temp]);
     parts.local.hint(step.expect?.diskPath ?? step.path);
     if (result?.kind === "trouble") throw new EngineError("disk", result.detail);
     throw new EngineError("changedMeanwhile", `${step.path} was changed by another program at this moment; nothing was done. Try again.`);

@@ -14,7 +14,10 @@ export async function rescueLateWrites(context: RunContext, late: readonly LateW
       if (temp === null) throw new Error(`rescue: the version store lost the bytes of ${write.path} that it kept a moment ago`);
       const step = { kind: "put", path: copyPath, temp, sha1: write.sha1, expect: null, copyTo: null, why: "conflict" } as const;
       const [result] = await parts.applier.commit([step], run);
-      if (result?.kind !== "done" || result.entry === null) continue;
+      if (result?.kind !== "done" || result.entry === null) {
+        await parts.applier.discard([temp]);
+        continue;
+      }
       const { entry } = result;
       const atMs = parts.clock.wallMs();
       parts.state.transaction(() => {

@@ -286,10 +286,9 @@ async function putBack(context: ApplyContext, exit: string, target: string): Pro
   return true;
 }
 
-/** A step that was not done leaves nothing behind: what it held is let go, its temp goes with the next call. */
+/** A step that was not done lets go of what it held. Its temp stays, the proof that nothing was replaced: the engine discards it. */
 async function backOut(context: ApplyContext, work: Work): Promise<void> {
   if (work.result === null) return;
-  if (work.step.kind === "put") context.leftover.add(work.step.temp);
   if (work.held !== null) await context.versions.release(work.held.kept);
   work.held = null;
 }

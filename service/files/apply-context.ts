@@ -19,8 +19,7 @@ export type ApplyContext = {
   readonly versions: KeepingStore;
   readonly caps: DiskCaps;
   readonly faults: Faults;
-  /** Temps whose steps were not done. They go with the next call: until the engine has forgotten the intent, a temp that is still there is
-   * the proof that nothing was replaced (N5). */
+  /** Copies made beside a target on the way to it, that a failure left there. They go with the next commit; no intent names them. */
   readonly leftover: Set<string>;
 };
 

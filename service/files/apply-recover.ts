@@ -24,10 +24,9 @@ export async function recoverApply(context: ApplyContext, intents: readonly Appl
   const directories = new Set(outcomes.filter((one) => one.done).map((one) => parentOf(`${context.root}/${one.intent.path}`)));
   await forAll([...directories], async (directory) => await syncIfThere(context, directory));
   // A temp that is still there proves that its rename was not done: it stays until the engine has forgotten the intent, or a failure in
-  // between would leave an edit of the user's to pass for ours. Of those decided, it goes with the next call.
+  // between would leave an edit of the user's to pass for ours. Then the engine discards it.
   const done = new Set(outcomes.filter((one) => one.done).map((one) => one.intent));
   const spared = new Set(intents.flatMap((intent) => (done.has(intent) || intent.temp === null ? [] : [intent.temp])));
-  for (const { intent } of outcomes) if (intent.temp !== null && spared.has(intent.temp)) context.leftover.add(intent.temp);
   await sweep(context, intents, spared);
   return outcomes;
 }

@@ -33,23 +33,17 @@ export function openApplier(options: {
 }): Applier {
   const { reserveBytes, faults, ...rest } = options;
   const context: ApplyContext = { ...rest, faults: faults ?? noFaults, leftover: new Set() };
-  let tidied: Promise<void> = Promise.resolve();
   return {
-    // While a batch is being committed the next is staged: the temps of its undone steps are not stage's to remove.
     stage: async (items) => await stage(context, items, reserveBytes),
     stageLocal: async (_path, sha1, entry) => {
       await makeRoom(context, 0, reserveBytes);
       return await stageLocal(context, sha1, entry);
     },
     commit: async (steps, run) => {
-      await tidied;
       await dropLeftovers(context);
-      const results = await commitSteps(context, steps, run);
-      tidied = tidyLater(context);
-      return results;
+      return await commitSteps(context, steps, run);
     },
     discard: async (temps) => {
-      await tidied;
       await forAll(temps, async (temp) => await unlinkIfThere(context.disk, temp));
     },
     read: async (entry) => await read(context, entry),
@@ -70,17 +64,6 @@ async function dropLeftovers(context: ApplyContext): Promise<void> {
     await unlinkIfThere(context.disk, temp);
     context.leftover.delete(temp);
   });
-}
-
-/** The engine forgets its intents in the same turn in which it gets the results; a turn later the temps of undone steps may go. */
-async function tidyLater(context: ApplyContext): Promise<void> {
-  if (context.leftover.size === 0) return;
-  try {
-    await context.clock.sleep(1);
-    await dropLeftovers(context);
-  } catch {
-    // What could not be removed is still among the leftovers: the next commit meets the same trouble, and tells it.
-  }
 }
 
 /** @throws DiskError noSpace: sync stops before the disk is full. */

@@ -50,6 +50,11 @@ export const remove = (given: FolderOnDisk, path: string): ApplyStep => ({
   why: "removed",
 });
 
+/** What the engine discards once it has forgotten the intents of steps that were not done. */
+export function tempsOf(steps: readonly ApplyStep[]): string[] {
+  return steps.flatMap((step) => (step.kind === "put" ? [step.temp] : []));
+}
+
 export function intentOf(step: ApplyStep): ApplyIntent {
   const isPut = step.kind === "put";
   const expectSha1 = step.expect?.sha1 ?? null;
