@@ -3,7 +3,6 @@
  * Nothing else constructs; everything else is handed what it uses.
  */
 import { randomBytes, randomUUID } from "node:crypto";
-import { realpath, stat } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,7 +14,7 @@ import type { Places } from "../protocol/places.ts";
 import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
 import { Exit } from "./cli/exit-codes.ts";
 import { CliError, type Host, type ServiceOptions, type Starting } from "./cli/host.ts";
-import { callersDirectory, interrupted, onStopSignal, processLives, realPathOf, startDetached } from "./cli/machine.ts";
+import { callersDirectory, interrupted, onStopSignal, processLives, realDirectory, realPathOf, startDetached } from "./cli/machine.ts";
 import { ownServerUrl, startOwnServer } from "./cli/own-server.ts";
 import { runCli } from "./cli/program.ts";
 import type { Clock, Compute, Random, Transport } from "./core/ports.ts";
@@ -113,10 +112,10 @@ type Stop = "stopped" | "damaged";
 
 /** From the first step to the last: whatever was opened is closed again, in the reverse order. */
 async function serve(places: Places, options: ServiceOptions, log: Logger): Promise<Stop> {
-  const parts = await openParts(places, log);
+  const stop = Promise.withResolvers<Stop>();
+  const parts = await openParts(places, log, () => stop.resolve("damaged"));
   const { state, disk, transport, config, device } = parts;
   const closers: (() => unknown)[] = [() => state.close(), async () => await disk.close(), () => transport.close()];
-  const stop = Promise.withResolvers<Stop>();
   const onStop = () => stop.resolve("stopped");
   closers.push(onStopSignal(onStop));
   try {
@@ -140,7 +139,8 @@ async function serve(places: Places, options: ServiceOptions, log: Logger): Prom
     closers.splice(-1, 0, async () => await rpc.close());
     closers.push(() => removeServiceFile(places.run));
     log.info({ pid: process.pid, port: rpc.port, version: VERSION, rebuilt: parts.lost }, "the service answers");
-    process.send?.("ready");
+    // Whoever started us may be gone, and was told before where this is a second beginning.
+    if (process.connected) process.send?.("ready", undefined, undefined, () => undefined);
     void checkDatabase(parts, log).then((damaged) => (damaged ? stop.resolve("damaged") : undefined));
     const why = await stop.promise;
     log.info({ why }, "the service stops");
@@ -206,10 +206,15 @@ async function checkDatabase({ state }: Parts, log: Logger): Promise<boolean> {
   }
 }
 
+/** The state can't be read as a database any more: told by whoever met it first. */
+function isDamage(error: unknown): boolean {
+  return error instanceof Error && error.name === "StoreError" && "fault" in error && error.fault === "corrupt";
+}
+
 type Parts = Awaited<ReturnType<typeof openParts>>;
 
 /** Everything the engine is made of, over the real disk, network and clock. */
-async function openParts(places: Places, log: Logger) {
+async function openParts(places: Places, log: Logger, onDamage: () => void) {
   const [
     { rebuildIfCorrupt },
     { openNodeDisk },
@@ -250,11 +255,14 @@ async function openParts(places: Places, log: Logger) {
     device: device.name,
     faults: () => false,
     observer: {
-      trouble: (folder, file, error) => log.warn({ folder, file, err: error }, "trouble"),
+      trouble: (folder, file, error) => {
+        log.warn({ folder, file, err: error }, "trouble");
+        if (isDamage(error)) onDamage();
+      },
       runEnded: (folder, run, result) => log.debug({ folder, run, result }, "run ended"),
     },
     rebuilt: lost !== null || (state.fresh && stored.folders.length > 0),
-    realRoot,
+    realRoot: realDirectory,
     openRoot: lockedRootOpener({
       disk,
       clock,
@@ -270,16 +278,6 @@ async function openParts(places: Places, log: Logger) {
     ...remotes,
   };
   return { state, lost, disk, transport, config, device, deps };
-}
-
-async function realRoot(wanted: string): Promise<string | null> {
-  try {
-    const real = await realpath(wanted);
-    return (await stat(real)).isDirectory() ? real : null;
-  } catch {
-    // Not there or not to be entered: not a directory that can be looked after, and the caller says so.
-    return null;
-  }
 }
 
 async function openRemotes(given: {

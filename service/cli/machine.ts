@@ -1,7 +1,7 @@
 /** The parts of `Host` that are this machine's: processes, signals, paths as they really are. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
-import { realpath } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import path from "node:path";
 
 import type { Starting } from "./host.ts";
@@ -25,6 +25,17 @@ export async function realPathOf(wanted: string): Promise<string> {
     const parent = path.dirname(wanted);
     if (parent === wanted) throw error;
     return path.join(await realPathOf(parent), path.basename(wanted));
+  }
+}
+
+/** Symlinks resolved; null: not a directory that can be looked after. */
+export async function realDirectory(wanted: string): Promise<string | null> {
+  try {
+    const real = await realpath(wanted);
+    return (await stat(real)).isDirectory() ? real : null;
+  } catch {
+    // Not there or not to be entered: the caller says so.
+    return null;
   }
 }
 
