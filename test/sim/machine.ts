@@ -1,5 +1,6 @@
 /** A machine with one folder: its disk, its user, and the service that runs on it until it is killed. */
-import type { Clock, Faults, Observer, Remote } from "../../service/core/ports.ts";
+import type { Policy } from "../../service/core/model.ts";
+import type { Clock, Disk, Faults, Observer, Remote } from "../../service/core/ports.ts";
 import type { State } from "../../service/core/state.ts";
 import type { EngineDeps, Settings } from "../../service/engine/deps.ts";
 import { createEngine } from "../../service/engine/engine.ts";
@@ -46,9 +47,11 @@ export type MachineGiven = {
 
 /** Seams where a canary plants its bug; nothing of it is known to the product. */
 export type Mutation = {
-  readonly state?: (state: State) => State;
+  readonly state?: (state: State, volume: Volume) => State;
   readonly root?: (given: RootGiven) => RootGiven;
   readonly remote?: (remote: Remote, state: State) => Remote;
+  readonly disk?: (disk: Disk) => Disk;
+  readonly policy?: Policy;
 };
 
 type Process = { readonly life: Life; readonly store: StateStore; engine: Engine | null; starting: boolean };
@@ -73,6 +76,7 @@ export class Machine {
     this.name = given.name;
     this.given = given;
     const { scheduler, rng, skew } = given;
+    if (given.mutate.policy !== undefined) this.#config = { ...this.#config, policy: given.mutate.policy };
     this.volume = new Volume(given.profile, rng.disk, () => wallMs(scheduler, skew));
     this.#power = new Life(`power ${given.name}`);
     this.volume.makeDirectory(ROOT);
@@ -178,7 +182,7 @@ export class Machine {
   async #open(process: Process, clock: Clock): Promise<void> {
     const { given } = this;
     const { life, store } = process;
-    const disk = simDisk(given.scheduler, life, this.volume, {
+    const plain = simDisk(given.scheduler, life, this.volume, {
       fault: given.diskFault,
       onWrite: (path, op) => given.oracles.onWrite(this.name, path, op),
       onReplaced: (change) => {
@@ -187,10 +191,11 @@ export class Machine {
         if (path !== null) given.scheduler.note(`engine@${this.name} ${path}: ${nameOf(change.before)} → ${nameOf(change.after)}`);
       },
     });
+    const disk = given.mutate.disk?.(plain) ?? plain;
     const random = given.rng.product;
     await disk.mkdir(STATE);
     const versions = await openVersionStore({ disk, clock, random, directory: `${STATE}/versions` });
-    const state = given.mutate.state?.(this.#mortal(process)) ?? this.#mortal(process);
+    const state = given.mutate.state?.(this.#mortal(process), this.volume) ?? this.#mortal(process);
     const rows = state.folder(FOLDER);
     const rootGiven: RootGiven = {
       scheduler: given.scheduler,

@@ -1,5 +1,5 @@
 /** The disk side of a folder as `service/main.ts` puts it together, over simulated ports. */
-import type { Applier } from "../../service/core/local.ts";
+import type { Applier, LocalTree } from "../../service/core/local.ts";
 import type { Clock, Disk, Faults, Random } from "../../service/core/ports.ts";
 import type { FolderState } from "../../service/core/state.ts";
 import type { OpenedRoot } from "../../service/engine/deps.ts";
@@ -26,6 +26,7 @@ export type RootGiven = {
   readonly root: string;
   /** A canary's hand on the applier. */
   readonly applier?: (applier: Applier) => Applier;
+  readonly local?: (local: LocalTree) => LocalTree;
 };
 
 const FILE_BYTES_MAX = 100 * 1024 * 1024;
@@ -48,6 +49,7 @@ export async function openSimRoot(given: RootGiven): Promise<OpenedRoot> {
   return {
     ...parts,
     applier: given.applier?.(parts.applier) ?? parts.applier,
+    local: given.local?.(parts.local) ?? parts.local,
     watch: async (onHint) =>
       await simWatch(
         { scheduler: given.scheduler, life: given.life, volume: given.volume, rng: given.watchRng, faults: given.watchFaults },

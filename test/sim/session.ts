@@ -1,7 +1,7 @@
 /** One session: a world is drawn from a seed, agitated, healed, brought to rest and judged (RELIABILITY 3.2, 3.5). */
 import type { Remote } from "../../service/core/ports.ts";
 import { EngineError } from "../../service/engine/facade.ts";
-import { mutationOf } from "./canaries.ts";
+import { canaryOf } from "./canaries.ts";
 import { modelCloud, serverCloud, type Cloud } from "./cloud.ts";
 import { judge } from "./judge.ts";
 import { Ledger } from "./ledger.ts";
@@ -54,7 +54,7 @@ class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    this.#swarm = drawSwarm(options, this.#stream("swarm"));
+    this.#swarm = drawSwarm(options, this.#stream("swarm"), canaryOf(options.canary)?.needs ?? []);
     this.#scheduler = new Scheduler(this.#stream("schedule"));
     if (options.trace === true) this.#scheduler.trace = [];
     this.#oracles = new Oracles(this.#ledger, () => this.#scheduler.nowMs);
@@ -141,7 +141,7 @@ class Session {
       dieAfterCommit: weather.dieAfterCommit(name),
       openRemote: (life) => this.#counted(this.#cloud.openRemote(name, life, random)),
       about: this.#options.about ?? null,
-      mutate: mutationOf(this.#options.canary),
+      mutate: canaryOf(this.#options.canary)?.mutation ?? {},
     });
   }
 

@@ -84,7 +84,8 @@ const NAMES = [
   "__proto__",
 ];
 
-export function drawSwarm(options: SessionOptions, rng: Rng): Swarm {
+/** `needed`: faults that are on whatever the seed says. */
+export function drawSwarm(options: SessionOptions, rng: Rng, needed: readonly FaultClass[]): Swarm {
   const clients = rng.weighted([
     [1, 1],
     [6, 2],
@@ -114,7 +115,7 @@ export function drawSwarm(options: SessionOptions, rng: Rng): Swarm {
   return {
     clients: count,
     ops: options.ops ?? ops,
-    faults: new Set([...faults].filter((one) => options.without?.has(one) !== true)),
+    faults: new Set([...faults, ...needed].filter((one) => options.without?.has(one) !== true)),
     habits,
     profiles: Array.from({ length: 8 }, () => drawProfile(rng)).slice(0, count + 1),
     skewsMs: Array.from({ length: 8 }, () => (rng.chance(0.3) ? (rng.below(20) - 10) * 3_600_000 : 0)).slice(0, count + 1),
