@@ -12,6 +12,9 @@ import { ErrorCode } from "../protocol/errors.ts";
 import { EVENT_KINDS } from "../protocol/events.ts";
 import type { Method } from "../protocol/method.ts";
 import { openRpcDocument } from "../protocol/openrpc.ts";
+import { DiskError, RemoteError } from "../service/core/ports.ts";
+import { Halt } from "../service/engine/halt.ts";
+import { errorBody } from "../service/rpc/failures.ts";
 import { startRpc, type RpcServer } from "../service/rpc/server.ts";
 import { EngineDouble, runSummary } from "./support/engine-double.ts";
 import { codeOf, Peer, TOKEN } from "./support/rpc-peer.ts";
@@ -276,6 +279,17 @@ suite("JSON-RPC 2.0", () => {
       data: { fault: "folderNotFound" },
     });
   });
+
+  for (const [error, code] of [
+    [new RemoteError("offline", "Could not reach http://h/."), ErrorCode.Unreachable],
+    [new RemoteError("auth", "The key is not accepted."), ErrorCode.Auth],
+    [new DiskError("io", "Could not list /media/one."), ErrorCode.Disk],
+    [new Halt("held", "otherServer", "Another server answers.", false), ErrorCode.NotOurServer],
+  ] as const)
+    test(`errorBody() sync/plan: ${error.name} ${error.fault} is no fault of ours, and keeps its sentence`, () => {
+      const body = errorBody(error, new AbortController().signal, () => assert.fail("reported as a fault of ours"));
+      assert.deepEqual(body, { code, message: error.message, data: { fault: error.fault } });
+    });
 
   for (const [name, root] of [
     ["relative", "media"],

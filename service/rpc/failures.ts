@@ -2,7 +2,9 @@
 import * as z from "zod";
 
 import { ErrorCode } from "../../protocol/errors.ts";
+import { DiskError, RemoteError, type RemoteFault } from "../core/ports.ts";
 import { EngineError } from "../engine/facade.ts";
+import { Halt } from "../engine/halt.ts";
 
 const CODES: Readonly<Record<EngineError["fault"], ErrorCode>> = {
   folderNotFound: ErrorCode.FolderNotFound,
@@ -30,6 +32,20 @@ const CODES: Readonly<Record<EngineError["fault"], ErrorCode>> = {
   stopping: ErrorCode.Stopping,
 };
 
+/** Of a method that itself asks the remote (`sync/plan`). A run's failure is no error of a method but its result. */
+const REMOTE_CODES: Readonly<Record<RemoteFault, ErrorCode>> = {
+  auth: ErrorCode.Auth,
+  offline: ErrorCode.Unreachable,
+  retry: ErrorCode.Unreachable,
+  changed: ErrorCode.Unreachable,
+  quota: ErrorCode.Unreachable,
+  tooLarge: ErrorCode.Unreachable,
+  refused: ErrorCode.Unreachable,
+  notFound: ErrorCode.Unreachable,
+  notOurServer: ErrorCode.NotOurServer,
+  protocol: ErrorCode.NotOurServer,
+};
+
 export type ErrorBody = { readonly code: ErrorCode; readonly message: string; readonly data?: Readonly<Record<string, unknown>> };
 
 /** The request itself is at fault. */
@@ -48,12 +64,23 @@ export function errorBody(error: unknown, signal: AbortSignal, report: (error: u
   if (error instanceof EngineError) return { code: CODES[error.fault], message: error.message, data: { fault: error.fault } };
   if (error instanceof z.ZodError) return { code: ErrorCode.InvalidParams, message: `The parameters are not right: ${issuesOf(error)}.` };
   if (signal.aborted) return { code: ErrorCode.RequestCancelled, message: "The request was cancelled." };
+  const outside = outsideBody(error);
+  if (outside !== null) return outside;
   const id = report(error);
   return {
     code: ErrorCode.InternalError,
     message: `The service met a fault of its own. Nothing was lost. Its log tells more under the error id ${id}.`,
     data: { id },
   };
+}
+
+/** The remote, the disk, or a folder that waits for its user: no fault of ours, and its words are for people. */
+function outsideBody(error: unknown): ErrorBody | null {
+  if (error instanceof RemoteError) return { code: REMOTE_CODES[error.fault], message: error.message, data: { fault: error.fault } };
+  if (error instanceof DiskError) return { code: ErrorCode.Disk, message: error.message, data: { fault: error.fault } };
+  if (!(error instanceof Halt)) return null;
+  const code = error.fault === "otherServer" ? ErrorCode.NotOurServer : ErrorCode.Disk;
+  return { code, message: error.message, data: { fault: error.fault } };
 }
 
 const ISSUES_SHOWN = 3;
