@@ -14,7 +14,15 @@ const OPS = 10;
 const TWICE_EVERY = 100;
 
 /** What the whole batch must have met at least once, or it tests less than it says. */
-const MUST_BE_SEEN = ["run conflicts", "run insync", "process killed", "power cut", "server killed", "net dropReply", "killed at a commit"] as const;
+const MUST_BE_SEEN = [
+  "run conflicts",
+  "run insync",
+  "process killed",
+  "power cut",
+  "server killed",
+  "net dropReply",
+  "killed at a commit",
+] as const;
 
 function replay({ seed }: SessionOptions, extra = ""): string {
   return `node test/sim/main.ts --seed ${seed} ${extra}--trace`;
@@ -23,7 +31,11 @@ function replay({ seed }: SessionOptions, extra = ""): string {
 async function mustHold(options: SessionOptions, extra = ""): Promise<Report> {
   const report = await playSession(options);
   const { violation } = report;
-  assert.equal(violation, null, `seed ${options.seed}: ${violation?.id ?? ""} ${violation?.text ?? ""}\n  again: ${replay(options, extra)}`);
+  assert.equal(
+    violation,
+    null,
+    `seed ${options.seed}: ${violation?.id ?? ""} ${violation?.text ?? ""}\n  again: ${replay(options, extra)}`,
+  );
   return report;
 }
 
@@ -63,7 +75,9 @@ describe("canaries", () => {
         assert.notEqual(violation.id, "sim", `the canary itself broke: ${violation.text}`);
         return;
       }
-      assert.fail(`no oracle saw it within ${SESSIONS_MAX} sessions: node test/sim/main.ts --canary ${name} --seed ${from} --sessions ${SESSIONS_MAX}`);
+      assert.fail(
+        `no oracle saw it within ${SESSIONS_MAX} sessions: node test/sim/main.ts --canary ${name} --seed ${from} --sessions ${SESSIONS_MAX}`,
+      );
     });
   }
 });

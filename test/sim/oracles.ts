@@ -26,6 +26,8 @@ export class Oracles {
   readonly #deletions = new Map<string, { readonly atMs: number; readonly path: string }[]>();
   readonly #forgetful = new Set<string>();
   readonly #unlocked = new Set<string>();
+  /** What the engine put where: device, path, hash. */
+  readonly #placed = new Set<string>();
   /** Files that the engine moved out of the user's sight, not yet dropped. */
   readonly #aside = new Map<Node, string>();
 
@@ -47,6 +49,11 @@ export class Oracles {
   /** This device's database was lost: it has no base any more. */
   lostState(device: string): void {
     this.#forgetful.add(device);
+  }
+
+  /** The engine once put these bytes there. */
+  hasPlaced(device: string, path: string, sha1: string): boolean {
+    return this.#placed.has(`${device}\0${path}\0${sha1}`);
   }
 
   /** N11, N4: where the engine writes at all. */
@@ -72,6 +79,7 @@ export class Oracles {
     const after = change.after === null ? null : sha1Of(change.after.bytes);
     if (after !== null && !this.#ledger.contents.has(after)) this.fail("S6", `${device}: bytes nobody wrote came to ${path}`);
     const placed = after === null ? null : this.#ledger.placed(path, after);
+    if (after !== null) this.#placed.add(`${device}\0${path}\0${after}`);
     if (change.before === null || before === null || before === after) return;
     const version = this.#ledger.placed(path, before);
     if (!isKept(volume, change.before, before))

@@ -13,6 +13,8 @@ import { Life, Scheduler } from "./scheduler.ts";
 import { drawSwarm, type SessionOptions, type Swarm } from "./swarm.ts";
 import { Weather } from "./weather.ts";
 
+/** After these a device may find its own work on the disk without having written it down. */
+const CALAMITIES = ["crash", "power", "commitCrash", "diskWrite", "diskRead", "diskSync", "readdir", "buggify"] as const;
 /** A session that does not end is a bug of its own. */
 const AGITATE_STEPS_MAX = 150_000;
 const RUN_STEPS_MAX = 120_000;
@@ -291,7 +293,14 @@ class Session {
       quiet = now === before ? quiet + 1 : 0;
       before = now;
     }
-    const judged = { cloud: this.#cloud, ledger: this.#ledger, oracles: this.#oracles, machines: this.#machines, uploaded: this.#uploaded };
+    const judged = {
+      cloud: this.#cloud,
+      ledger: this.#ledger,
+      oracles: this.#oracles,
+      machines: this.#machines,
+      uploaded: this.#uploaded,
+      calm: !CALAMITIES.some((fault) => this.#swarm.faults.has(fault)),
+    };
     await this.#wait(judge(judged), "judgement");
   }
 
