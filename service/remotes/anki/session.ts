@@ -54,7 +54,8 @@ export function openSession(options: SessionOptions) {
     for (let hop = 0; ; hop += 1) {
       const response = await sendOnce(transport, ask, url, header, attemptOf(ask), signal);
       if (!REDIRECTS.includes(response.status)) return response;
-      if (hop === HOPS_MAX) throw new RemoteError("notOurServer", `Could not ${attemptOf(ask)}: it sends us in circles (${url}).`);
+      if (hop === HOPS_MAX)
+        throw new RemoteError("notOurServer", `Could not ${attemptOf(ask)}: it sends us in circles (${shownUrl(new URL(url))}).`);
       const next = follow(ask, url, response, attemptOf(ask));
       base = next.base ?? base;
       url = next.url;
