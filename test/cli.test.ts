@@ -138,6 +138,8 @@ suite("arguments", () => {
     ["login with nobody to ask", ["login", "https://example.org/", "--user", "ada"], /--password-stdin/],
     ["parameters that are not JSON", ["rpc", "folders/list", "{"], /not JSON/],
     ["a number that is none", ["events", "--since", "x"], /whole number/],
+    ["a folder called help", ["remove", "help", "twice"], /too many arguments/],
+    ["a command without its sub-command", ["server"], /Usage: satchel server/],
     ["TLS key without certificate", ["server", "run", "--tls-key", "k.pem"], /go together/],
   ];
   for (const [name, args, says] of usage)
@@ -146,6 +148,13 @@ suite("arguments", () => {
       assert.match(stderr, says);
       assert.equal(code, 2);
       assert.doesNotMatch(stderr + stdout, /\n {4}at /);
+    });
+
+  for (const args of [["help"], ["help", "sync"], ["sync", "--help"], ["server", "help", "run"]])
+    test(`runCli() ${args.join(" ")}: on stdout, exit 0`, async () => {
+      const { code, stdout } = await satchel(args);
+      assert.match(stdout, /^Usage: satchel/);
+      assert.equal(code, 0);
     });
 
   test("runCli() --version is that of package.json", async () => {

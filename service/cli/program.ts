@@ -51,7 +51,7 @@ export async function runCli(argv: readonly string[], host: Host): Promise<Exit>
     await program.parseAsync([...argv], { from: "user" });
     return exit;
   } catch (error) {
-    return report(error, tools, argv);
+    return report(error, tools);
   } finally {
     tools.io.endLive();
   }
@@ -94,11 +94,10 @@ function ioOf(program: Command, host: Host): Io {
   });
 }
 
-function report(error: unknown, tools: Tools, argv: readonly string[]): Exit {
+function report(error: unknown, tools: Tools): Exit {
   if (error instanceof CommanderError) {
-    // Commander has said it already, with its suggestion.
-    const helped = ["commander.helpDisplayed", "commander.version"].includes(error.code) || argv.includes("help");
-    return helped ? Exit.InSync : Exit.Usage;
+    // Commander has said it already, with its suggestion; help and version that were asked for end with its 0.
+    return error.exitCode === 0 ? Exit.InSync : Exit.Usage;
   }
   const exit = exitOf(error);
   const message = error instanceof Error ? error.message : String(error);
