@@ -308,6 +308,34 @@ withServer(
   { keepFreeBytes: Number.MAX_SAFE_INTEGER },
 );
 
+withServer(
+  "housekeep() S21 gives back the room of what is no longer kept, and moves what is needed",
+  async (server, key) => {
+    const files = Object.fromEntries(Array.from({ length: 12 }, (_, at) => [`f${String(at)}`, randomBytes(3000)]));
+    for (const [name, bytes] of Object.entries(files)) await upload(server, { key }, { [name]: bytes });
+    const gone = Object.keys(files).filter((_, at) => at % 4 !== 0);
+    await upload(server, { key }, Object.fromEntries(gone.map((name) => [name, null])));
+    const [id = ""] = await readdir(path.join(server.directory, "accounts"));
+    const packs = async (): Promise<number> => (await readdir(path.join(server.directory, "accounts", id, "packs"))).length;
+    const account = await server.storage.account(id);
+    const before = await packs();
+    await account.housekeep({ keepMs: 30 * 86_400_000, capBytes: 0 });
+    assert.equal(await packs(), before, "nothing younger than 30 days goes");
+    // The files' own times are the machine's; "later" must be later than those.
+    await account.housekeep({ keepMs: -20 * 365 * 86_400_000, capBytes: 0 });
+    assert.ok((await packs()) < before);
+    assert.deepEqual((await account.check()).faults, []);
+    await server.restart();
+    const left = ["f0", "f4", "f8"];
+    const reply = await server.ask("msync/downloadFiles", { files: left }, { key });
+    assert.deepEqual(
+      readDownloadZip(reply.payload, left).map(({ bytes }) => sha1(bytes)),
+      left.map((name) => sha1(files[name] ?? Buffer.alloc(0))),
+    );
+  },
+  { packBytes: 8000 },
+);
+
 withServer("handle() satchel/upload takes an entry only where what stands there is its base", async (server, key) => {
   const [one, two, three] = [Buffer.from("1"), Buffer.from("2"), Buffer.from("3")];
   const send = async (...entries: readonly (readonly [name: string, bytes: Uint8Array | null, base: string | null])[]): Promise<unknown> =>

@@ -32,7 +32,13 @@ export interface Packs {
   current(): number | null;
 }
 
-export type PackOptions = { readonly disk: Disk; readonly compute: Compute; readonly directory: string };
+export type PackOptions = {
+  readonly disk: Disk;
+  readonly compute: Compute;
+  readonly directory: string;
+  /** A pack is closed at this size; 64 MiB where it is left out. */
+  readonly packBytes?: number;
+};
 
 /** Goes on with the newest pack. Makes the directory where it is missing. */
 export async function openPacks(options: PackOptions): Promise<Packs> {
@@ -82,13 +88,15 @@ class Writer {
   private running = false;
   private waiting: Waiting[] = [];
   private readonly options: PackOptions;
+  private readonly packBytes: number;
 
   constructor(options: PackOptions, found: readonly PackFile[]) {
     this.options = options;
+    this.packBytes = options.packBytes ?? PACK_BYTES;
     const newest = found.at(-1);
     this.highest = newest?.pack ?? 0;
     // What stands behind the last known record (a torn append) is never referred to: it only takes room until the pack is compacted.
-    this.pack = newest !== undefined && newest.sizeBytes < PACK_BYTES ? newest.pack : null;
+    this.pack = newest !== undefined && newest.sizeBytes < this.packBytes ? newest.pack : null;
     this.end = this.pack === null ? 0 : (newest?.sizeBytes ?? 0);
   }
 
@@ -144,7 +152,7 @@ class Writer {
       return;
     }
     this.end = end;
-    this.pack = end < PACK_BYTES ? pack : null;
+    this.pack = end < this.packBytes ? pack : null;
     batch.forEach(({ resolve }, index) => resolve(places[index] ?? []));
   }
 }

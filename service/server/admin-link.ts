@@ -97,7 +97,9 @@ async function ask(link: z.output<typeof linkSchema>, call: AdminCall, params: u
   sent.once("response", resolve);
   sent.once("error", reject);
   const reply = await promise;
-  const body = z.object({ result: z.unknown().optional(), error: z.string().optional() }).parse(JSON.parse(await readText(reply, REPLY_BYTES)));
+  const body = z
+    .object({ result: z.unknown().optional(), error: z.string().optional() })
+    .parse(JSON.parse(await readText(reply, REPLY_BYTES)));
   if (reply.statusCode !== 200) throw new AdminError(body.error ?? `The server refused (${String(reply.statusCode)}).`);
   return body.result;
 }

@@ -1,6 +1,12 @@
-/** Anki's own variables (specification §4), so that an official server's settings start ours. */
+/** Anki's own variables (specification §4), so that an official server's settings start ours; and ours for what Anki's server does not have. */
 import type { EnvironmentAccount } from "./accounts.ts";
 import { isCredential } from "./passwords.ts";
+import type { Retention } from "./storage.ts";
+
+const DAY_MS = 86_400_000;
+/** S21: nobody may set less. */
+const KEEP_DAYS_MIN = 30;
+const VERSIONS_BYTES = 2 * 1024 ** 3;
 
 /** A setting that can't be used. The message names the variable and says what to do. */
 export class ServerConfigError extends Error {
@@ -18,11 +24,16 @@ export type ServerEnvironment = {
   readonly accounts: readonly EnvironmentAccount[];
   readonly payloadMegs: number | null;
   readonly addressHeader: string | null;
+  /** Of replaced and deleted files. */
+  readonly retention: Retention;
+  /** Absent: `/metrics` is for loopback alone. */
+  readonly metricsToken?: string;
 };
 
 /** @throws ServerConfigError */
 export function serverEnvironment(env: Readonly<Record<string, string | undefined>>): ServerEnvironment {
   const megs = env["MAX_SYNC_PAYLOAD_MEGS"];
+  const metricsToken = env["SATCHEL_METRICS_TOKEN"] ?? "";
   return {
     base: env["SYNC_BASE"] || null,
     host: env["SYNC_HOST"] || "127.0.0.1",
@@ -30,7 +41,19 @@ export function serverEnvironment(env: Readonly<Record<string, string | undefine
     accounts: accountsOf(env),
     payloadMegs: megs === undefined || megs === "" ? null : wholeNumber("MAX_SYNC_PAYLOAD_MEGS", megs, 4096),
     addressHeader: env["SYNC_IP_HEADER"]?.toLowerCase() || null,
+    retention: retentionOf(env),
+    ...(metricsToken === "" ? {} : { metricsToken }),
   };
+}
+
+function retentionOf(env: Readonly<Record<string, string | undefined>>): Retention {
+  const days = wholeNumber("SATCHEL_VERSIONS_KEEP_DAYS", env["SATCHEL_VERSIONS_KEEP_DAYS"] || String(KEEP_DAYS_MIN), 36_500);
+  if (days < KEEP_DAYS_MIN)
+    throw new ServerConfigError(
+      `SATCHEL_VERSIONS_KEEP_DAYS is ${String(days)}: versions are kept for at least ${String(KEEP_DAYS_MIN)} days.`,
+    );
+  const bytes = env["SATCHEL_VERSIONS_MAX_BYTES"] || String(VERSIONS_BYTES);
+  return { keepMs: days * DAY_MS, capBytes: wholeNumber("SATCHEL_VERSIONS_MAX_BYTES", bytes, Number.MAX_SAFE_INTEGER) };
 }
 
 /** `SYNC_USER1`, `SYNC_USER2` … up to the first number that is missing, as Anki reads them. */
@@ -56,7 +79,7 @@ function accountsOf(env: Readonly<Record<string, string | undefined>>): Environm
 }
 
 function wholeNumber(variable: string, value: string, max: number): number {
-  if (!/^\d{1,9}$/.test(value) || Number(value) > max)
+  if (!/^\d{1,16}$/.test(value) || Number(value) > max)
     throw new ServerConfigError(`${variable} is ${JSON.stringify(value)}: it must be a whole number up to ${String(max)}.`);
   return Number(value);
 }

@@ -20,6 +20,7 @@ export type LocalParts = {
   readonly changed: (top: number) => void;
   readonly readCollection?: (file: string) => Promise<CollectionFacts | null>;
   readonly keepFreeBytes?: number;
+  readonly packBytes?: number;
 };
 /** What the parts of one account share. */
 export type LocalContext = LocalParts & {

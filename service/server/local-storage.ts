@@ -28,6 +28,8 @@ export type LocalStorageOptions = {
   readonly readCollection?: (file: string) => Promise<CollectionFacts | null>;
   /** Free bytes below which nothing more is taken; by default 1 % of the disk or 500 MB, whichever is more. */
   readonly keepFreeBytes?: number;
+  /** Size at which a pack of blobs is closed; 64 MiB where it is left out. */
+  readonly packBytes?: number;
   /** Told of every database that was opened, for its image (simulator). */
   readonly onOpen?: (file: string, database: { serialize(): Buffer }) => void;
 };

@@ -19,8 +19,6 @@ export type StoredKey = {
   readonly usedMs: number;
 };
 
-export type ServerAccounts = ReturnType<typeof openServerAccounts>;
-
 /** Who may come in. `source`: a file, `:memory:`, or an image. One owner. @throws StoreError from every method */
 export function openServerAccounts(source: string | Buffer) {
   const { db } = openDatabase(source, ACCOUNTS_SCHEMA);

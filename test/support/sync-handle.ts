@@ -63,6 +63,7 @@ export type HandleOptions = {
   readonly disk?: (disk: Disk) => Disk;
   readonly options?: Partial<ServerOptions>;
   readonly keepFreeBytes?: number;
+  readonly packBytes?: number;
   readonly users?: readonly string[];
 };
 
@@ -77,7 +78,8 @@ export async function openSyncHandle(given: HandleOptions = {}): Promise<SyncHan
   const faults: Faults = (point) => world.faults(point);
   const open = async () => {
     const keep = given.keepFreeBytes === undefined ? {} : { keepFreeBytes: given.keepFreeBytes };
-    const storage = await openLocalStorage({ directory, disk, compute: nodeCompute, clock, secrets, faults, ...keep });
+    const size = given.packBytes === undefined ? {} : { packBytes: given.packBytes };
+    const storage = await openLocalStorage({ directory, disk, compute: nodeCompute, clock, secrets, faults, ...keep, ...size });
     const audit = (event: string, fields: object): void => void audits.push(`${event} ${JSON.stringify(fields)}`);
     // 2^8 rounds: the tests' passwords guard nothing.
     const accounts = makeAccounts({ storage, clock, secrets, passwords: slowPasswords(secrets, 8), audit });
