@@ -3,6 +3,9 @@ import { test } from "node:test";
 
 import { UNKNOWN } from "../service/core/model.ts";
 import { RemoteError, type FaultPoint } from "../service/core/ports.ts";
+import { meetAnew } from "../service/engine/fetch.ts";
+import { runFolder } from "../service/engine/run.ts";
+import { StoreError } from "../service/store/errors.ts";
 import { lookForUndo } from "./support/undo.ts";
 import { openDevice, type Device } from "./support/memory-device.ts";
 import { sha1 } from "./support/memory-folder.ts";
@@ -469,4 +472,62 @@ test("undoLast() takes back what the last run removed or replaced, and can be un
   assert.deepEqual(await lookForUndo(b), { undone: ["x", "y"], skipped: 0 });
   assert.equal(b.folder.text("x"), "new");
   assert.equal(b.folder.text("y"), null);
+});
+
+for (const stock of [false, true])
+  test(`meetAnew() W17 PR22 another ${stock ? "stock " : ""}server, approved: all that stands here is sent to it, nothing is deleted`, async () => {
+    const { account, a } = pair({ stock });
+    for (let index = 0; index < 5; index += 1) a.folder.write(`f${index}.png`, `bytes ${index}`);
+    await a.sync();
+    account.rows.clear();
+    account.usn = 0;
+    account.serverId = "server-2";
+    account.epoch = "epoch-2";
+    account.put("f1.png", null);
+    account.put("f2.png", Buffer.from("other"));
+    account.put("theirs.png", Buffer.from("theirs"));
+    a.state.transaction(() => meetAnew(a.parts));
+    await a.sync();
+    const end = await a.sync();
+    assert.equal(end.summary.result, "insync");
+    for (const index of [0, 1, 3, 4]) assert.equal(account.text(`f${index}.png`), `bytes ${index}`);
+    assert.equal(a.folder.text("theirs.png"), "theirs");
+    assertConverged(account, a);
+  });
+
+test("runFolder() a run that somebody asked for asks the remote, whatever the stream has told", async () => {
+  const { a, b, remoteB } = pair();
+  a.folder.write("x", "x");
+  await a.sync();
+  await b.sync();
+  a.folder.write("y", "y");
+  await a.sync();
+  remoteB.calls.length = 0;
+  const believing = { ...b.parts, streamIsCurrent: () => true };
+  const options = { scan: false, rehash: false, waitSettle: false, origin: "user" } as const;
+  await runFolder(believing, { ...options, ask: false }, AbortSignal.any([]));
+  assert.deepEqual(remoteB.calls, [], "an own save does not ask");
+  await runFolder(believing, { ...options, ask: true }, AbortSignal.any([]));
+  assert.equal(b.folder.text("y"), "y");
+});
+
+test("runFolder() DB02 a state that can't be written ends the run in words, not the service", async () => {
+  const { a } = pair();
+  a.folder.write("x", "x");
+  const refusing = {
+    ...a.parts.state,
+    transaction: <T>(work: () => T): T => {
+      a.parts.state.transaction(work);
+      throw new StoreError("full", "Could not write to the state: the disk is full.");
+    },
+  };
+  const end = await runFolder(
+    { ...a.parts, state: refusing },
+    { scan: true, rehash: false, waitSettle: false, ask: true, origin: "user" },
+    AbortSignal.any([]),
+  );
+  assert.equal(end.summary.result, "failed");
+  assert.equal(end.summary.fault, "diskFull");
+  assert.equal(end.retry, true);
+  assert.match(end.summary.error ?? "", /make room/);
 });

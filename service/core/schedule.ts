@@ -8,7 +8,7 @@ export const SCAN_UNWATCHED_MS = 60_000;
 /** All files are hashed again, at idle (CT04). */
 export const REHASH_EVERY_MS = 24 * 3_600_000;
 /** With a live change stream the poll is only a safety net. */
-const POLL_STREAMED_MS = 5 * 60_000;
+export const POLL_STREAMED_MS = 5 * 60_000;
 
 export type ScheduleFacts = {
   readonly paused: boolean;

@@ -144,6 +144,8 @@ export interface FolderState {
     since(direction: "deleteLocal" | "deleteRemote", atMs: number): readonly string[];
     trim(beforeMs: number): void;
   };
+  /** When every file was last read and hashed, by the wall clock; null: never noted. */
+  readonly rehash: { lastMs(): number | null; done(atMs: number): void };
   readonly versions: {
     add(version: Omit<Version, "folder">): void;
     /** Newest first. */

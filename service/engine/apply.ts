@@ -42,6 +42,7 @@ export async function applyIncoming(
 function ready(context: RunContext, path: string): boolean {
   if (context.skipped.has(path)) return false;
   if (!context.parts.local.isRestless(path)) return true;
+  context.restless.add(path);
   skip(context, path);
   return false;
 }

@@ -30,8 +30,9 @@ export function filesArea(context: EngineContext): Engine["files"] {
       const folder = need(id);
       folder.parts.local.hint(legal(path));
       folder.loop.wake();
-      const summary = await folder.run(false);
-      if (summary.fault !== null && viewOf(folder.rows, path).sha1 === null)
+      await folder.run(false);
+      const seen = viewOf(folder.rows, path);
+      if (seen.sha1 === null && seen.problems.length === 0)
         throw new EngineError("pathNotFound", `${path} is not in ${folder.config.root}. Put the file there first, then tell the service.`);
       return viewOf(folder.rows, path);
     },

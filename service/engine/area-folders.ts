@@ -1,6 +1,8 @@
 /** The facade's `folders` area: which media folders the service looks after. */
 import type { EngineContext } from "./deps.ts";
+import { meetAnew } from "./fetch.ts";
 import { EngineError, type Engine, type FolderConfig, type FolderStatus } from "./facade.ts";
+import type { Folder } from "./folder.ts";
 
 export function foldersArea(context: EngineContext): Engine["folders"] {
   const { deps, folders, need } = context;
@@ -20,14 +22,9 @@ export function foldersArea(context: EngineContext): Engine["folders"] {
       };
       if (change.remote !== undefined && change.remote !== config.remote) checkRemote(context, change.remote, id);
       if (change.root !== undefined && change.root !== config.root) return await moveRoot(context, next, change.root);
-      await deps.settings.saveFolders(before.map((row) => (row.id === id ? next : row)));
-      if (next.remote !== config.remote) {
-        // Another remote: what was agreed with the old one says nothing about it. Nothing is deleted by the first merge.
-        deps.state.transaction(() => {
-          folder.rows.base.removeAll();
-          folder.rows.cursor.clear();
-        });
-      }
+      const save = async () => await deps.settings.saveFolders(before.map((row) => (row.id === id ? next : row)));
+      if (next.remote === config.remote) await save();
+      else await changeRemote(context, folder, save);
       folder.loopIfOpen?.tryAgain();
       return folder.status();
     },
@@ -52,6 +49,19 @@ export function foldersArea(context: EngineContext): Engine["folders"] {
   };
 }
 
+/** What was agreed with the old remote says nothing about the new one, and no run may be under way between the two. Nothing is deleted. */
+async function changeRemote({ deps }: EngineContext, folder: Folder, save: () => Promise<void>): Promise<void> {
+  const change = async (): Promise<void> => {
+    await save();
+    deps.state.transaction(() => meetAnew(folder));
+  };
+  const loop = folder.loopIfOpen;
+  if (loop === null) return await change();
+  loop.cancel();
+  await loop.exclusive(change);
+  loop.resetStream();
+}
+
 async function addFolder(context: EngineContext, options: Parameters<Engine["folders"]["add"]>[0]): Promise<FolderStatus> {
   const { deps, folders } = context;
   const root = await deps.realRoot(options.root);
@@ -60,16 +70,7 @@ async function addFolder(context: EngineContext, options: Parameters<Engine["fol
       "notADirectory",
       `${options.root} is not a folder that can be read. Make it, or correct the path, then add it again.`,
     );
-  const same = [...folders.values()].find((folder) => folder.config.root === root);
-  if (same !== undefined) throw new EngineError("exists", `${root} is looked after already (folder ${same.config.id}).`);
-  const nested = [...folders.values()].find(
-    ({ config }) => `${root}/`.startsWith(`${config.root}/`) || `${config.root}/`.startsWith(`${root}/`),
-  );
-  if (nested !== undefined)
-    throw new EngineError(
-      "nested",
-      `${root} and ${nested.config.root} lie inside one another: one file would belong to two folders. Add only one of them.`,
-    );
+  checkRootFree(context, root, null);
   const remote = options.remote ?? onlyRemote(context);
   if (remote !== null) checkRemote(context, remote, null);
   const config: FolderConfig = { id: newFolderId(context), root, remote, policy: options.policy, paused: options.paused };
@@ -84,6 +85,19 @@ async function addFolder(context: EngineContext, options: Parameters<Engine["fol
   deps.state.transaction(() => deps.state.events.append("folder/added", config.id, { root, remote }, deps.clock.wallMs()));
   folder.loopIfOpen?.tryAgain();
   return folder.status();
+}
+
+/** One file belongs to one folder: equal and nested roots are refused. */
+function checkRootFree({ folders }: EngineContext, root: string, except: string | null): void {
+  const others = [...folders.values()].filter(({ config }) => config.id !== except);
+  const same = others.find(({ config }) => config.root === root);
+  if (same !== undefined) throw new EngineError("exists", `${root} is looked after already (folder ${same.config.id}).`);
+  const nested = others.find(({ config }) => `${root}/`.startsWith(`${config.root}/`) || `${config.root}/`.startsWith(`${root}/`));
+  if (nested === undefined) return;
+  throw new EngineError(
+    "nested",
+    `${root} and ${nested.config.root} lie inside one another: one file would belong to two folders. Add only one of them.`,
+  );
 }
 
 /** `--remote` may be left out where there is only one. */
@@ -111,6 +125,7 @@ async function moveRoot(context: EngineContext, next: FolderConfig, to: string):
   const { deps } = context;
   const root = await deps.realRoot(to);
   if (root === null) throw new EngineError("notADirectory", `${to} is not a folder that can be read.`);
+  checkRootFree(context, root, next.id);
   const config = { ...next, root };
   await context.need(next.id).close();
   await deps.settings.saveFolders(deps.settings.folders().map((row) => (row.id === next.id ? config : row)));

@@ -2,6 +2,7 @@
 import type { Hold } from "../core/model.ts";
 import type { EngineContext } from "./deps.ts";
 import { EngineError, type Engine } from "./facade.ts";
+import { meetAnew } from "./fetch.ts";
 import type { Folder } from "./folder.ts";
 
 export function guardArea(context: EngineContext): Engine["guard"] {
@@ -46,13 +47,12 @@ async function approve(context: EngineContext, folder: Folder, hold: Hold): Prom
   if (hold.reason === "rootMissing")
     throw new EngineError(
       "notADirectory",
-      "A folder that is not there can't be approved: put it back, or tell where it is with `satchel add`.",
+      "A folder that is not there can't be approved: put it back; if it is gone for good, `satchel remove` forgets it (nothing is deleted on the server).",
     );
   state.transaction(() => {
     if (hold.reason === "otherServer") {
       // Nothing was agreed with this server: a first merge, which deletes nothing.
-      rows.base.removeAll();
-      rows.cursor.clear();
+      meetAnew({ rows });
       rows.holds.remove(hold.id);
     } else rows.holds.update(hold.id, "approved");
     state.events.append("guard/approved", rows.id, { reason: hold.reason, files: hold.paths.length }, clock.wallMs());

@@ -15,7 +15,10 @@ export function remotesArea(context: EngineContext): Engine["remotes"] {
       await deps.settings.saveKey(id, key);
       await context.forgetRemote(id);
       await adoptLonelyFolder(context, id);
-      for (const folder of folders.values()) folder.loopIfOpen?.tryAgain();
+      for (const folder of folders.values()) {
+        folder.loopIfOpen?.resetStream();
+        folder.loopIfOpen?.tryAgain();
+      }
       deps.state.transaction(() => deps.state.events.append("remote/login", null, { remote: id }, deps.clock.wallMs()));
       return { remote: id };
     },
@@ -23,6 +26,7 @@ export function remotesArea(context: EngineContext): Engine["remotes"] {
       if (!deps.settings.remotes().some((remote) => remote.id === id)) throw new EngineError("remoteNotFound", `There is no remote ${id}.`);
       await deps.settings.saveKey(id, null);
       await context.forgetRemote(id);
+      for (const folder of folders.values()) folder.loopIfOpen?.resetStream();
       deps.state.transaction(() => deps.state.events.append("remote/logout", null, { remote: id }, deps.clock.wallMs()));
     },
     test: async (id) => {

@@ -18,8 +18,11 @@ export function syncArea(context: EngineContext): Engine["sync"] {
       const chosen = folder === null ? [...folders.values()].filter((one) => !isPaused(context, one)) : [need(folder)];
       for (const one of chosen)
         if (isPaused(context, one)) throw new EngineError("folderPaused", `${one.config.root} is paused. Run \`satchel resume\` first.`);
-      for (const one of chosen) needRemote(context, one);
-      return await abortable(Promise.all(chosen.map(async (one) => await one.run(scan))), signal);
+      // Asked for all: one that has no remote yet must not keep the others from it. Asked for one: it says why it can't.
+      const able = folder === null ? chosen.filter((one) => currentConfig(context.deps, one.config).remote !== null) : chosen;
+      if (able.length === 0) for (const one of chosen) needRemote(context, one);
+      for (const one of able) needRemote(context, one);
+      return await abortable(Promise.all(able.map(async (one) => await one.run(scan))), signal);
     },
     plan: async (id) => {
       const { loop, parts } = need(id);

@@ -37,6 +37,17 @@ export function startOver(parts: FolderParts): void {
   );
 }
 
+/**
+ * Whatever server answers next is met as for the first time: all is read, and nothing is deleted because of it. The generation goes on, so
+ * that rows of the old server which the new one does not mention go. Inside a transaction.
+ */
+export function meetAnew({ rows }: Pick<FolderParts, "rows">): void {
+  rows.base.removeAll();
+  const cursor = rows.cursor.get();
+  if (cursor === undefined) return;
+  rows.cursor.put({ serverId: null, epoch: null, position: "0", full: true, generation: cursor.generation + 1 });
+}
+
 /** The cursor that fits the server that answers; begins a feed from 0 where what we know may not hold any more. */
 function prepareCursor(parts: FolderParts, head: Head): Cursor {
   const { rows, state } = parts;

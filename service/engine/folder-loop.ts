@@ -1,13 +1,16 @@
 /** One folder's life: events only record facts, `decideSchedule` decides, one run at a time. */
 import { backOffMs } from "../core/back-off.ts";
 import type { Origin, RunSummary } from "../core/model.ts";
-import { decideSchedule, type ScheduleFacts } from "../core/schedule.ts";
+import { decideSchedule, POLL_STREAMED_MS, REHASH_EVERY_MS, type ScheduleFacts } from "../core/schedule.ts";
 import { EngineError } from "./facade.ts";
 import type { FolderParts } from "./parts.ts";
 import { runFolder, type RunEnd } from "./run.ts";
 
 /** Something was put off (a restless path, a file that changed under us): looked at again after this. */
 const WORK_LEFT_MS = 1_000;
+/** The loop looks up at least this often; wall and monotonic clock further apart than this since then: the machine was asleep. */
+const LOOK_UP_MS = 60_000;
+const WAKE_JUMP_MS = 30_000;
 /** How often to look before a remote has said what suits it. */
 const POLL_UNKNOWN_MS = 60_000;
 
@@ -20,12 +23,14 @@ export class FolderLoop {
   readonly #firstOrigin: Origin;
   readonly #facts: LoopFacts;
   readonly #looping: Promise<void>;
+  #stream = new AbortController();
   #waiters: Waiter[] = [];
   #running: AbortController | null = null;
   #pause = new AbortController();
   #tail: Promise<unknown> = Promise.resolve();
   #runEnded = Promise.withResolvers<void>();
   #closed = false;
+  #apartMs: number;
   #lastEnd: RunEnd | null = null;
   #nextRunAtMs: number | null = null;
 
@@ -36,7 +41,7 @@ export class FolderLoop {
       paused: options.paused,
       watching: false,
       lastScanMs: null,
-      lastRehashMs: parts.clock.monoMs(),
+      lastRehashMs: lastRehashMono(parts),
       lastRunMs: null,
       retryAtMs: null,
       pushAtMs: null,
@@ -44,6 +49,7 @@ export class FolderLoop {
       workLeft: false,
       told: null,
     };
+    this.#apartMs = parts.clock.wallMs() - parts.clock.monoMs();
     this.#looping = this.#loop();
   }
 
@@ -96,6 +102,20 @@ export class FolderLoop {
     this.wake();
   }
 
+  /** Another remote, or another key: what was followed tells nothing any more. */
+  resetStream(): void {
+    this.#facts.told = null;
+    this.#stream.abort(WOKEN);
+    this.#stream = new AbortController();
+    this.#runEnded.resolve();
+    this.#runEnded = Promise.withResolvers<void>();
+  }
+
+  /** Aborted when what is followed should not be followed any more. */
+  get streamSignal(): AbortSignal {
+    return this.#stream.signal;
+  }
+
   /** The settings changed or somebody signed in: what failed before may work now. */
   tryAgain(): void {
     this.#facts.retryAtMs = null;
@@ -141,6 +161,7 @@ export class FolderLoop {
     const { clock } = this.#parts;
     while (!this.#closed) {
       this.#pause = new AbortController();
+      this.#noticeWake();
       const decision = decideSchedule(this.#scheduleFacts(), clock.monoMs());
       if (decision.kind === "run") {
         await this.exclusive(async () => await this.#runOnce(decision.scan, decision.rehash));
@@ -149,6 +170,18 @@ export class FolderLoop {
       this.#nextRunAtMs = decision.untilMs;
       await sleepUntil(this.#parts, decision.untilMs, this.#pause.signal);
     }
+  }
+
+  /** A sleeping machine heard no events and no stream; its monotonic clock stood still while the wall clock went on (WA13). */
+  #noticeWake(): void {
+    const { clock, local } = this.#parts;
+    const apartMs = clock.wallMs() - clock.monoMs();
+    const jumpedMs = Math.abs(apartMs - this.#apartMs);
+    this.#apartMs = apartMs;
+    if (jumpedMs < WAKE_JUMP_MS) return;
+    local.hint(null);
+    this.#facts.told = null;
+    this.#facts.retryAtMs = null;
   }
 
   #scheduleFacts(): ScheduleFacts {
@@ -173,12 +206,24 @@ export class FolderLoop {
     const served = this.#waiters;
     this.#waiters = [];
     this.#running = new AbortController();
+    const { lastRunMs } = this.#facts;
+    const pollDue = lastRunMs === null || this.#parts.clock.monoMs() - lastRunMs >= POLL_STREAMED_MS;
     try {
       const origin = this.#facts.lastScanMs === null ? this.#firstOrigin : "user";
-      const end = await runFolder(this.#parts, { scan, rehash, waitSettle: served.length > 0, origin }, this.#running.signal);
+      const end = await runFolder(
+        this.#parts,
+        { scan, rehash, waitSettle: served.length > 0, ask: served.length > 0 || pollDue, origin },
+        this.#running.signal,
+      );
       this.#lastEnd = end;
       noteEnd(this.#parts, this.#facts, end, { scan, rehash });
       for (const waiter of served) waiter.resolve(end.summary);
+    } catch (error) {
+      // A fault of ours must end neither the service nor the folder: it is told, and tried again later.
+      this.#parts.observer.trouble?.(this.#parts.id, null, error);
+      this.#facts.failures += 1;
+      this.#facts.retryAtMs = this.#parts.clock.monoMs() + backOffMs(this.#facts.failures, this.#parts.random, null);
+      for (const waiter of served) waiter.reject(error instanceof Error ? error : new Error(String(error)));
     } finally {
       this.#running = null;
       const ended = this.#runEnded;
@@ -214,6 +259,14 @@ type LoopFacts = {
   workLeft: boolean;
 };
 
+/** The last whole hashing on the monotonic clock; a clock that went back makes it due rather than late. */
+function lastRehashMono({ rows, clock }: FolderParts): number {
+  const lastMs = rows.rehash.lastMs();
+  if (lastMs === null) return clock.monoMs();
+  const agoMs = clock.wallMs() - lastMs;
+  return clock.monoMs() - (agoMs < 0 ? REHASH_EVERY_MS : agoMs);
+}
+
 /** What a run's end means for the next one. */
 function noteEnd(parts: FolderParts, facts: LoopFacts, end: RunEnd, options: { readonly scan: boolean; readonly rehash: boolean }): void {
   const nowMs = parts.clock.monoMs();
@@ -222,7 +275,10 @@ function noteEnd(parts: FolderParts, facts: LoopFacts, end: RunEnd, options: { r
     !["rootMissing", "rootReplaced", "markerGone", "unreadable", "disk", "cancelled"].includes(end.summary.fault);
   if (looked && (options.scan || !parts.local.needsScan())) {
     if (options.scan || facts.lastScanMs === null) facts.lastScanMs = nowMs;
-    if (options.rehash) facts.lastRehashMs = nowMs;
+    if (options.rehash || parts.rows.rehash.lastMs() === null) {
+      facts.lastRehashMs = nowMs;
+      parts.state.transaction(() => parts.rows.rehash.done(parts.clock.wallMs()));
+    }
   }
   facts.lastRunMs = nowMs;
   facts.workLeft = end.workLeft;
@@ -235,8 +291,8 @@ function noteEnd(parts: FolderParts, facts: LoopFacts, end: RunEnd, options: { r
 
 /** Sleeps until a moment of Clock.monoMs, or for ever (null), or until woken. */
 async function sleepUntil(parts: FolderParts, untilMs: number | null, signal: AbortSignal): Promise<void> {
-  // A timer may not exceed 2^31 ms; and a wall clock that jumps must not matter, so a day is the longest sleep.
-  const delayMs = untilMs === null ? 86_400_000 : Math.min(86_400_000, Math.max(0, untilMs - parts.clock.monoMs()));
+  // Never long: only a waking loop notices that the machine had been asleep.
+  const delayMs = Math.min(LOOK_UP_MS, Math.max(0, (untilMs ?? Number.POSITIVE_INFINITY) - parts.clock.monoMs()));
   try {
     await parts.clock.sleep(delayMs, signal);
   } catch (error) {

@@ -126,6 +126,7 @@ export class Folder {
     if (config.paused) return "paused";
     const loop = this.#opened?.loop.status();
     if (loop === undefined) return this.#trouble?.fault === "notADirectory" ? "held" : "error";
+    if (config.remote !== null && this.#remote() === null) return "error";
     if (loop.running) return "syncing";
     if (held > 0) return "held";
     const fault = loop.lastEnd?.summary.fault ?? null;

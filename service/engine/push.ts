@@ -202,7 +202,7 @@ async function readBatch(context: RunContext, remote: Remote, batch: readonly Ou
       if (action.kind === "deleteRemote") return { action, upload: { name, bytes: null, sha1: null, baseSha1 } };
       const entry = parts.rows.entries.get(action.path);
       if (entry?.sha1 !== action.sha1) return null;
-      if (entry.sizeBytes > remote.limits.fileBytes) return null;
+      if (entry.sizeBytes > remote.limits.fileBytes) return tooLarge(context, action.path, remote.limits.fileBytes);
       const bytes = await parts.applier.read(entry);
       if (bytes === "changed") {
         parts.local.hint(entry.diskPath ?? entry.path);
@@ -216,6 +216,15 @@ async function readBatch(context: RunContext, remote: Remote, batch: readonly Ou
     if (upload === null && action !== undefined) skip(context, action.path);
   }
   return uploads.filter((upload) => upload !== null);
+}
+
+/** A problem that says so, not a file that is tried for ever (N9). */
+function tooLarge({ parts }: RunContext, path: string, maxBytes: number): null {
+  const detail = `${path} is larger than the ${Math.floor(maxBytes / 1024 / 1024)} MiB that the remote takes. It stays here, unsynced; make it smaller, or let the server allow more.`;
+  parts.state.transaction(() =>
+    parts.rows.problems.put({ path, side: "remote", reason: "tooLargeThere", detail, sinceMs: parts.clock.wallMs() }),
+  );
+  return null;
 }
 
 /** The remote's own spelling where it has one, else ours. */

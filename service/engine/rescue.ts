@@ -16,6 +16,8 @@ export async function rescueLateWrites(context: RunContext, late: readonly LateW
       const [result] = await parts.applier.commit([step], run);
       if (result?.kind !== "done" || result.entry === null) {
         await parts.applier.discard([temp]);
+        // No name was to be had at this moment: the bytes are kept, and the conflict says so.
+        noteConflict(context, write, null);
         continue;
       }
       const { entry } = result;
@@ -29,7 +31,7 @@ export async function rescueLateWrites(context: RunContext, late: readonly LateW
   }
 }
 
-function noteConflict(context: RunContext, write: LateWrite, copyPath: string): void {
+function noteConflict(context: RunContext, write: LateWrite, copyPath: string | null): void {
   const { rows, state, clock, policy } = context.parts;
   const atMs = clock.wallMs();
   state.transaction(() => {

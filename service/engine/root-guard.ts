@@ -6,7 +6,7 @@ import { digestOf, type FolderParts } from "./parts.ts";
 
 const WORDS: Readonly<Record<"rootMissing" | "rootReplaced" | "markerGone", string>> = {
   rootMissing:
-    "The folder is not there (moved, deleted, or on a disk that is not mounted). Nothing was synced. Put it back, or tell where it is now.",
+    "The folder is not there (moved, deleted, or on a disk that is not mounted). Nothing was synced. Put it back; if it has moved, `satchel remove` it and `satchel add` the new place (equal files are recognised).",
   rootReplaced:
     "Another folder stands where this one was, and not all of its files are in it. Nothing was synced. Put the old one back, or approve with `satchel guard approve` to go on with what is there.",
   markerGone:

@@ -20,6 +20,8 @@ export type RunContext = {
   refetch: boolean;
   /** Something had to be left for later (restless path, file changed under us): run again soon. */
   workLeft: boolean;
+  /** Of these an editor is just busy with (RELIABILITY 3.8); they are free again within seconds. */
+  readonly restless: Set<string>;
   /** Paths skipped in this run: not planned again in it, so that a run ends. */
   readonly skipped: Set<string>;
 };
@@ -41,6 +43,7 @@ export function newRunContext(parts: FolderParts, run: string, signal: AbortSign
     totals: { filesUp: 0, bytesUp: 0, filesDown: 0 },
     refetch: false,
     workLeft: false,
+    restless: new Set(),
     skipped: new Set(),
   };
 }

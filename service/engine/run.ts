@@ -1,6 +1,7 @@
 /** One run of one folder: observe, fetch, plan, apply, push, verify (DESIGN §4). Ends in a summary, whatever happens. */
 import type { Origin, RunResult, RunSummary } from "../core/model.ts";
 import { DiskError, RemoteError, TransportError, type Remote } from "../core/ports.ts";
+import { StoreError } from "../store/errors.ts";
 import { applyIncoming } from "./apply.ts";
 import { fetchFeed, startOver } from "./fetch.ts";
 import { Halt } from "./halt.ts";
@@ -21,6 +22,8 @@ export type RunOptions = {
   readonly rehash: boolean;
   /** Somebody waits for this run: what is dirty gets up to 30 s to settle. */
   readonly waitSettle: boolean;
+  /** Ask the remote even while its change stream has told of nothing: somebody waits for the truth, or the safety poll is due. */
+  readonly ask: boolean;
   /** Who made what the scan finds: `rebuild` after the state was lost. */
   readonly origin: Origin;
 };
@@ -46,7 +49,7 @@ export async function runFolder(parts: FolderParts, options: RunOptions, signal:
     failure = failureOf(error, signal);
     if (failure.fault === "internal") parts.observer.trouble?.(parts.id, null, error);
   }
-  const summary: RunSummary = {
+  let summary: RunSummary = {
     run,
     folder: parts.id,
     root: parts.root,
@@ -58,7 +61,14 @@ export async function runFolder(parts: FolderParts, options: RunOptions, signal:
     error: failure?.message ?? null,
     fault: failure?.fault ?? null,
   };
-  recordRun(parts, summary);
+  try {
+    recordRun(parts, summary);
+  } catch (error) {
+    // The state's own disk refuses: the run can't be booked, so it can't be called done.
+    parts.observer.trouble?.(parts.id, null, error);
+    failure ??= failureOf(error, signal);
+    summary = { ...summary, result: failure.result, error: failure.message, fault: failure.fault };
+  }
   parts.observer.runEnded?.(parts.id, run, summary.result);
   return {
     summary,
@@ -79,7 +89,7 @@ async function phases(context: RunContext, options: RunOptions): Promise<void> {
   forgetOldTroubles(parts, options.scan);
   const remote = parts.remote();
   if (remote === null) return;
-  let current = parts.streamIsCurrent();
+  let current = !options.ask && parts.streamIsCurrent();
   let acted = false;
   for (let round = 0; round < ROUNDS_MAX; round += 1) {
     signal.throwIfAborted();
@@ -93,7 +103,7 @@ async function phases(context: RunContext, options: RunOptions): Promise<void> {
     const guarded = planNow(parts);
     const adopted = commitPlan(parts, guarded);
     const actions = guarded.actions.filter((action) => action.kind !== "adopt" && !context.skipped.has(action.path));
-    if (actions.length === 0 && adopted === 0) break;
+    if (actions.length === 0 && adopted === 0 && !(options.waitSettle && (await calmedDown(context)))) break;
     if (actions.length === 0) continue;
     acted = true;
     tell("apply");
@@ -106,6 +116,20 @@ async function phases(context: RunContext, options: RunOptions): Promise<void> {
   await verify(context, remote);
 }
 
+/** Somebody waits for this run: what an editor was busy with gets its few seconds. True: there is something to go on with. */
+async function calmedDown(context: RunContext): Promise<boolean> {
+  const { parts, signal, restless } = context;
+  const waited = restless.size > 0;
+  const endMs = parts.clock.monoMs() + RESTLESS_WAIT_MAX_MS;
+  while (parts.clock.monoMs() < endMs && [...restless].some((path) => parts.local.isRestless(path)))
+    await parts.clock.sleep(RESTLESS_LOOK_MS, signal);
+  for (const path of restless) context.skipped.delete(path);
+  restless.clear();
+  return waited;
+}
+
+const RESTLESS_LOOK_MS = 250;
+const RESTLESS_WAIT_MAX_MS = 6_000;
 const RETRIED: ReadonlySet<string> = new Set(["missing", "hashMismatch", "diskFull", "applyFailed", "refused"]);
 const RETRY_TROUBLE_MS = 60_000;
 
@@ -179,6 +203,11 @@ function failureOf(error: unknown, signal: AbortSignal): Failure {
   if (signal.aborted) return failed("cancelled", "The run was cancelled; what it had finished stays.", false);
   if (error instanceof RemoteError) return failed(error.fault, error.message, true, error.retryAfterMs);
   if (error instanceof TransportError) return failed("offline", error.message, true);
+  if (error instanceof StoreError && (error.fault === "full" || error.fault === "io")) {
+    const why =
+      error.fault === "full" ? "The disk that holds Satchel's own state is full" : "The disk that holds Satchel's own state failed";
+    return failed("diskFull", `${why}: ${error.message} Nothing was lost; make room, it is tried again.`, true);
+  }
   if (error instanceof DiskError) return failed(error.fault === "noSpace" ? "diskFull" : "disk", error.message, true);
   return failed(
     "internal",

@@ -10,6 +10,7 @@ export async function followRemote(parts: FolderParts, loop: FolderLoop, signal:
     const remote = parts.remote();
     const cursor = parts.rows.cursor.get();
     if (remote !== null && remote.can.changeStream && cursor !== undefined) {
+      const stream = loop.streamSignal;
       try {
         await remote.follow(
           cursor.position,
@@ -17,11 +18,12 @@ export async function followRemote(parts: FolderParts, loop: FolderLoop, signal:
             failures = 0;
             loop.setStream(position);
           },
-          signal,
+          AbortSignal.any([signal, stream]),
         );
       } catch (error) {
-        if (!signal.aborted) parts.observer.trouble?.(parts.id, null, error);
+        if (!signal.aborted && !stream.aborted) parts.observer.trouble?.(parts.id, null, error);
       }
+      if (stream.aborted) continue;
       failures += 1;
       loop.setStream(null);
       await parts.clock.sleep(backOffMs(failures, parts.random, null), signal).catch((error: unknown) => {

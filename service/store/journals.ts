@@ -130,6 +130,18 @@ export function prepareCursor(session: Session): (folder: FolderRow) => FolderSt
   });
 }
 
+/** When every byte was last read: a day later it is time again, however often the service was stopped in between (CT04). */
+export function prepareRehash(session: Session): (folder: FolderRow) => FolderState["rehash"] {
+  const get = session.db.prepare<[number], number>("SELECT last_ms FROM rehash WHERE folder = ?").pluck();
+  const put = session.db.prepare<[number, number]>("INSERT OR REPLACE INTO rehash (folder, last_ms) VALUES (?, ?)");
+  return (folder) => ({
+    lastMs: session.read("read when all was hashed", () => get.get(folder.key) ?? null),
+    done: session.write("record that all was hashed", (atMs: number) => {
+      put.run(session.keyFor(folder), atMs);
+    }),
+  });
+}
+
 /** True deletions carried out lately, for the guard. */
 export function prepareDeletions(session: Session): (folder: FolderRow) => FolderState["deletions"] {
   const { db } = session;

@@ -7,7 +7,7 @@ import { openDatabase } from "./database.ts";
 import { StoreError, withFault } from "./errors.ts";
 import { openEvents } from "./events.ts";
 import { prepareRuns, prepareVersions } from "./history.ts";
-import { prepareApplyIntents, prepareCursor, prepareDeletions, prepareUploadIntents } from "./journals.ts";
+import { prepareApplyIntents, prepareCursor, prepareDeletions, prepareRehash, prepareUploadIntents } from "./journals.ts";
 import { prepareMark, preparePending, prepareProblems } from "./pending.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./schema.ts";
 import { Session } from "./session.ts";
@@ -50,6 +50,7 @@ const FOLDER_TABLES = [
   "upload_intent",
   "apply_intent",
   "deletion",
+  "rehash",
   "version",
   "run",
   "conflict",
@@ -116,6 +117,7 @@ function prepareFolders(session: Session, changes: (folder: ReturnType<Session["
   const conflicts = prepareConflicts(session);
   const holds = prepareHolds(session);
   const deletions = prepareDeletions(session);
+  const rehash = prepareRehash(session);
   const versions = prepareVersions(session);
   const runs = prepareRuns(session);
   return {
@@ -136,6 +138,7 @@ function prepareFolders(session: Session, changes: (folder: ReturnType<Session["
         conflicts: conflicts(folder),
         holds: holds(folder),
         deletions: deletions(folder),
+        rehash: rehash(folder),
         versions: versions(folder),
         runs: runs(folder),
       };

@@ -207,6 +207,11 @@ CREATE TABLE hold (
 ) STRICT;
 CREATE INDEX hold_by_folder ON hold (folder, state);
 
+CREATE TABLE rehash (
+  folder  INTEGER PRIMARY KEY,
+  last_ms REAL NOT NULL                        -- when every file was last read and hashed, not only looked at
+) STRICT;
+
 CREATE TABLE health (
   only            INTEGER PRIMARY KEY CHECK (only = 1),
   open            INTEGER NOT NULL CHECK (open IN (0, 1)), -- 1 while a service has it open: found at a start, the last stop was unclean

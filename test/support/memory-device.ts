@@ -76,7 +76,11 @@ export function openDevice(
     },
     sync: async () => {
       clock.nowMs += 1_000;
-      return await runFolder(device.parts, { scan: true, rehash: false, waitSettle: false, origin: "user" }, AbortSignal.any([]));
+      return await runFolder(
+        device.parts,
+        { scan: true, rehash: false, waitSettle: false, ask: true, origin: "user" },
+        AbortSignal.any([]),
+      );
     },
     restart: async (image = state.serialize()) => {
       const next = openDevice(name, remote, { folder, image, clock });
