@@ -246,7 +246,15 @@ test("serverEnvironment() reads Anki's variables and says what is wrong with one
     ],
     payloadMegs: 200,
     addressHeader: "x-real-ip",
+    retention: { keepMs: 30 * 86_400_000, capBytes: 2 * 1024 ** 3 },
   });
+  const ours = serverEnvironment({
+    SATCHEL_VERSIONS_KEEP_DAYS: "90",
+    SATCHEL_VERSIONS_MAX_BYTES: "5000000000",
+    SATCHEL_METRICS_TOKEN: "hush",
+  });
+  assert.deepEqual(ours.retention, { keepMs: 90 * 86_400_000, capBytes: 5_000_000_000 });
+  assert.equal(ours.metricsToken, "hush");
   for (const bad of [
     { SYNC_USER1: "nopassword" },
     { SYNC_USER1: ":x" },
@@ -254,6 +262,8 @@ test("serverEnvironment() reads Anki's variables and says what is wrong with one
     { SYNC_USER1: "a:b", SYNC_USER2: "a:c" },
     { SYNC_PORT: "x" },
     { SYNC_PORT: "70000" },
+    { SATCHEL_VERSIONS_KEEP_DAYS: "29" },
+    { SATCHEL_VERSIONS_MAX_BYTES: "2GB" },
     { SYNC_USER1: "a:plain", PASSWORDS_HASHED: "1" },
   ])
     assert.throws(() => serverEnvironment(bad), ServerConfigError);
