@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import type { Logger } from "pino";
 
-import { settingsInForce, type Config, type Settings as SettingsInForce } from "../protocol/config.ts";
+import { settingsInForce, type Settings as SettingsInForce } from "../protocol/config.ts";
 import type { Places } from "../protocol/places.ts";
 import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
 import { Exit } from "./cli/exit-codes.ts";
@@ -244,7 +244,7 @@ async function openParts(places: Places, log: Logger, onDamage: () => void) {
   const disk = openNodeDisk({ hashWorker });
   const versions = await openVersionStore({ disk, clock, random, directory: path.join(places.state, "versions") });
   const transport = openNodeTransport({ clock });
-  const remotes = await openRemotes({ transport, compute, device: device.name, stored });
+  const remotes = await openRemotes({ transport, compute, device: device.name, config });
   const deps: EngineDeps = {
     state,
     settings: fileSettings(places.config, stored),
@@ -284,7 +284,7 @@ async function openRemotes(given: {
   readonly transport: Transport;
   readonly compute: Compute;
   readonly device: string;
-  readonly stored: Config;
+  readonly config: Pick<SettingsInForce, "uploadsInFlightMax">;
 }): Promise<Pick<EngineDeps, "openRemote" | "remoteIdOf" | "login">> {
   const [{ openRemote }, { login }, { parseEndpoint, remoteIdOf }, { EngineError }] = await Promise.all([
     import("./remotes/open.ts"),
@@ -292,12 +292,12 @@ async function openRemotes(given: {
     import("./remotes/endpoint.ts"),
     import("./engine/facade.ts"),
   ]);
-  const { transport, compute, device, stored } = given;
+  const { transport, compute, device, config } = given;
   const client = { version: VERSION, device, platform: process.platform };
-  const inFlight = stored.settings.uploadsInFlightMax;
+  const requestsInFlight = config.uploadsInFlightMax;
   return {
     openRemote: ({ url }, key) => {
-      const chosen = inFlight === undefined || parseEndpoint(url).ankiWeb ? {} : { requestsInFlight: inFlight };
+      const chosen = parseEndpoint(url).ankiWeb ? {} : { requestsInFlight };
       return openRemote({ kind: "anki", url, key, client, ...chosen }, { transport, compute, random });
     },
     remoteIdOf: (url, user) => {
