@@ -3,29 +3,13 @@ import { test } from "node:test";
 
 import { UNKNOWN } from "../service/core/model.ts";
 import { RemoteError, type FaultPoint } from "../service/core/ports.ts";
-import { meetAnew } from "../service/engine/fetch.ts";
 import { runFolder } from "../service/engine/run.ts";
 import { StoreError } from "../service/store/errors.ts";
 import { lookForUndo } from "./support/undo.ts";
-import { openDevice, type Device } from "./support/memory-device.ts";
+import { openDevice } from "./support/memory-device.ts";
+import { assertConverged, pair } from "./support/memory-pair.ts";
 import { sha1 } from "./support/memory-folder.ts";
-import { MemoryAccount, memoryRemote } from "./support/memory-remote.ts";
-
-function pair(options: { readonly stock?: boolean } = {}) {
-  const account = new MemoryAccount();
-  const a = memoryRemote(account, options);
-  const b = memoryRemote(account, options);
-  return { account, a: openDevice("laptop", a), b: openDevice("desktop", b), remoteA: a, remoteB: b };
-}
-
-/** Both folders and the account hold the same paths and bytes (L1). */
-function assertConverged(account: MemoryAccount, ...devices: Device[]): void {
-  const there = [...account.rows].filter(([, row]) => row.bytes !== null).map(([name]) => `${name}=${account.text(name) ?? ""}`);
-  for (const { folder } of devices) {
-    const here = [...folder.files.keys()].map((path) => `${path}=${folder.text(path) ?? ""}`);
-    assert.deepEqual(here.toSorted(), there.toSorted());
-  }
-}
+import { memoryRemote } from "./support/memory-remote.ts";
 
 test("runFolder() L1 a save, an edit and a deletion reach the other device", async () => {
   const { account, a, b } = pair();
@@ -282,71 +266,6 @@ test("runFolder() W2 N2 a file that becomes empty or unreadable is a problem, ne
   assert.equal(a.parts.rows.problems.count(), 0);
 });
 
-test("fetchFeed() L6 W17 a restored server: newer files go up again, deletions made since come back, nothing is lost", async () => {
-  const { account, a, b } = pair();
-  for (const name of ["edited", "deleted", "same"]) a.folder.write(name, "old");
-  await a.sync();
-  const backup = account.backup();
-  a.folder.write("edited", "new");
-  a.folder.remove("deleted");
-  a.folder.write("added", "added");
-  await a.sync();
-  await b.sync();
-  account.restore(backup);
-  account.epoch = "epoch-2";
-  const end = await a.sync();
-  assert.equal(end.summary.conflicts, 0, "the old bytes are known as older");
-  await b.sync();
-  await a.sync();
-  assertConverged(account, a, b);
-  assert.equal(account.text("edited"), "new");
-  assert.equal(account.text("added"), "added");
-  assert.equal(account.text("deleted"), "old");
-});
-
-test("fetchFeed() L6 a stock server whose usn went back is noticed without an epoch", async () => {
-  const { account, a } = pair({ stock: true });
-  a.folder.write("p", "old");
-  await a.sync();
-  const backup = account.backup();
-  a.folder.write("p", "new");
-  await a.sync();
-  account.restore(backup);
-  await a.sync();
-  assert.equal(account.text("p"), "new");
-  assert.equal(a.folder.text("p"), "new");
-});
-
-test("fetchFeed() PR22 another server under the same address: the folder waits, nothing moves", async () => {
-  const { account, a, remoteA } = pair();
-  a.folder.write("p", "p");
-  await a.sync();
-  account.serverId = "server-2";
-  account.rows.clear();
-  account.usn = 0;
-  const end = await a.sync();
-  assert.equal(end.summary.result, "held");
-  assert.equal(end.summary.fault, "otherServer");
-  assert.equal(account.rows.size, 0);
-  assert.equal(a.folder.text("p"), "p");
-  assert.ok(!remoteA.calls.slice(-1).includes("upload"));
-  await a.sync();
-  assert.equal(a.parts.rows.holds.list("held").length, 1);
-});
-
-test("fetchFeed() a path that a feed from 0 does not mention was lost there: sent again, not deleted here", async () => {
-  const { account, a } = pair();
-  a.folder.write("p", "p");
-  a.folder.write("q", "q");
-  await a.sync();
-  account.rows.delete("p");
-  a.folder.write("r", "r");
-  await a.sync();
-  await a.sync();
-  assert.equal(account.text("p"), "p");
-  assert.equal(a.folder.text("p"), "p");
-});
-
 test("runFolder() N8 bytes that are not the announced ones reach no path", async () => {
   const { account, a, b } = pair();
   a.folder.write("p", "p");
@@ -473,27 +392,6 @@ test("undoLast() takes back what the last run removed or replaced, and can be un
   assert.equal(b.folder.text("x"), "new");
   assert.equal(b.folder.text("y"), null);
 });
-
-for (const stock of [false, true])
-  test(`meetAnew() W17 PR22 another ${stock ? "stock " : ""}server, approved: all that stands here is sent to it, nothing is deleted`, async () => {
-    const { account, a } = pair({ stock });
-    for (let index = 0; index < 5; index += 1) a.folder.write(`f${index}.png`, `bytes ${index}`);
-    await a.sync();
-    account.rows.clear();
-    account.usn = 0;
-    account.serverId = "server-2";
-    account.epoch = "epoch-2";
-    account.put("f1.png", null);
-    account.put("f2.png", Buffer.from("other"));
-    account.put("theirs.png", Buffer.from("theirs"));
-    a.state.transaction(() => meetAnew(a.parts));
-    await a.sync();
-    const end = await a.sync();
-    assert.equal(end.summary.result, "insync");
-    for (const index of [0, 1, 3, 4]) assert.equal(account.text(`f${index}.png`), `bytes ${index}`);
-    assert.equal(a.folder.text("theirs.png"), "theirs");
-    assertConverged(account, a);
-  });
 
 test("runFolder() a run that somebody asked for asks the remote, whatever the stream has told", async () => {
   const { a, b, remoteB } = pair();
