@@ -122,15 +122,34 @@ export type ServiceFile = z.infer<typeof serviceSchema>;
 
 /**
  * The settings in force: environment (`SATCHEL_TCP_PORT` for `tcpPort`, …) over file over default. Lists are comma-separated.
- * @throws z.ZodError naming the setting that has a bad value
+ * @throws SettingError naming the setting that has a bad value, and where it comes from
  */
 export function settingsInForce(stored: Config["settings"], env: Readonly<Record<string, string | undefined>>): Settings {
   const merged: Record<string, unknown> = { ...DEFAULTS, ...stored };
   for (const key of Object.keys(settings)) {
-    const text = env[`SATCHEL_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`];
+    const text = env[variableOf(key)];
     if (text !== undefined && text !== "") merged[key] = valueOf(key, text);
   }
-  return settingsSchema.parse(merged);
+  const parsed = settingsSchema.safeParse(merged);
+  if (parsed.success) return parsed.data;
+  throw new SettingError(parsed.error, env);
+}
+
+/** A setting that can't be used, in words for people. */
+class SettingError extends Error {
+  constructor(error: z.ZodError, env: Readonly<Record<string, string | undefined>>) {
+    const told = error.issues.map(({ path, message }) => {
+      const key = String(path[0]);
+      const variable = variableOf(key);
+      return `${key} (${env[variable] === undefined || env[variable] === "" ? "config.json" : variable}): ${message}`;
+    });
+    super(`Could not use these settings: ${told.join("; ")}. Correct them, then start again.`, { cause: error });
+    this.name = "SettingError";
+  }
+}
+
+function variableOf(key: string): string {
+  return `SATCHEL_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
 function valueOf(key: string, text: string): unknown {

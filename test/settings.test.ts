@@ -201,7 +201,8 @@ test("settingsInForce() environment over file over default; a bad value is refus
   const found = settingsInForce({ tcpPort: 5, logLevel: "debug", shiny: 1 }, env);
   assert.deepEqual([found.tcp, found.tcpPort, found.allowedOrigins, found.logLevel], [false, 8123, ["http://a", "http://b"], "debug"]);
   assert.throws(() => settingsInForce({}, { SATCHEL_TCP_PORT: "99999" }), /tcpPort/);
-  assert.throws(() => settingsInForce({}, { SATCHEL_VERSIONS_KEEP_DAYS: "7" }), /versionsKeepDays/);
+  assert.throws(() => settingsInForce({}, { SATCHEL_VERSIONS_KEEP_DAYS: "7" }), /versionsKeepDays \(SATCHEL_VERSIONS_KEEP_DAYS\)/);
+  assert.throws(() => settingsInForce({ versionsKeepDays: 7 }, {}), { name: "SettingError", message: /versionsKeepDays \(config\.json\)/ });
 });
 
 // --- device.json ---------------------------------------------------------------------------------------------------------------------

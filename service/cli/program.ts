@@ -121,7 +121,7 @@ function codeOf(error: unknown): number | null {
 }
 
 /** Errors that a person can cure by asking otherwise. */
-const MISTAKES = new Set(["SettingsError", "ServerConfigError", "AdminError", "AccountError"]);
+const MISTAKES = new Set(["SettingError", "SettingsError", "ServerConfigError", "AdminError", "AccountError"]);
 /** Errors whose message is written for people; by name, for their modules are loaded by the commands that need them. */
 const FOR_PEOPLE = new Set([...MISTAKES, "CliError", "RpcError", "StoreError", "StorageError", "EngineError", "RemoteError", "DiskError"]);
 
