@@ -81,7 +81,7 @@ export async function officialDevice(driver: Driver, url: string, user: string):
 /** Our service over a fresh folder, paused except while it is told to sync. */
 export async function satchelDevice(url: string, user: string): Promise<Device> {
   const satchel = await makeSatchel();
-  await satchel.start();
+  await satchel.run();
   let rpc = await connectRpc(satchel.home);
   const { remote } = await patiently(async () => await rpc.call("remotes/login", { url, user, password: PASSWORD }));
   const { folder } = await rpc.call("folders/add", { root: satchel.root, remote, paused: true });
@@ -122,7 +122,7 @@ export async function satchelDevice(url: string, user: string): Promise<Device> 
       await rpc.close();
       await satchel.stop();
       for (const end of ["", "-wal", "-shm"]) await rm(path.join(satchel.home, "state", `state.db${end}`), { force: true });
-      await satchel.start();
+      await satchel.run();
       rpc = await connectRpc(satchel.home);
     },
     async close() {

@@ -54,7 +54,7 @@ async function satchelRunner(url: string, scratch: string): Promise<Runner> {
   const root = path.join(scratch, "media");
   await mkdir(root, { recursive: true });
   const satchel = await makeSatchel(root);
-  await satchel.start();
+  await satchel.run();
   const rpc = await connectRpc(satchel.home);
   const timed = async (scan: boolean): Promise<number> => {
     const begun = performance.now();

@@ -1,8 +1,9 @@
+import { spawn, type ChildProcess } from "node:child_process";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
-import { runToEnd, until, type Ended } from "./children.ts";
+import { endChild, runToEnd, until, type Ended } from "./children.ts";
 import { readServiceFile } from "./rpc.ts";
 import { PASSWORD } from "./sync-server.ts";
 
@@ -29,7 +30,11 @@ export type Satchel = {
   cli(args: readonly string[], stdin?: string): Promise<Ended>;
   /** Runs one command with `--json`. @throws Error when its exit code is 2 or above, with what it said. */
   json(args: readonly string[]): Promise<unknown>;
+  /** `service start`. */
   start(): Promise<void>;
+  /** The same service as a child of ours, without the command that starts it: for tests that open many. Resolves when it answers. */
+  run(): Promise<void>;
+  /** `service stop`, or SIGTERM where `run` started it. */
   stop(): Promise<void>;
   /** Process id of the service. */
   pid(): Promise<number>;
@@ -60,6 +65,7 @@ export async function makeSatchel(root?: string): Promise<Satchel> {
   await mkdir(folder, { recursive: true });
   const env = { ...process.env, SATCHEL_HOME: home, NO_COLOR: "1" };
 
+  let child: ChildProcess | undefined;
   const self: Satchel = {
     home,
     root: folder,
@@ -76,7 +82,24 @@ export async function makeSatchel(root?: string): Promise<Satchel> {
       const ended = await self.cli(["service", "start"]);
       if (ended.code !== 0) throw new Error(`satchel service start ended with ${String(ended.code)}: ${ended.stderr}`);
     },
+    async run() {
+      const started = spawn(process.execPath, [MAIN, "service", "run"], { env, stdio: ["ignore", "ignore", "pipe", "ipc"] });
+      child = started;
+      let tail = "";
+      started.stderr?.setEncoding("utf8").on("data", (text: string) => (tail = (tail + text).slice(-4000)));
+      await new Promise<void>((resolve, reject) => {
+        started.once("message", () => resolve());
+        started.once("error", reject);
+        started.once("exit", (code) => reject(new Error(`satchel service run ended with ${String(code)}:\n${tail}`)));
+      });
+      started.disconnect();
+    },
     async stop() {
+      if (child !== undefined) {
+        await endChild(child);
+        child = undefined;
+        return;
+      }
       const ended = await self.cli(["service", "stop"]);
       if (ended.code !== 0 && ended.code !== 5) throw new Error(`satchel service stop ended with ${String(ended.code)}: ${ended.stderr}`);
     },
@@ -102,6 +125,7 @@ export async function makeSatchel(root?: string): Promise<Satchel> {
       return { code: ended.code, run: firstRun(ended.stdout), said };
     },
     async close() {
+      if (child !== undefined) await self.stop();
       const pid = (await readServiceFile(home))?.pid;
       if (pid !== undefined && alive(pid)) {
         await self.stop();
