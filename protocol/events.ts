@@ -30,6 +30,9 @@ export const EVENT_KINDS = {
   "remote/logout": z.object({ remote: z.string() }).describe("The device key was forgotten."),
   "remote/restored": z.object({ paths: count }).describe("The server came back from an older copy; what it lost is sent again."),
   "remote/recounted": z.object({ rows: count }).describe("The remote's check differed; its whole list was read again."),
+  damage: z
+    .object({ changeLogFrom: count.nullable(), versions: z.array(z.string()) })
+    .describe("The monthly look found rot: the change log from this number on, or kept bytes (by hash) that were thrown away."),
   gap: z
     .object({ after: count, through: count })
     .describe("Never stored: sent to a subscriber in place of events that are not kept any more."),

@@ -97,4 +97,6 @@ export interface VersionStore {
   /** Every line of the journal: a lost database gets its version rows back from here (N6). */
   journal(): AsyncIterable<Version>;
   remove(sha1: Sha1): Promise<void>;
+  /** Reads everything and compares it with its name. Damaged bytes go (they must never be restored) and are named (DK09). */
+  scrub(signal: AbortSignal): Promise<readonly Sha1[]>;
 }

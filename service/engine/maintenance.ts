@@ -8,18 +8,36 @@ const FIRST_MS = 10 * 60_000;
 const EVERY_MS = 24 * 3_600_000;
 const EVENTS_KEEP_MS = 30 * 86_400_000;
 const EVENTS_MAX = 100_000;
+/** The first day after a start, then monthly. */
+const SCRUB_EVERY_DAYS = 30;
 
 /** Works until aborted; a day that fails is reported and tried again the next. */
 export async function maintainDaily(context: EngineContext, signal: AbortSignal): Promise<void> {
   const { clock, observer } = context.deps;
+  let day = 0;
   for (let delayMs = FIRST_MS; !signal.aborted; delayMs = EVERY_MS) {
     try {
       await clock.sleep(delayMs, signal);
       await maintain(context);
+      if (day % SCRUB_EVERY_DAYS === 0) await examine(context, signal);
+      day += 1;
     } catch (error) {
       if (!signal.aborted) observer.trouble?.("", null, error);
     }
   }
+}
+
+/** Looks for rot: in the change log's chain (S20) and in kept bytes (DK09). Damage is told, never repaired silently or passed on. */
+async function examine(context: EngineContext, signal: AbortSignal): Promise<void> {
+  const { state, clock, versions, observer } = context.deps;
+  const broken = state.checkChangeLog();
+  if (broken !== null) observer.trouble?.("", null, new Error(`the change log is damaged from number ${broken} on`));
+  const damaged = await versions.scrub(signal);
+  if (broken === null && damaged.length === 0) return;
+  state.transaction(() => {
+    for (const { rows } of context.folders.values()) for (const sha1 of damaged) rows.versions.remove(sha1);
+    state.events.append("damage", null, { changeLogFrom: broken, versions: damaged }, clock.wallMs());
+  });
 }
 
 /** One such day's work. */

@@ -22,8 +22,6 @@ export type KeepingStore = VersionStore & {
   release(kept: Kept): Promise<void>;
   /** Writes bytes straight in, durable. */
   put(bytes: Uint8Array, version: Version): Promise<Version>;
-  /** Reads everything and compares it with its name. Damaged bytes go (they must never be restored) and are named (DK09). */
-  scrub(signal: AbortSignal): Promise<readonly Sha1[]>;
 };
 
 type Line = Version & { readonly keep?: string };

@@ -124,6 +124,7 @@ export class MemoryFolder {
     journal: async function* (this: MemoryFolder) {
       for (const line of this.lines) yield await Promise.resolve(line);
     }.bind(this),
+    scrub: async () => await Promise.resolve([]),
     remove: async (wanted) => {
       this.kept.delete(wanted);
       await Promise.resolve();
