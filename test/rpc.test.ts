@@ -313,6 +313,10 @@ suite("JSON-RPC 2.0", () => {
     assert.equal(Reflect.get(Object(result), "proof"), expected);
   });
 
+  for (const method of ["remotes/list", "service/status"])
+    test(`${method} X3 tells addresses without the password in them`, async () =>
+      assert.match(JSON.stringify((await peer.call(method))["result"]), /"https:\/\/example\.org\/"/));
+
   test("sync/run wait: false answers at once, and still refuses what can be refused at once", async () => {
     assert.deepEqual((await peer.call("sync/run", { wait: false }))["result"], { runs: [] });
     assert.equal(codeOf(await peer.call("sync/run", { folder: "nope", wait: false })), ErrorCode.FolderNotFound);

@@ -6,6 +6,7 @@ import type { Method } from "../../protocol/method.ts";
 import { openRpcDocument } from "../../protocol/openrpc.ts";
 import { PROTOCOL_VERSION, VERSION } from "../../protocol/version.ts";
 import type { Engine } from "../engine/facade.ts";
+import { shownUrl } from "../remotes/endpoint.ts";
 import type { Bindings, Bound, Call } from "./dispatch.ts";
 
 /** What only the process itself can tell or do. */
@@ -71,7 +72,7 @@ function serviceHandlers(
     "service/status": () => ({
       service: { version: VERSION, pid: self.pid, uptimeMs: self.uptimeMs(), port: self.port(), device: self.device },
       folders: engine.folders.list(),
-      remotes: engine.remotes.list(),
+      remotes: remotesShown(engine),
     }),
     "service/shutdown": () => {
       self.stop();
@@ -113,11 +114,16 @@ function folderHandlers(
         ...(root === undefined ? {} : { root }),
       }),
     "folders/remove": async ({ folder }) => await done(folders.remove(folder)),
-    "remotes/list": () => ({ remotes: remotes.list() }),
+    "remotes/list": () => ({ remotes: remotesShown(engine) }),
     "remotes/login": async ({ url, user, password }) => await remotes.login({ url, user, password }),
     "remotes/logout": async ({ remote }) => await done(remotes.logout(remote)),
     "remotes/test": async ({ remote }) => await remotes.test(remote),
   };
+}
+
+/** An address may hold a proxy's user and password: those are for nobody who only reads (X3). */
+function remotesShown(engine: Engine): ResultOf<"remotes/list">["remotes"] {
+  return engine.remotes.list().map((remote) => ({ ...remote, url: shownUrl(new URL(remote.url)) }));
 }
 
 function syncHandlers(

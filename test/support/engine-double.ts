@@ -70,7 +70,7 @@ export class EngineDouble implements Engine {
   };
 
   readonly remotes: Engine["remotes"] = {
-    list: () => [{ id: "ada@example.org", url: "https://example.org/", user: "ada", signedIn: true }],
+    list: () => [{ id: "ada@example.org", url: "https://proxy:hush@example.org/", user: "ada", signedIn: true }],
     login: async ({ password }) => {
       if (password !== "secret") throw new EngineError("auth", "the user name or the password is wrong");
       return await Promise.resolve({ remote: "ada@example.org" });
