@@ -1,6 +1,6 @@
 /** Exchanges recorded between the real Anki client and the real server, replayed to our client: what it sends, and what it makes of the reply. */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import * as z from "zod";
@@ -12,8 +12,7 @@ import { nodeCompute } from "../service/files/compute.ts";
 import { login } from "../service/remotes/anki/login.ts";
 import { client, collect, never, openAnki, putOf, URL_LOCAL } from "./support/anki-remote.ts";
 
-const FOLDER = path.join(import.meta.dirname, "..", "..", "shared", "specs", "transcripts", "anki-media");
-const skip = existsSync(FOLDER) ? false : "the recorded exchanges are not beside this checkout";
+const FOLDER = path.join(import.meta.dirname, "fixtures", "anki-transcripts");
 
 const recorded = z.object({
   request: z.object({ method: z.string(), path: z.string(), bodyBase64: z.string() }),
@@ -124,7 +123,7 @@ const CASES: readonly Case[] = [
 ];
 
 for (const { number, what, call, expected, sameRequest } of CASES) {
-  test(`openAnkiRemote() recorded exchange ${number}: ${what}`, { skip }, async () => {
+  test(`openAnkiRemote() recorded exchange ${number}: ${what}`, async () => {
     const { transport, request, asked } = replay(number);
     const result = await call(openAnki({ transport }), transport).catch((error: unknown) => {
       if (error instanceof RemoteError) return error.fault;
@@ -141,7 +140,7 @@ for (const { number, what, call, expected, sameRequest } of CASES) {
   });
 }
 
-test("openAnkiRemote() recorded exchanges 36: begin without a session key is refused as the real client refuses it", { skip }, async () => {
+test("openAnkiRemote() recorded exchanges 36: begin without a session key is refused as the real client refuses it", async () => {
   const { transport } = replay("36");
   await assert.rejects(openAnki({ transport }).state(never), (error) => error instanceof RemoteError && error.fault === "protocol");
 });

@@ -1,6 +1,6 @@
 /** What reaches the server from outside: limits, broken bodies, recorded exchanges of the real Anki. */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 
@@ -257,8 +257,7 @@ test("handle() 15.1 sync/meta tells of an empty account, 501 for another age, 40
   });
 });
 
-const FOLDER = path.join(import.meta.dirname, "..", "..", "shared", "specs", "transcripts", "anki-media");
-const skip = existsSync(FOLDER) ? false : "the recorded exchanges are not beside this checkout";
+const FOLDER = path.join(import.meta.dirname, "fixtures", "anki-transcripts");
 const recordedSide = z.object({ headers: z.record(z.string(), z.string()), bodyBase64: z.string() });
 const recorded = z.object({
   request: recordedSide.extend({ method: z.string(), path: z.string() }),
@@ -304,7 +303,7 @@ function contentOf(transcript: Transcript): Buffer {
   return "anki-original-size" in transcript.recorded.response.headers ? Buffer.from(decompressSync(body, 1 << 24)) : body;
 }
 
-test("handle() replays the recorded exchanges 01-13 of the real pair", { skip }, async () => {
+test("handle() replays the recorded exchanges 01-13 of the real pair", async () => {
   await withServer(async (server, key) => {
     const volatile = new Set(["01", "03", "04", "10"]);
     for (const transcript of transcripts(["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12"])) {
@@ -343,7 +342,7 @@ async function uploadAs(server: SyncHandle, files: Readonly<Record<string, Uint8
   await server.data("msync/uploadChanges", zip, { key: await server.login(), session: "other" });
 }
 
-test("handle() answers the recorded refusals 14-26 alike", { skip }, async () => {
+test("handle() answers the recorded refusals 14-26 alike", async () => {
   await withServer(async (server, key) => {
     for (const transcript of transcripts(["14", "15", "16", "17", "18", "19", "20", "21", "22", "23", "24", "25", "26"])) {
       const { number } = transcript;
@@ -358,7 +357,7 @@ test("handle() answers the recorded refusals 14-26 alike", { skip }, async () =>
   });
 });
 
-test("handle() W8 PR17 the old clients' recorded exchanges 27-34 have the recorded outcome", { skip }, async () => {
+test("handle() W8 PR17 the old clients' recorded exchanges 27-34 have the recorded outcome", async () => {
   await withServer(async (server, key) => {
     for (const transcript of transcripts(["31", "32", "33", "34", "27", "28", "29", "30"])) {
       const { number } = transcript;

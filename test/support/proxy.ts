@@ -34,7 +34,7 @@ const gone = (response: ServerResponse) => () => response.destroy();
 
 /** Starts a proxy before `target` (a base URL ending in `/`). */
 export async function startProxy(target: string): Promise<Proxy> {
-  const agent = new Agent({ keepAlive: true });
+  const agent = new Agent(); // a fresh connection each time: none can be closed by the server in the instant of its reuse
   const log: string[] = [];
   const rules: { readonly rule: Rule; readonly met: () => void }[] = [];
   let refusing = false;
@@ -81,6 +81,7 @@ export async function startProxy(target: string): Promise<Proxy> {
       to.destroy();
     });
   });
+  server.keepAliveTimeout = 0; // a client that comes back after a pause must not meet a connection that is just closing
   const port = await freePort();
   await new Promise<void>((resolve) => {
     server.listen(port, "127.0.0.1", resolve);
