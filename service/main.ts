@@ -224,6 +224,7 @@ async function openParts(places: Places, log: Logger, onDamage: () => void) {
     { machineHash },
     { fileSettings },
     { lockedRootOpener },
+    { startOver },
   ] = await Promise.all([
     import("./store/health.ts"),
     import("./files/node-disk.ts"),
@@ -233,6 +234,7 @@ async function openParts(places: Places, log: Logger, onDamage: () => void) {
     import("./files/machine.ts"),
     import("./engine/file-settings.ts"),
     import("./engine/locked-root.ts"),
+    import("./engine/fetch.ts"),
   ]);
   const stored = loadConfig(places.config);
   const config = settingsInForce(stored.settings, process.env);
@@ -240,7 +242,7 @@ async function openParts(places: Places, log: Logger, onDamage: () => void) {
   const { state, lost } = rebuildIfCorrupt({ path: path.join(places.state, "state.db"), now: () => Date.now() });
   if (lost !== null) log.error({ lost }, "the database was damaged; it is built anew");
   // A cloned disk: what we knew of the feed was another device's knowledge.
-  if (origin === "cloned") state.transaction(() => stored.folders.forEach(({ id }) => state.folder(id).cursor.clear()));
+  if (origin === "cloned") stored.folders.forEach(({ id }) => startOver({ state, rows: state.folder(id) }));
   const disk = openNodeDisk({ hashWorker });
   const versions = await openVersionStore({ disk, clock, random, directory: path.join(places.state, "versions") });
   const transport = openNodeTransport({ clock });

@@ -29,7 +29,7 @@ export async function fetchFeed(context: RunContext, remote: Remote): Promise<vo
 }
 
 /** The next fetch reads everything again; base and local tree stay. For a failed verify. */
-export function startOver(parts: FolderParts): void {
+export function startOver(parts: Pick<FolderParts, "state" | "rows">): void {
   const cursor = parts.rows.cursor.get();
   if (cursor === undefined) return;
   parts.state.transaction(() =>
