@@ -23,9 +23,9 @@ function openVolume(seed: number, profile: VolumeProfile = PROFILE): { scheduler
 diskContract("simulated", async () => {
   const { scheduler, volume } = openVolume(1);
   const noHooks = { fault: () => null, onWrite: () => undefined, onReplaced: () => undefined };
-  let open = true;
+  const stop = new AbortController();
   const pump = async (): Promise<void> => {
-    while (open) if (!(await scheduler.step())) await scheduler.drain();
+    while (!stop.signal.aborted) if (!(await scheduler.step())) await scheduler.drain();
   };
   const pumping = pump();
   return await Promise.resolve({
@@ -33,7 +33,7 @@ diskContract("simulated", async () => {
     root: "/root",
     symlink: (_target: string, path: string) => volume.makeOdd(path, "symlink"),
     close: async () => {
-      open = false;
+      stop.abort();
       await pumping;
     },
   });

@@ -11,6 +11,7 @@ const { values } = parseArgs({
     steps: { type: "string" },
     clients: { type: "string" },
     cloud: { type: "string" },
+    quiet: { type: "string" },
     without: { type: "string", default: "" },
     skip: { type: "string", default: "" },
     canary: { type: "string" },
@@ -35,6 +36,7 @@ function optionsFor(seed: number): SessionOptions {
     ...(values.steps === undefined ? {} : { ops: Number(values.steps) }),
     ...(values.clients === undefined ? {} : { clients: Number(values.clients) }),
     ...(values.cloud === "model" || values.cloud === "server" ? { cloud: values.cloud } : {}),
+    ...(values.quiet === undefined ? {} : { quietRounds: Number(values.quiet) }),
     ...(values.about === undefined ? {} : { about: values.about }),
     ...(values.canary === undefined ? {} : { canary: values.canary }),
   };

@@ -24,7 +24,6 @@ type Timer = {
   off: boolean;
 };
 
-const never = new Promise<never>(() => {});
 /** Taken before a session poisons the global. */
 const immediate = setImmediate;
 
@@ -63,7 +62,8 @@ export class Scheduler {
    * replace or remove, so that a user's program does not slip into the microseconds between a check and the act (RELIABILITY 3.1).
    */
   async call<T>(life: Life, label: string, work: () => T, keys: readonly string[] = []): Promise<T> {
-    if (!life.alive) return await never;
+    // A promise of its own: one that all the dead share would keep their worlds in memory.
+    if (!life.alive) return await new Promise<never>(() => {});
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const run = () => {
       try {

@@ -283,7 +283,7 @@ class Session {
     }
     let before = "";
     let quiet = 0;
-    for (let round = 0; quiet < 2; round += 1) {
+    for (let round = 0; quiet < (this.#options.quietRounds ?? 2); round += 1) {
       if (round === ROUNDS_MAX) return this.#oracles.fail("L2", `no rest after ${ROUNDS_MAX} rounds: ${before.slice(0, 2000)}`);
       for (const machine of this.#machines) await this.#syncOnce(machine);
       if (this.#failed) return;

@@ -47,6 +47,8 @@ export type SessionOptions = {
   readonly without?: ReadonlySet<FaultClass>;
   /** User operations left out (by number), for shrinking. */
   readonly skip?: ReadonlySet<number>;
+  /** Rounds without a change that count as rest; 2 unless said. */
+  readonly quietRounds?: number;
   readonly trace?: boolean;
   /** With `trace`: what the databases say of this path. */
   readonly about?: string;
