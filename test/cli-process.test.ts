@@ -8,7 +8,7 @@ import { after, before, suite, test } from "node:test";
 
 import Database from "better-sqlite3";
 
-import { endChild, freePort, runToEnd, until, type Ended } from "./support/children.ts";
+import { answers, endChild, freePort, runToEnd, until, type Ended } from "./support/children.ts";
 
 const ROOT = path.join(import.meta.dirname, "..");
 
@@ -126,6 +126,40 @@ suite("the service as a process", () => {
       assert.equal(code, 0);
       await assert.rejects(stat(path.join(homeOf("run"), "state", "run", "service.json")));
     });
+});
+
+test("start FOLDER keeps a folder in sync with a server of its own, which ends with it however it ends", async (t) => {
+  const media = path.join(top, "started-media");
+  await mkdir(media, { recursive: true });
+  await writeFile(path.join(media, "a.txt"), "hello");
+  t.after(async () => await satchel("started", ["service", "stop"]));
+  /** Resolves when the folder is in sync, with the process and the address of its server. */
+  const begin = async () => {
+    const child = spawn(process.execPath, [program, "start", media], {
+      env: { ...process.env, SATCHEL_HOME: homeOf("started"), NO_COLOR: "1" },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    t.after(async () => await endChild(child));
+    let said = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
+    await until("the folder is kept in sync", () => said.includes("is kept in sync") || child.exitCode !== null);
+    const url = /satchel login (\S+) --user/.exec(said)?.[1];
+    assert.ok(url !== undefined, said);
+    return { child, url };
+  };
+
+  const first = await begin();
+  assert.ok(await answers(`${first.url}health`));
+  first.child.kill("SIGKILL");
+  await until("the server of the killed one has ended", async () => !(await answers(`${first.url}health`)));
+  const second = await begin();
+  assert.equal(second.url, first.url, "other devices know the address");
+  const { folders } = JSON.parse((await good("started", ["status", "--json"])).stdout);
+  assert.deepEqual([folders[0].root, folders[0].files, folders[0].state], [media, 1, "insync"]);
+  second.child.kill("SIGINT");
+  const [code] = await once(second.child, "exit");
+  assert.equal(code, 0);
+  assert.ok(!(await answers(`${second.url}health`)));
 });
 
 test("DESIGN §8 the commands work as written, through npm and a caller's relative paths", async (t) => {

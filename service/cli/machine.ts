@@ -48,9 +48,13 @@ export function processLives(pid: number): boolean {
   }
 }
 
+/** Resolves at a signal that asks us to stop, and when the process that started us as its child is gone, however it went. */
 export async function interrupted(): Promise<void> {
   await new Promise<void>((resolve) => {
     for (const signal of SIGNALS) process.once(signal, () => resolve());
+    process.once("disconnect", () => resolve());
+    // Listening must not keep us alive when our work is done.
+    process.channel?.unref();
   });
 }
 
@@ -88,9 +92,9 @@ export function startDetached(
   return { outcome: promise };
 }
 
-/** Our own program again as a child that ends with us; its stdout is piped, its stderr ours. */
+/** Our own program again as a child that ends with us, also when we are killed (the IPC channel closes); its stdout is piped, its stderr ours. */
 export function startChild(args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
-  const child = spawn(process.execPath, [ENTRY, ...args], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ...env } });
+  const child = spawn(process.execPath, [ENTRY, ...args], { stdio: ["ignore", "pipe", "inherit", "ipc"], env: { ...process.env, ...env } });
   const end = () => child.kill();
   process.once("exit", end);
   child.once("exit", () => process.off("exit", end));
