@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, unlink, writeFile } from
 import { tmpdir } from "node:os";
 import path from "node:path";
 
+import type { RunSummary } from "../../service/core/model.ts";
 import { connectRpc } from "../support/rpc.ts";
 import { makeSatchel } from "../support/satchel.ts";
 import { PASSWORD, patiently } from "../support/sync-server.ts";
@@ -116,7 +117,7 @@ export async function satchelDevice(url: string, user: string): Promise<Device> 
       await rpc.call("sync/resume", { folder });
       const { runs } = await rpc.call("sync/run", { folder, scan: true });
       await rpc.call("sync/pause", { folder });
-      return { ok: runs.every(({ result }) => result !== "failed"), detail: JSON.stringify(runs) };
+      return { ok: runs.every(({ result }) => result !== "failed"), detail: runs.map(inShort).join("; ") };
     },
     async forget() {
       await rpc.close();
@@ -130,6 +131,12 @@ export async function satchelDevice(url: string, user: string): Promise<Device> 
       await satchel.close();
     },
   };
+}
+
+/** What a run did, and what it says went wrong. */
+function inShort(run: RunSummary): string {
+  const counts = [run.uploadedFiles, run.downloadedFiles, run.deletedLocal, run.deletedRemote, run.conflicts, run.problems];
+  return `${run.result} up/down/deleted here/there/conflicts/problems ${counts.join("/")} ${run.error ?? ""}`;
 }
 
 async function readOrNull(file: string): Promise<Buffer | null> {

@@ -115,17 +115,18 @@ export async function syncAll(...devices: readonly Device[]): Promise<void> {
 /** Syncs in turn until nothing moves any more and all folders are alike. Errors are tried again, as a user would. @throws Error after `rounds`. */
 export async function converge(devices: readonly Device[], rounds = 8): Promise<Readonly<Record<string, string>>> {
   let last = "";
+  const story: string[] = [];
   for (let round = 0; round < rounds; round++) {
     const results = [];
     for (const device of devices) results.push(await device.sync());
     const trees = await Promise.all(devices.map(async (device) => JSON.stringify(await tree(device))));
     const now = JSON.stringify(trees);
+    story.push(`round ${String(round)}: ${results.map(({ detail }) => detail || "well").join(" | ")}: ${trees.join(" <> ")}`);
     if (results.every(({ ok }) => ok) && now === last && new Set(trees).size === 1)
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written two lines above
       return JSON.parse(trees[0] ?? "{}") as Record<string, string>;
     last = now;
-    if (round === rounds - 1)
-      throw new Error(`no agreement after ${String(rounds)} rounds: ${JSON.stringify(results.map((r) => r.detail))} ${trees.join(" <> ")}`);
+    if (round === rounds - 1) throw new Error(`no agreement after ${String(rounds)} rounds:\n${story.join("\n")}`);
   }
   throw new Error("no rounds");
 }
