@@ -31,8 +31,6 @@ const settings = {
   uploadsInFlightMax: z.int().min(1).max(16),
   /** Syncing stops before the disk has less (or less than 1 %) free. */
   freeMinBytes: z.int().min(0),
-  /** A look at every file, whatever the events told. */
-  rescanEveryMs: z.int().min(60_000),
 } as const;
 
 const settingsSchema = z.looseObject(settings);
@@ -49,7 +47,6 @@ const DEFAULTS: { readonly [Key in keyof typeof settings]: Settings[Key] } = {
   fileMaxBytes: 100 * 1024 ** 2,
   uploadsInFlightMax: 4,
   freeMinBytes: 500_000_000,
-  rescanEveryMs: 600_000,
 };
 
 /** Lower-case hex or similar from our own random source; also a directory-safe name. */

@@ -1,7 +1,4 @@
-/**
- * Where everything is put together: the command line, the service, the server. Each command loads only what it needs.
- * Nothing else constructs; everything else is handed what it uses.
- */
+/** Where everything is put together: command line, service, server; nothing else constructs. Each command loads only what it needs. */
 import { randomBytes, randomUUID } from "node:crypto";
 import { hostname, tmpdir } from "node:os";
 import path from "node:path";
@@ -218,7 +215,7 @@ async function openParts(places: Places, log: Logger, onDamage: () => void) {
   const [
     { rebuildIfCorrupt },
     { openNodeDisk },
-    { openVersionStore },
+    { openVersionStore, retentionOf },
     { openNodeTransport },
     { nodeCompute: compute },
     { machineHash },
@@ -251,6 +248,7 @@ async function openParts(places: Places, log: Logger, onDamage: () => void) {
     state,
     settings: fileSettings(places.config, stored),
     versions,
+    retention: retentionOf(config),
     clock,
     random,
     compute,

@@ -3,6 +3,7 @@ import type { Applier, LocalTree, VersionStore } from "../core/local.ts";
 import type { Policy } from "../core/model.ts";
 import type { Clock, Compute, Faults, Observer, Random, Remote, WatchHint } from "../core/ports.ts";
 import type { State } from "../core/state.ts";
+import type { Retention } from "../files/versions.ts";
 import type { FolderConfig, RemoteConfig } from "./facade.ts";
 import type { Folder } from "./folder.ts";
 
@@ -30,6 +31,8 @@ export type EngineDeps = {
   readonly state: State;
   readonly settings: Settings;
   readonly versions: VersionStore;
+  /** Absent: 30 days, then 2 GiB. */
+  readonly retention?: Retention;
   readonly clock: Clock;
   readonly random: Random;
   readonly compute: Compute;

@@ -42,7 +42,7 @@ async function examine(context: EngineContext, signal: AbortSignal): Promise<voi
 
 /** One such day's work. */
 async function maintain(context: EngineContext): Promise<void> {
-  const { state, clock, versions } = context.deps;
+  const { state, clock, versions, retention = RETENTION } = context.deps;
   const nowMs = clock.wallMs();
   state.transaction(() => {
     state.events.trim(nowMs - EVENTS_KEEP_MS, EVENTS_MAX);
@@ -51,7 +51,7 @@ async function maintain(context: EngineContext): Promise<void> {
   // The journal knows the bytes of folders that are not looked after any more, too.
   const kept: Version[] = [];
   for await (const version of versions.journal()) kept.push(version);
-  const gone = await trimVersions(versions, kept, RETENTION, clock);
+  const gone = await trimVersions(versions, kept, retention, clock);
   if (gone.length === 0) return;
   state.transaction(() => {
     for (const { rows } of context.folders.values()) for (const sha1 of gone) rows.versions.remove(sha1);

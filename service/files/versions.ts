@@ -87,6 +87,11 @@ export async function openVersionStore(options: {
 export type Retention = { readonly keepMs: number; readonly capBytes: number };
 export const RETENTION: Retention = { keepMs: 30 * 86_400_000, capBytes: 2 * 1024 ** 3 };
 
+/** As the user set it; config.ts sees to the 30 days. */
+export function retentionOf(settings: { readonly versionsKeepDays: number; readonly versionsMaxBytes: number }): Retention {
+  return { keepMs: settings.versionsKeepDays * 86_400_000, capBytes: settings.versionsMaxBytes };
+}
+
 /**
  * Which bytes may go: the oldest while the store is over its cap, but none that any row kept within `keepMs`, whatever the cap says (S21).
  * `rows`: those of all folders. Pure.
