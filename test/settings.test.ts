@@ -205,6 +205,13 @@ test("settingsInForce() environment over file over default; a bad value is refus
   assert.throws(() => settingsInForce({ versionsKeepDays: 7 }, {}), { name: "SettingError", message: /versionsKeepDays \(config\.json\)/ });
 });
 
+test("README.md names every setting, and no other", () => {
+  const readme = readFileSync(path.join(import.meta.dirname, "..", "README.md"), "utf8");
+  const table = readme.slice(readme.indexOf("| setting"), readme.indexOf("The server takes"));
+  const named = table.split("\n").flatMap((line) => [...(line.split("|")[1] ?? "").matchAll(/`(\w+)`/g)].map(([, name]) => name));
+  assert.deepEqual(named.toSorted(), Object.keys(settingsInForce({}, {})).toSorted());
+});
+
 // --- device.json ---------------------------------------------------------------------------------------------------------------------
 
 test("loadDevice() is made once, stays, and becomes another one on another machine", (t) => {
