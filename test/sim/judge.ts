@@ -1,5 +1,5 @@
 /** The last judgement: everything at rest, faults over, nobody at the keyboard (RELIABILITY 2.2, 2.3). */
-import { toWire } from "../../service/core/wire-names.ts";
+import { fromWire } from "../../service/core/wire-names.ts";
 import type { Cloud } from "./cloud.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Machine } from "./machine.ts";
@@ -53,14 +53,12 @@ function factsOf(machine: Machine): Facts {
 /** L1: all devices and the server agree on every path without a problem. */
 function agreement(oracles: Oracles, devices: readonly Facts[], there: ReadonlyMap<string, string>): void {
   const troubled = new Set(devices.flatMap(({ problems }) => [...problems]));
-  const byWire = new Map<string, string>();
-  for (const { files } of devices) {
-    for (const path of files.keys()) {
-      const wire = toWire(path);
-      if (wire.kind === "name") byWire.set(wire.name, path);
-    }
-  }
-  const onServer = new Map([...there].map(([name, sha1]) => [byWire.get(name) ?? name, sha1]));
+  const onServer = new Map(
+    [...there].map(([wireName, sha1]) => {
+      const decoded = fromWire(wireName);
+      return [decoded.kind === "path" ? decoded.path : wireName, sha1];
+    }),
+  );
   for (const { name, files } of devices) {
     for (const path of new Set([...files.keys(), ...onServer.keys()])) {
       const [here, remote] = [files.get(path), onServer.get(path)];
