@@ -3,6 +3,7 @@
  * path. Then everything of ours is swept; bytes that are nowhere else are kept first (N5, DK07).
  */
 import type { ApplyIntent, Entry, Sha1, Version } from "../core/model.ts";
+import { DiskError } from "../core/ports.ts";
 import { entryOf, exitPrefix, OWN_DIRECTORY, parentOf, twinName, type ApplyContext } from "./apply-context.ts";
 import { forAll, isFault, unlinkIfThere } from "./disk-steps.ts";
 
@@ -27,7 +28,12 @@ export async function recoverApply(context: ApplyContext, intents: readonly Appl
   // between would leave an edit of the user's to pass for ours. Then the engine discards it.
   const done = new Set(outcomes.filter((one) => one.done).map((one) => one.intent));
   const spared = new Set(intents.flatMap((intent) => (done.has(intent) || intent.temp === null ? [] : [intent.temp])));
-  await sweep(context, intents, spared);
+  try {
+    await sweep(context, intents, spared);
+  } catch (error) {
+    // What was found out counts, whether the litter can be removed now or at the next start.
+    if (!(error instanceof DiskError)) throw error;
+  }
   return outcomes;
 }
 
