@@ -379,6 +379,7 @@ suite("exit codes", () => {
     [3, { state: "offline" }],
     [7, { held: 1 }],
     [4, { state: "error", held: 1 }],
+    [6, { state: "error", fault: "auth" }],
   ];
   for (const [expected, change] of states)
     test(`exitOfStatus() ${JSON.stringify(change)}: ${expected}`, () =>

@@ -47,6 +47,7 @@ export const folderStatus = z.object({
   policy,
   state: z.enum(["insync", "pending", "syncing", "offline", "held", "paused", "error"]),
   detail: z.string().nullable().describe("One sentence that says why, where the state is not plain."),
+  fault: z.string().nullable().describe("The closed word behind it, as in a run's summary: auth, offline, ...; null where nothing failed."),
   files: count,
   bytes: count,
   pending: count,

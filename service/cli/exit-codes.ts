@@ -22,7 +22,7 @@ export function exitOfRuns(runs: readonly Pick<RunSummary, "result" | "fault">[]
   return first(runs.map(exitOfRun));
 }
 
-export function exitOfStatus(folders: readonly Pick<FolderStatus, "state" | "conflicts" | "problems" | "held">[]): Exit {
+export function exitOfStatus(folders: readonly StatusWords[]): Exit {
   return first(folders.map(exitOfFolder));
 }
 
@@ -68,8 +68,10 @@ function exitOfRun({ result, fault }: Pick<RunSummary, "result" | "fault">): Exi
   }
 }
 
-function exitOfFolder({ state, conflicts, problems, held }: Pick<FolderStatus, "state" | "conflicts" | "problems" | "held">): Exit {
-  if (state === "error") return Exit.Fatal;
+type StatusWords = Pick<FolderStatus, "state" | "fault" | "conflicts" | "problems" | "held">;
+
+function exitOfFolder({ state, fault, conflicts, problems, held }: StatusWords): Exit {
+  if (state === "error") return fault === "auth" ? Exit.Auth : Exit.Fatal;
   if (state === "held" || held > 0) return Exit.Held;
   if (state === "offline") return Exit.Retry;
   return conflicts > 0 || problems > 0 ? Exit.Unfinished : Exit.InSync;

@@ -21,6 +21,8 @@ export type FolderStatus = {
   readonly state: FolderState;
   /** One sentence that says why, where the state is not plain; else null. */
   readonly detail: string | null;
+  /** The closed word behind `detail`, as in a run's summary: `auth`, `offline` …; null where nothing failed. */
+  readonly fault: string | null;
   readonly files: number;
   readonly bytes: number;
   readonly pending: number;

@@ -96,6 +96,7 @@ export class Folder {
       policy: config.policy,
       state: word,
       detail: this.#detail(config, failure),
+      fault: this.#fault(config, failure),
       files: totals.files,
       bytes: totals.bytes,
       pending,
@@ -140,6 +141,12 @@ export class Folder {
     if (config.remote === null) return "No remote is chosen for this folder yet: run `satchel login URL --user NAME`, then `satchel sync`.";
     if (this.#remote() === null) return `Nobody is signed in to ${config.remote}: run \`satchel login\`.`;
     return failure?.error ?? null;
+  }
+
+  #fault(config: FolderConfig, failure: RunSummary | null): string | null {
+    if (this.#opened === null) return this.#trouble?.fault ?? null;
+    if (config.remote !== null && this.#remote() === null) return "auth";
+    return failure?.fault ?? null;
   }
 
   async #openRoot(): Promise<void> {

@@ -165,6 +165,7 @@ export function folderStatus(folder: string, root: string): FolderStatus {
     policy: "keep-both",
     state: "insync",
     detail: null,
+    fault: null,
     files: 3,
     bytes: 3000,
     pending: 0,
