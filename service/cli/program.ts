@@ -48,7 +48,7 @@ export async function runCli(argv: readonly string[], host: Host): Promise<Exit>
     throw error;
   });
   try {
-    await program.parseAsync([...argv], { from: "user" });
+    await program.parseAsync(helpAsked(program, argv), { from: "user" });
     return exit;
   } catch (error) {
     return report(error, tools);
@@ -74,6 +74,15 @@ function buildProgram(program: Command, tools: Tools): void {
   for (const register of [registerStart, registerService, registerFolders, registerSync, registerFiles, registerAnswers, registerServer])
     register(program, tools);
   inherit(program);
+}
+
+/** `help server user add` is `server user add --help`: commander's own `help` looks at one word. Names that are none go to it, to be refused. */
+function helpAsked(program: Command, argv: readonly string[]): string[] {
+  const [first, ...names] = argv;
+  if (first !== "help" || names.length === 0) return [...argv];
+  let command: Command | undefined = program;
+  for (const name of names) command = command?.commands.find((child) => child.name() === name);
+  return command === undefined ? names : [...names, "--help"];
 }
 
 /** Sub-commands throw instead of ending the process, too. */
@@ -103,9 +112,21 @@ function report(error: unknown, tools: Tools): Exit {
   const message = error instanceof Error ? error.message : String(error);
   const { io } = tools;
   if (io.json) io.trouble(JSON.stringify({ error: { exit, ...(codeOf(error) === null ? {} : { code: codeOf(error) }), message } }));
-  else io.trouble(known(error) ? message : `Satchel met a fault of its own: ${message}. Nothing was lost. Run it with -v to see more.`);
+  else io.trouble(sentenceOf(error, message));
   if (io.verbose && error instanceof Error) io.trouble(error.stack ?? "");
   return exit;
+}
+
+function sentenceOf(error: unknown, message: string): string {
+  if (known(error)) return message;
+  if (ofTheSystem(error))
+    return `The system refused: ${message}. Check that this path or address is there and yours to use, then try again.`;
+  return `Satchel met a fault of its own: ${message}. Nothing was lost. Run it with -v to see more.`;
+}
+
+/** A file, an address or a port that a person named and that can't be had: not a fault of ours. */
+function ofTheSystem(error: unknown): boolean {
+  return error instanceof Error && "syscall" in error && "code" in error;
 }
 
 function exitOf(error: unknown): Exit {

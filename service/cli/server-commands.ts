@@ -19,6 +19,7 @@ type RunOptions = {
 };
 type Base = { base?: string };
 
+const PORT_MAX = 65_535;
 const BASE = ["--base <dir>", "where the server keeps everything (or SYNC_BASE)"] as const;
 
 export function registerServer(program: Command, tools: Tools): void {
@@ -139,7 +140,7 @@ async function run(tools: Tools, options: RunOptions): Promise<void> {
     {
       base: options.base ?? null,
       host: options.host ?? null,
-      port: options.port === undefined ? null : wholeNumber(options.port, "--port"),
+      port: options.port === undefined ? null : portOf(options.port),
       tls: tlsCert === undefined || tlsKey === undefined ? null : { certFile: tlsCert, keyFile: tlsKey },
       behindProxy: options.behindProxy === true,
       insecureHttp: options.insecureHttp === true,
@@ -150,6 +151,12 @@ async function run(tools: Tools, options: RunOptions): Promise<void> {
       tools.io.data({ url });
     },
   );
+}
+
+function portOf(text: string): number {
+  const port = wholeNumber(text, "--port");
+  if (port > PORT_MAX) throw new CliError(Exit.Usage, `--port is at most ${PORT_MAX}, not ${text}.`);
+  return port;
 }
 
 async function ask(tools: Tools, base: string | undefined, call: ServerCall): Promise<unknown> {

@@ -15,6 +15,9 @@ const STOP_MS = 30_000;
 const LOOK_EVERY_MS = 10;
 /** A start that lost the race against another one waits for that one to answer. */
 const OTHER_START_MS = 5000;
+/** Where even the reason could not be written down. */
+const NOTHING_SAID =
+  "It gave no reason: perhaps the disk of its state is full. `satchel service run` starts it here and shows what it says.";
 
 export function registerService(program: Command, tools: Tools): void {
   const service = program.command("service").description("the background service: run, start, stop, status");
@@ -60,7 +63,7 @@ export async function ensureService(tools: Tools, tcp: boolean): Promise<{ reado
   if (running !== null) return { pid: running, started: false };
   const outcome = await tools.host.spawnService({ tcp }).outcome;
   if (outcome.kind === "ended" && outcome.code !== 0)
-    throw new CliError(Exit.Fatal, `The service did not start.${outcome.said === "" ? "" : `\n${outcome.said.trimEnd()}`}`);
+    throw new CliError(Exit.Fatal, `The service did not start.\n${outcome.said.trimEnd() || NOTHING_SAID}`);
   // Ended with 0: another one was being started at the same moment and holds the lock; it will answer in a moment.
   const end = performance.now() + OTHER_START_MS;
   for (;;) {

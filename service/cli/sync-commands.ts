@@ -106,7 +106,9 @@ export function runText(io: Io, run: RunSummary): string {
     run.conflicts > 0 ? `${counted(run.conflicts, "conflict")} (satchel conflicts)` : "",
     run.problems > 0 ? `${counted(run.problems, "problem")} (satchel problems)` : "",
   ].filter((fact) => fact !== "");
-  const moved = facts.length === 0 ? "nothing to do" : facts.join(", ");
+  // What did not come to its end can't say that there was nothing to do.
+  const nothing = run.result === "failed" || run.result === "held" ? "nothing moved" : "nothing to do";
+  const moved = facts.length === 0 ? nothing : facts.join(", ");
   const more = run.result === "held" ? "\n  Something looks like an accident and waits: satchel guard" : "";
   const why = run.error === null ? "" : `\n  ${run.error}`;
   return `${shown(run.root)}  ${io.paint(tone, word)}: ${moved}, ${duration(run.durationMs)}${why}${more}`;
@@ -213,7 +215,7 @@ async function log(tools: Tools, named: string | undefined, options: LogOptions)
     let newest: ResultOf<"changes/list">["changes"] = [];
     for (;;) {
       const { changes } = await client.call("changes/list", { folder, since, limit: PAGE });
-      newest = [...newest, ...changes].slice(-limit);
+      newest = limit === 0 ? [] : [...newest, ...changes].slice(-limit);
       since = changes.at(-1)?.seq ?? since;
       if (changes.length < PAGE) break;
     }
