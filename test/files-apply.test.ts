@@ -221,6 +221,10 @@ onDisk("stage() S17 stops before the disk is full and says so; half a batch leav
   await assert.rejects(given.applier.stage([{ path: "a", bytes: bytesOf("a") }]), (error: unknown) => {
     return error instanceof DiskError && error.fault === "noSpace" && error.message.includes("MiB");
   });
+  // 3 GB free of 400: over the 500 MB that were asked for, under 1 %.
+  const space = async () => await Promise.resolve({ freeBytes: 3e9, totalBytes: 400e9 });
+  await given.reopen({ disk: { ...given.disk, space }, reserveBytes: 500e6 });
+  await assert.rejects(given.applier.stage([{ path: "a", bytes: bytesOf("a") }]), /3814 MiB of this disk/);
   let creates = 0;
   await given.reopen({ disk: refusingDisk(given.disk, (method) => (method === "create" && ++creates === 3 ? "noSpace" : null)) });
   const items = ["a", "b", "c", "d"].map((path) => ({ path, bytes: bytesOf(path) }));

@@ -16,7 +16,8 @@ const HASH_HERE_BYTES = 8 * 1024 * 1024;
 const READ_MAX_BYTES = 512 * 1024 * 1024;
 
 /**
- * One per folder. `root`: absolute. `reserveBytes`: free space under which nothing is staged any more (default: 1 % or 500 MB).
+ * One per folder. `root`: absolute. `reserveBytes`: free space under which nothing is staged any more (default: 500 MB), and
+ * where it is not 0, at least 1 % of the disk.
  * `faults`: places where a test makes a step fail.
  */
 export function openApplier(options: {
@@ -69,7 +70,7 @@ async function dropLeftovers(context: ApplyContext): Promise<void> {
 /** @throws DiskError noSpace: sync stops before the disk is full. */
 async function makeRoom(context: ApplyContext, neededBytes: number, reserveBytes: number | undefined): Promise<void> {
   const { freeBytes, totalBytes } = await context.disk.space(context.root);
-  const reserve = reserveBytes ?? Math.max(RESERVE_BYTES, totalBytes * RESERVE_SHARE);
+  const reserve = reserveBytes === 0 ? 0 : Math.max(reserveBytes ?? RESERVE_BYTES, totalBytes * RESERVE_SHARE);
   if (freeBytes - neededBytes >= reserve) return;
   const mib = (bytes: number): string => `${String(Math.floor(bytes / 1024 / 1024))} MiB`;
   throw new DiskError(
