@@ -194,6 +194,11 @@ async function putOver(context: ApplyContext, work: Work, step: Put, target: str
     return;
   }
   work.copyMade = step.copyTo !== null;
+  // Making a copy can take long: what stands there must be looked at again, at the last moment (N1).
+  if (work.copyMade && !isExpected(await context.disk.lstat(target), step.expect, false)) {
+    work.result = { kind: "changed" };
+    return;
+  }
   work.staged = await moveOver(context, step.temp, target, touched);
 }
 
