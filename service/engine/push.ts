@@ -199,8 +199,11 @@ async function readBatch(context: RunContext, remote: Remote, batch: readonly Ou
     batch.map(async (action) => {
       const name = wireNameFor(action);
       const baseSha1 = action.remote;
-      if (action.kind === "deleteRemote") return { action, upload: { name, bytes: null, sha1: null, baseSha1 } };
       const entry = parts.rows.entries.get(action.path);
+      if (action.kind === "deleteRemote") {
+        // A conflict's copy may have come to stand there since this was planned.
+        return entry === undefined ? { action, upload: { name, bytes: null, sha1: null, baseSha1 } } : null;
+      }
       if (entry?.sha1 !== action.sha1) return null;
       if (entry.sizeBytes > remote.limits.fileBytes) return tooLarge(context, action.path, remote.limits.fileBytes);
       const bytes = await parts.applier.read(entry);
