@@ -79,7 +79,9 @@ function books({ oracles, ledger, calm }: Judged, { machine, name, files, proble
   }
   const bad = store.checkChangeLog();
   if (bad !== null) oracles.fail("S20", `${name}: the change log is broken at ${bad}`);
-  if (machine.history.powerCuts + machine.history.statesLost > 0) return;
+  const { powerCuts, statesLost, unmounts } = machine.history;
+  // Then what somebody else wrote may appear here with nobody having put it.
+  if (powerCuts + statesLost + unmounts > 0) return;
   for (const change of rows.changes.since(0, Number.MAX_SAFE_INTEGER)) {
     if (change.origin !== "user" || change.sha1 === null) continue;
     // What was put in place and then not booked (a crash, a disk that failed) is found by the next scan: one booking, never a version.

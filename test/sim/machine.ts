@@ -1,5 +1,5 @@
 /** A machine with one folder: its disk, its user, and the service that runs on it until it is killed. */
-import type { Policy } from "../../service/core/model.ts";
+import type { Hold, Policy } from "../../service/core/model.ts";
 import type { Clock, Disk, Faults, Observer, Remote } from "../../service/core/ports.ts";
 import type { State } from "../../service/core/state.ts";
 import type { EngineDeps, Settings } from "../../service/engine/deps.ts";
@@ -61,8 +61,8 @@ export class Machine {
   readonly volume: Volume;
   readonly user: User;
   readonly given: MachineGiven;
-  /** What power cuts and lost databases this machine went through: some oracles then say less. */
-  readonly history = { powerCuts: 0, statesLost: 0 };
+  /** What this machine went through: some oracles then say less. */
+  readonly history = { powerCuts: 0, statesLost: 0, unmounts: 0 };
   process: Process | null = null;
   #power: Life;
   #image: Buffer | null = null;
@@ -134,6 +134,16 @@ export class Machine {
     this.given.scheduler.after(this.#power, delayMs, `start ${this.name}`, () => this.start());
   }
 
+  /** The user says that what is gone is meant to be gone. */
+  userApproves(hold: Hold): void {
+    const rows = this.process?.store.folder(FOLDER);
+    if (rows === undefined) return;
+    for (const path of hold.scope === "folder" ? [...rows.base.livePaths()] : hold.paths) {
+      const sha1 = rows.base.get(path);
+      if (typeof sha1 === "string" && this.volume.find(`${ROOT}/${path}`) === null) this.given.ledger.removed(this.name, path, sha1, true);
+    }
+  }
+
   /** The process dies between two steps; `power`: the whole machine does. */
   kill(kind: "process" | "power"): void {
     const { process } = this;
@@ -165,6 +175,7 @@ export class Machine {
   unmount(how: "missing" | "empty"): void {
     if (this.#unmounted !== null) return;
     this.given.scheduler.note(`${this.name} unmounts (${how})`);
+    this.history.unmounts += 1;
     this.#unmounted = this.volume.detach(ROOT);
     if (how === "empty") {
       this.volume.makeDirectory(ROOT);
