@@ -150,6 +150,22 @@ suite("arguments", () => {
       assert.doesNotMatch(stderr + stdout, /\n {4}at /);
     });
 
+  for (const args of [
+    ["help", "stop"],
+    ["help", "undo", "folder"],
+    ["help", "service", "stop", "now"],
+  ])
+    test(`runCli() help: ${args.join(" ")} is refused and nothing is carried out`, async () => {
+      const { code, stdout, stderr } = await satchel(args, { service: null });
+      assert.equal(code, 2);
+      assert.equal(stdout, "");
+      assert.match(stderr, /there is no command/);
+    });
+  test("runCli() help: of a command below a command", async () => {
+    const { code, stdout } = await satchel(["help", "server", "user", "add"]);
+    assert.equal(code, 0);
+    assert.match(stdout, /^Usage: satchel server user add /);
+  });
   for (const args of [["help"], ["help", "sync"], ["sync", "--help"], ["server", "help", "run"]])
     test(`runCli() ${args.join(" ")}: on stdout, exit 0`, async () => {
       const { code, stdout } = await satchel(args);

@@ -76,13 +76,17 @@ function buildProgram(program: Command, tools: Tools): void {
   inherit(program);
 }
 
-/** `help server user add` is `server user add --help`: commander's own `help` looks at one word. Names that are none go to it, to be refused. */
+/** `help server user add` is `server user add --help`: commander's own `help` looks at one word. Nothing that follows `help` is ever carried out. */
 function helpAsked(program: Command, argv: readonly string[]): string[] {
   const [first, ...names] = argv;
   if (first !== "help" || names.length === 0) return [...argv];
-  let command: Command | undefined = program;
-  for (const name of names) command = command?.commands.find((child) => child.name() === name);
-  return command === undefined ? names : [...names, "--help"];
+  let command = program;
+  for (const name of names) {
+    const child = command.commands.find((one) => one.name() === name);
+    if (child === undefined) return command.error(`error: there is no command '${names.join(" ")}'. See: satchel help`);
+    command = child;
+  }
+  return [...names, "--help"];
 }
 
 /** Sub-commands throw instead of ending the process, too. */

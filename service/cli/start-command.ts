@@ -7,7 +7,7 @@ import type { FolderStatus, RunSummary, StoredEvent } from "../../protocol/api/m
 import type { Client } from "./client.ts";
 import { exitOfRuns, type Exit } from "./exit-codes.ts";
 import type { OwnServer } from "./host.ts";
-import { shown, when } from "./io.ts";
+import { counted, shown, size, when } from "./io.ts";
 import { ensureService, stopService } from "./service-commands.ts";
 import { runText, runWithProgress } from "./sync-commands.ts";
 import { withService, type Tools } from "./tools.ts";
@@ -42,12 +42,19 @@ async function keep(tools: Tools, client: Client, named: string): Promise<Exit> 
     if (known?.remote === null && remote !== null) await client.call("folders/update", { folder: folder.folder, remote });
     const runs = await runWithProgress(io, client, folder.folder, true);
     for (const run of runs) io.say(runText(io, run));
+    await tellHolding(tools, client, folder.folder);
     if (own !== null) io.note(secondDevice(own.server));
     io.note(`${shown(root)} is kept in sync. Ctrl-C ends it.`);
     return exitOfRuns(await tellUntilInterrupted(tools, client, runs));
   } finally {
     await own?.stop();
   }
+}
+
+/** The first sync began with `folders/add` and may be over before we ask for one, which then had nothing to do: say what is there. */
+async function tellHolding({ io }: Tools, client: Client, id: string): Promise<void> {
+  const found = (await client.call("folders/list", {})).folders.find(({ folder }) => folder === id);
+  if (found !== undefined) io.say(`  ${counted(found.files, "file")}, ${size(found.bytes)} here; ${found.pending} still to be synced`);
 }
 
 /** Our own server must run again where the folder's remote is the one that an earlier `start` made. */
@@ -66,7 +73,8 @@ async function signIn(client: Client, server: OwnServer): Promise<string> {
 function secondDevice(server: OwnServer): string {
   const { port } = new URL(server.url);
   return `
-A sync server of your own runs at ${server.url} while this command does (for this machine only).
+A sync server of your own runs at ${server.url} while this command does,
+for this machine only.
 For a second device, carry the password file there by a way you trust, then:
   ssh -N -L ${port}:127.0.0.1:${port} THIS-MACHINE
   satchel service start
