@@ -73,8 +73,8 @@ async function signIn(client: Client, server: OwnServer): Promise<string> {
 function secondDevice(server: OwnServer): string {
   const { port } = new URL(server.url);
   return `
-A sync server of your own runs at ${server.url} while this command does,
-for this machine only.
+A sync server of your own runs at ${server.url}
+while this command does, for this machine only.
 For a second device, carry the password file there by a way you trust, then:
   ssh -N -L ${port}:127.0.0.1:${port} THIS-MACHINE
   satchel service start
