@@ -112,9 +112,10 @@ async function createTemp(context: ApplyContext, path: string, bytes: Uint8Array
     await disk.create(temp, bytes, mode);
     return temp;
   } catch (error) {
-    if (!isFault(error, "readOnly", "crossDevice", "notFound")) throw error;
+    // Gone is another matter: without its marker the root may be an empty mount point, and nothing may be put there (S14).
+    if (!isFault(error, "readOnly", "crossDevice")) throw error;
   }
-  // `.satchel/` is mounted read-only, or gone: beside the target then, where the root itself is the parent at worst.
+  // `.satchel/` is mounted read-only: beside the target then, where the root itself is the parent at worst.
   const beside = tempBeside(context, (await disk.lstat(target.slice(0, target.lastIndexOf("/")))) === null ? `${root}/x` : target);
   await disk.create(beside, bytes, mode);
   return beside;

@@ -86,15 +86,18 @@ export function openAnkiRemote(options: AnkiRemoteOptions): Remote {
       let met: "stock" | "unclear" = "stock";
       if (peer !== "stock") {
         const answer = await askHealth(session, signal);
-        if (typeof answer === "object") {
-          peer = answer;
-          return { serverId: answer.id, epoch: answer.epoch, position: String(answer.usn) };
-        }
+        if (typeof answer === "object") return headOf((peer = answer));
         // One odd answer of a proxy may not turn a server that we know into one of whom nothing is known.
         if (peer !== null) throw notItself(endpoint.shown);
         met = answer;
       }
       const usn = await askBegin(session, longVersion, signal);
+      if (met === "unclear") {
+        // The server is there; so whoever showed a page instead of it may be gone. Taken for a stock one, it would be written to unconditionally.
+        const again = await askHealth(session, signal);
+        if (typeof again === "object") return headOf((peer = again));
+        met = again;
+      }
       // Remembered only after an answer, and a clear one: whoever just did not know our key, or showed a page, is asked again.
       if (met === "stock") peer = "stock";
       return { serverId: null, epoch: null, position: String(usn) };
@@ -127,6 +130,10 @@ export function openAnkiRemote(options: AnkiRemoteOptions): Remote {
       session.rest();
     },
   };
+}
+
+function headOf(greeting: Greeting): Awaited<ReturnType<Remote["state"]>> {
+  return { serverId: greeting.id, epoch: greeting.epoch, position: String(greeting.usn) };
 }
 
 function notItself(shown: string): RemoteError {

@@ -8,7 +8,7 @@ import { WireError } from "../../../protocol/anki/wire-error.ts";
 import { buildSatchelUpload, buildUploadZip, readDownloadZip, readSatchelDownload } from "../../../protocol/anki/zip-messages.ts";
 import { RemoteError, type FeedRow, type Upload, type UploadResult } from "../../core/ports.ts";
 import type { Received } from "./download.ts";
-import { faultOfStatus, StatusError } from "./reply-faults.ts";
+import { faultOfStatus, isPage, StatusError } from "./reply-faults.ts";
 import type { Ask, Session } from "./session.ts";
 
 /** What our server says of itself to a device that it knows. */
@@ -31,6 +31,7 @@ export async function askHealth(session: Session, signal: AbortSignal): Promise<
   const question: Ask = { path: "health", method: "GET", doing: "reach", body: null, replyBytesMax: LIMITS.jsonBytes };
   const response = await session.exchange(question, signal);
   if (response.status >= 500 || response.status === 429) throw faultOfStatus(session.attemptOf(question), response);
+  if (isPage(response)) return "unclear";
   if (response.status !== 200 || response.body.length === 0) return "stock";
   try {
     return parseMessage(SATCHEL.health.reply, response.body, "the answer of health").satchel;
