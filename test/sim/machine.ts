@@ -176,6 +176,7 @@ export class Machine {
     if (this.#unmounted !== null) return;
     this.given.scheduler.note(`${this.name} unmounts (${how})`);
     this.history.unmounts += 1;
+    this.user.powerLost();
     this.#unmounted = this.volume.detach(ROOT);
     if (how === "empty") {
       this.volume.makeDirectory(ROOT);

@@ -127,7 +127,7 @@ export class User {
     });
   }
 
-  /** The machine's power went: programs in the middle of a save never finish it. */
+  /** The power went, or the disk under the folder: programs in the middle of a save never finish it. */
   powerLost(): void {
     for (const path of this.#saving) this.#ledger.abandoned(this.#name, path);
     this.#saving.clear();
