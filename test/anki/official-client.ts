@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import path from "node:path";
 import { createInterface } from "node:readline";
 
-import { endChild } from "../support/children.ts";
+import { endChild, tie } from "../support/children.ts";
 
 type Reply = { readonly id: number; readonly value?: unknown; readonly error?: string };
 
@@ -17,7 +17,7 @@ export type Driver = {
 
 /** Starts the driver under the Python that has the real Anki. */
 export function startDriver(python: string): Driver {
-  const child = spawn(python, ["-u", path.join(import.meta.dirname, "client.py")], { stdio: ["pipe", "pipe", "pipe"] });
+  const child = tie(spawn(python, ["-u", path.join(import.meta.dirname, "client.py")], { stdio: ["pipe", "pipe", "pipe"] }));
   const waiting = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }>();
   let tail = "";
   let last = 0;

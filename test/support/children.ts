@@ -39,6 +39,18 @@ export async function runToEnd(
   }
 }
 
+const tied = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of tied) child.kill("SIGKILL");
+});
+
+/** Ends the child with us at the latest: a test that ran into its time limit never gets to its own end. Returns the child. */
+export function tie<Child extends ChildProcess>(child: Child): Child {
+  tied.add(child);
+  child.once("exit", () => tied.delete(child));
+  return child;
+}
+
 /** Ends a child that we started: SIGTERM, and SIGKILL when it has not gone after `graceMs`. Resolves when it is gone. */
 export async function endChild(child: ChildProcess, graceMs = 10_000): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;

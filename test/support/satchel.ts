@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
-import { endChild, runToEnd, until, type Ended } from "./children.ts";
+import { endChild, runToEnd, tie, until, type Ended } from "./children.ts";
 import { readServiceFile } from "./rpc.ts";
 import { PASSWORD } from "./sync-server.ts";
 
@@ -83,7 +83,7 @@ export async function makeSatchel(root?: string): Promise<Satchel> {
       if (ended.code !== 0) throw new Error(`satchel service start ended with ${String(ended.code)}: ${ended.stderr}`);
     },
     async run() {
-      const started = spawn(process.execPath, [MAIN, "service", "run"], { env, stdio: ["ignore", "ignore", "pipe", "ipc"] });
+      const started = tie(spawn(process.execPath, [MAIN, "service", "run"], { env, stdio: ["ignore", "ignore", "pipe", "ipc"] }));
       child = started;
       let tail = "";
       started.stderr?.setEncoding("utf8").on("data", (text: string) => (tail = (tail + text).slice(-4000)));

@@ -6,7 +6,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 
-import { answers, endChild, freePort, until } from "./children.ts";
+import { answers, endChild, freePort, tie, until } from "./children.ts";
 
 /** A sync server of either kind in a process of its own, with a folder of its own; the same port for its whole life. */
 export type SyncServer = {
@@ -75,7 +75,7 @@ export async function startSyncServer(program: ServerProgram, accounts: number):
     base,
     pid: () => child?.pid ?? 0,
     async start() {
-      const started = spawn(file, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+      const started = tie(spawn(file, args, { env, stdio: ["ignore", "pipe", "pipe"] }));
       child = started;
       let tail = "";
       for (const stream of [started.stdout, started.stderr])
