@@ -313,3 +313,20 @@ test("admin lists, restores a deleted file as a new change, revokes, checks, and
       await assert.rejects(attempt, AdminError);
   });
 });
+
+test("storage.account() X5 an account whose request still waits for its body outlives 201 others", async () => {
+  const server = await openSyncHandle();
+  try {
+    const { storage } = server;
+    const open = async (id: string) => {
+      await storage.accounts.put({ id, name: id, origin: "command", credential: null, disabled: false, createdMs: 1 });
+      return await storage.account(id);
+    };
+    const held = await open("held");
+    for (let index = 0; index < 201; index += 1) await open(`other${index}`);
+    const state = await held.change({ durable: false, files: [] }, async (tx) => await tx.state());
+    assert.equal(state.top, 0);
+  } finally {
+    await server.close();
+  }
+});

@@ -11,8 +11,12 @@ import { StorageError, type Accounts, type Storage, type Tally, type Throttle } 
 
 /** Accounts kept open at once; beyond it the one unused longest is closed (a database and its cache each). */
 const OPEN_MAX = 200;
+/** An account is not closed before it was unused for this long: no request lasts longer between asking for it and using it. */
+const IDLE_MS = 10 * 60_000;
 /** Buckets of the throttle; beyond it the ones that expire first go. */
 const BUCKETS_MAX = 20_000;
+
+type Slot = { readonly opening: Promise<LocalAccount>; opened: LocalAccount | null; usedMs: number };
 
 export type LocalStorageOptions = {
   /** `SYNC_BASE/satchel`. */
@@ -47,7 +51,8 @@ export async function openLocalStorage(options: LocalStorageOptions): Promise<St
   const accounts = openServerAccounts(database(accountsFile));
   options.onOpen?.(accountsFile, accounts);
   const notices = makeNotices();
-  const open = new Map<string, Promise<LocalAccount>>();
+  /** By last use, oldest first. */
+  const open = new Map<string, Slot>();
 
   const openAccount = async (id: string): Promise<LocalAccount> => {
     if (accounts.byId(id) === null) throw new StorageError("gone", "There is no such account.");
@@ -59,12 +64,13 @@ export async function openLocalStorage(options: LocalStorageOptions): Promise<St
     options.onOpen?.(file, rows);
     return await openLocalAccount({ ...options, id, home, rows, changed: (top) => notices.tell(id, top) });
   };
+  /** Closes the account unused longest, if nobody can still hold it: a request asks for its account before it reads a slow body. */
   const closeOne = async (): Promise<void> => {
-    for (const [id, opening] of open) {
-      const account = await opening;
-      if (account.busy()) continue;
+    for (const [id, { opened, usedMs }] of open) {
+      if (options.clock.monoMs() - usedMs < IDLE_MS) return;
+      if (opened === null || opened.busy()) continue;
       open.delete(id);
-      await account.close();
+      await opened.close();
       return;
     }
   };
@@ -74,20 +80,20 @@ export async function openLocalStorage(options: LocalStorageOptions): Promise<St
     throttle: makeThrottle(options.clock),
     onChange: notices.listen,
     async account(id) {
-      let opening = open.get(id);
-      if (opening === undefined) {
-        opening = withStorageFault(async () => await openAccount(id));
-        opening.catch(() => open.delete(id));
-      }
+      const known = open.get(id);
+      const slot: Slot = known ?? { opening: withStorageFault(async () => await openAccount(id)), opened: null, usedMs: 0 };
+      slot.usedMs = options.clock.monoMs();
       // Re-inserted, so that the first one is the one unused longest.
       open.delete(id);
-      open.set(id, opening);
-      const account = await opening;
+      open.set(id, slot);
+      if (known === undefined) slot.opening.catch(() => open.delete(id));
+      const account = await slot.opening;
+      slot.opened = account;
       if (open.size > OPEN_MAX) await closeOne();
       return account;
     },
     async close() {
-      for (const opening of open.values()) await (await opening).close();
+      for (const { opening } of open.values()) await (await opening).close();
       open.clear();
       accounts.close();
     },
