@@ -33,6 +33,8 @@ type Work = {
   held: { readonly kept: Kept; readonly version: Version } | null;
   /** The visible copy under a conflict name, when it was made. */
   copyMade: boolean;
+  /** It is a second name of the very file, made just now. */
+  copyLinked: boolean;
   /** The staged file, just before it took the name. */
   staged: Stat | null;
   result: Exclude<ApplyResult, { kind: "done" }> | null;
@@ -49,6 +51,7 @@ export async function commitSteps(context: ApplyContext, steps: readonly ApplySt
     before: null,
     held: null,
     copyMade: false,
+    copyLinked: false,
     staged: null,
     result: null,
   }));
@@ -189,11 +192,15 @@ async function putNew(context: ApplyContext, work: Work, step: Put, target: stri
 }
 
 async function putOver(context: ApplyContext, work: Work, step: Put, target: string, touched: Touched): Promise<void> {
-  if (step.copyTo !== null && !(await makeCopy(context, step.copyTo, step.expect, target, touched))) {
-    work.result = { kind: "changed" };
-    return;
+  if (step.copyTo !== null) {
+    const copy = await makeCopy(context, step.copyTo, step.expect, target, touched);
+    if (copy === null) {
+      work.result = { kind: "changed" };
+      return;
+    }
+    work.copyMade = true;
+    work.copyLinked = copy === "linked";
   }
-  work.copyMade = step.copyTo !== null;
   // Making a copy can take long: what stands there must be looked at again, at the last moment (N1).
   if (work.copyMade && !isExpected(await context.disk.lstat(target), step.expect, false)) {
     work.result = { kind: "changed" };
@@ -225,25 +232,31 @@ async function moveOver(context: ApplyContext, temp: string, target: string, tou
  * The file itself gets the conflict name beside its own: an editor that has it open goes on writing to the visible copy. False where
  * other bytes took the name. A copy that a crash left behind is found again.
  */
-async function makeCopy(context: ApplyContext, copyTo: string, expect: Entry | null, target: string, touched: Touched): Promise<boolean> {
+async function makeCopy(
+  context: ApplyContext,
+  copyTo: string,
+  expect: Entry | null,
+  target: string,
+  touched: Touched,
+): Promise<"linked" | "copied" | null> {
   const { disk, root } = context;
   const copyPath = `${root}/${copyTo}`;
   touched.directories.add(parentOf(copyPath));
   await checkParents(context, copyTo);
   try {
     await disk.link(target, copyPath);
-    return true;
+    return "linked";
   } catch (error) {
-    if (isFault(error, "exists")) return expect !== null && (await holdsBytes(context, copyPath, expect.sha1));
+    if (isFault(error, "exists")) return expect !== null && (await holdsBytes(context, copyPath, expect.sha1)) ? "copied" : null;
     if (!isFault(error, "crossDevice", "notSupported")) throw error;
   }
   const beside = tempBeside(context, copyPath);
   context.leftover.add(beside);
   await disk.copy(target, beside);
-  if ((await disk.lstat(copyPath)) !== null) return false;
+  if ((await disk.lstat(copyPath)) !== null) return null;
   await disk.rename(beside, copyPath);
   context.leftover.delete(beside);
-  return true;
+  return "copied";
 }
 
 /** Moved aside first: what comes along is then certain, and a file that was put there in the last instant goes back unharmed. */
@@ -296,6 +309,18 @@ async function backOut(context: ApplyContext, work: Work): Promise<void> {
   if (work.result === null) return;
   if (work.held !== null) await context.versions.release(work.held.kept);
   work.held = null;
+  if (work.copyLinked && work.step.kind === "put" && work.step.copyTo !== null) await unmakeCopy(context, work, work.step.copyTo);
+}
+
+/** The copy is a second name of the file that still stands at its own: left there, an edit of the one would change the other. */
+async function unmakeCopy({ disk, root }: ApplyContext, work: Work, copyTo: string): Promise<void> {
+  try {
+    const [own, copy] = [await disk.lstat(`${root}/${work.diskPath}`), await disk.lstat(`${root}/${copyTo}`)];
+    if (own !== null && copy !== null && own.fileId === copy.fileId && own.dev === copy.dev) await disk.unlink(`${root}/${copyTo}`);
+  } catch (error) {
+    // It stays a copy then: the conflict is still due, and will use it.
+    if (!(error instanceof DiskError)) throw error;
+  }
 }
 
 /** Folders that our removals left empty go too, innermost first; the root stays. */

@@ -16,7 +16,9 @@ export async function recoverApply(context: ApplyContext, intents: readonly Appl
   // Without the marker the root may be an empty mount point: what is not there proves nothing, and nothing may be swept. No outcome: the
   // intents stay until the folder is back.
   if ((await context.disk.lstat(own))?.kind !== "directory") return [];
-  const exits = (await context.disk.list(own)).filter((name) => name.startsWith("del-"));
+  // Asked for only where it is needed: what was put must not wait for a folder that can't be listed.
+  const removals = intents.some((intent) => intent.sha1 === null);
+  const exits = removals ? (await context.disk.list(own)).filter((name) => name.startsWith("del-")) : [];
   const outcomes: Outcome[] = [];
   for (const intent of intents) {
     const outcome = intent.sha1 === null ? await removed(context, intent, exits) : await put(context, intent, intent.sha1);
