@@ -84,7 +84,7 @@ export class Oracles {
     const version = this.#ledger.placed(path, before);
     if (!isKept(volume, change.before, before))
       this.fail("N1", `${device}: ${change.op} of ${path} dropped ${short(before)}, which is kept nowhere`);
-    if (placed === null) this.#judgeDeletion(device, volume, path, version);
+    if (placed === null) this.#judgeDeletion(device, volume, path, version, change.before);
     else this.#judgeReplacement(device, volume, path, version, placed);
   }
 
@@ -108,7 +108,9 @@ export class Oracles {
     if (!forward && !old.explicit) this.#owed.push({ version: old, device, atMs: this.#nowMs() });
   }
 
-  #judgeDeletion(device: string, volume: Volume, path: string, version: Written): void {
+  #judgeDeletion(device: string, volume: Volume, path: string, version: Written, node: Node): void {
+    // A second name that the engine gave a file and took back: the file itself never went.
+    if (version.writers.size === 0 && node.links > 0 && isVisible(volume, node)) return;
     if (!this.#ledger.isDeleted(version)) this.fail("S4", `${device}: deleted ${path} (${short(version.sha1)}), which nobody deleted`);
     const nowMs = this.#nowMs();
     const standing = [...userFiles(volume).values()];
@@ -210,4 +212,13 @@ function isKept(volume: Volume, node: Node, sha1: string): boolean {
   if (keptHashes(volume, true).has(sha1)) return true;
   for (const [, standing] of userFiles(volume)) if (standing === sha1) return true;
   return false;
+}
+
+function isVisible(volume: Volume, wanted: Node): boolean {
+  const within = (directory: Node): boolean =>
+    [...directory.children].some(
+      ([name, node]) => !name.startsWith(".satchel") && (node === wanted || (node.kind === "directory" && within(node))),
+    );
+  const root = volume.find(ROOT);
+  return root !== null && within(root);
 }

@@ -155,6 +155,13 @@ export class User {
   }
 
   #inPlace(path: string, bytes: Uint8Array): void {
+    const { noLinks, stateElsewhere } = this.#volume.profile;
+    // Where versions are copies, what is written in that instant is in none of them: as short, and as rare, as for a file renamed in.
+    if (noLinks || stateElsewhere) this.#whenFree([path], () => this.#writeOver(path, bytes));
+    else this.#writeOver(path, bytes);
+  }
+
+  #writeOver(path: string, bytes: Uint8Array): void {
     const node = this.#at(path);
     if (node !== null && node.kind !== "file") return;
     this.put(path, bytes);
