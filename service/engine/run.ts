@@ -10,7 +10,7 @@ import { newRunId, type FolderParts } from "./parts.ts";
 import { commitPlan, planNow } from "./plan-run.ts";
 import { settleIntents } from "./recover.ts";
 import { checkRoot } from "./root-guard.ts";
-import { newRunContext, type RunContext } from "./run-context.ts";
+import { newRunContext, skip, type RunContext } from "./run-context.ts";
 import { push } from "./push.ts";
 
 /** Rounds of fetch-plan-apply-push in one run: each needs news to be begun, so two or three are the rule (L2). */
@@ -84,7 +84,11 @@ async function phases(context: RunContext, options: RunOptions): Promise<void> {
   tell("observe");
   await checkRoot(parts);
   // A disk that failed twice, or a root that was away at the start, left it open what was put in place: nothing is planned before that is known.
-  if (parts.rows.applyIntents.all().length > 0) await settleIntents(parts);
+  if (parts.rows.applyIntents.all().length > 0) {
+    await settleIntents(parts);
+    // What can't be told even now (a file that can't be read) waits, and its path with it.
+    for (const { path } of parts.rows.applyIntents.all()) skip(context, path);
+  }
   await observe(context, options);
   forgetOldTroubles(parts, options.scan);
   const remote = parts.remote();
