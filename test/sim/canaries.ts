@@ -75,14 +75,14 @@ export const CANARIES: readonly Canary[] = [
     name: "noUploadIntents",
     bug: "the echo of an own upload whose reply was lost is taken for somebody else's change (W31)",
     needs: ["dropReply"],
-    from: 4,
+    from: 26,
     mutation: { state: (state) => withFolder(state, (rows) => ({ ...rows, uploadIntents: { ...rows.uploadIntents, ofPath: () => [] } })) },
   },
   {
     name: "noApplyIntents",
     bug: "a crash between rename and commit is not known to the next start",
     needs: ["crash", "commitCrash"],
-    from: 28,
+    from: 8,
     mutation: { state: (state) => withFolder(state, (rows) => ({ ...rows, applyIntents: { ...rows.applyIntents, all: () => [] } })) },
   },
   {
@@ -103,7 +103,7 @@ export const CANARIES: readonly Canary[] = [
     name: "noMarker",
     bug: "nobody looks whether the folder is still the folder",
     needs: ["unmount"],
-    from: 22,
+    from: 87,
     mutation: {
       root: (given) => ({
         ...given,

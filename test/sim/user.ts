@@ -257,7 +257,7 @@ export class User {
     const folder = `${ROOT}/${path.slice(0, cut)}`;
     if (this.#volume.find(folder) !== null) return;
     this.#volume.makeDirectory(folder);
-    this.#volume.settleName(folder);
+    for (let at = folder; at.length > ROOT.length; at = at.slice(0, at.lastIndexOf("/"))) this.#volume.settleName(at);
   }
 
   #at(path: string) {
