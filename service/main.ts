@@ -1,5 +1,6 @@
 /** Where everything is put together: command line, service, server; nothing else constructs. Each command loads only what it needs. */
 import { randomBytes, randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -369,6 +370,12 @@ const serverRun: Host["serverRun"] = async (asked, listening) => {
 
 const serverCall: Host["serverCall"] = async (base, call) => {
   const [{ options }, { openServerAdmin }] = await Promise.all([serverSettings(base, "warn"), import("./server/run.ts")]);
+  // A mistyped directory must not become a server of nobody; only the first account may begin one.
+  if (call.name !== "user/add" && !existsSync(path.join(options.base, "satchel")))
+    throw new CliError(
+      Exit.Usage,
+      `There is no Satchel server in ${options.base}. Check --base (or SYNC_BASE). To begin a new one there: satchel server user add NAME --base DIR`,
+    );
   const admin = await openServerAdmin(options);
   try {
     return await admin.call(call.name, call.params);

@@ -105,14 +105,20 @@ suite("the service as a process", () => {
     await good("one", ["service", "stop"]);
   });
 
-  test("service start tells why it could not, without a stack", async () => {
-    await mkdir(homeOf("broken"), { recursive: true });
-    await writeFile(path.join(homeOf("broken"), "config.json"), "{ not json");
-    const ended = await satchel("broken", ["service", "start"]);
-    assert.equal(ended.code, 4);
-    assert.match(ended.stderr, /config\.json/);
-    assert.doesNotMatch(ended.stderr, /\n {4}at /);
-  });
+  for (const [name, config, says] of [
+    ["no JSON", "{ not json", /config\.json: .*JSON/],
+    ["a value that is none", '{"settings":{"logLevel":"loud"}}', /config\.json: settings\.logLevel: .*Correct it/],
+    ["a folder without its root", '{"folders":[{"id":"a"}]}', /config\.json: folders\[0\]\.root: .*Correct it/],
+    ["a file of a newer Satchel", '{"version":2}', /config\.json: a newer Satchel wrote it\. Install/],
+  ] as const)
+    test(`service start with a bad config.json (${name}): exit 2, the file, the key, what to do`, async () => {
+      await mkdir(homeOf("broken"), { recursive: true });
+      await writeFile(path.join(homeOf("broken"), "config.json"), config);
+      const ended = await satchel("broken", ["service", "start"]);
+      assert.equal(ended.code, 2);
+      assert.match(ended.stderr, says);
+      assert.doesNotMatch(ended.stderr, /\n {4}at /);
+    });
 
   for (const signal of ["SIGTERM", "SIGINT"] as const)
     test(`service run ends cleanly at ${signal}`, async () => {
@@ -202,6 +208,18 @@ test("DESIGN §8 the commands work as written, through npm and a caller's relati
     (await satchel("b", ["login", `http://127.0.0.1:${port}/`, "--user", "ada", "--password-stdin"], { stdin: "wrong" })).code,
     6,
   );
+});
+
+test("server commands with a mistyped --base make no server there: only `run` and `user add` may begin one", async () => {
+  const base = path.join(top, "typo");
+  for (const args of [["check"], ["versions", "ada"], ["restore", "ada", "a.png"], ["user", "list"], ["renew"]]) {
+    const { code, stderr } = await satchel("none", ["server", ...args, "--base", base]);
+    assert.equal(code, 2, args.join(" "));
+    assert.match(stderr, /There is no Satchel server in .*typo\. Check --base/);
+    await assert.rejects(stat(base), args.join(" "));
+  }
+  assert.equal((await satchel("none", ["server", "user", "add", "ada", "--password-stdin", "--base", base], { stdin: "secret" })).code, 0);
+  assert.match((await good("none", ["server", "user", "list", "--base", base])).stdout, /^ada /);
 });
 
 test("build.ts the bundle runs without node_modules, from anywhere; an old Node is told what it needs", async (t) => {

@@ -1,119 +1,25 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import path from "node:path";
-import { PassThrough } from "node:stream";
 import { after, before, suite, test } from "node:test";
 
 import { METHODS } from "../protocol/api/table.ts";
-import type { ServiceFile } from "../protocol/config.ts";
 import { ErrorCode } from "../protocol/errors.ts";
-import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
+import { VERSION } from "../protocol/version.ts";
 import { exitOfCode, exitOfRuns, exitOfStatus } from "../service/cli/exit-codes.ts";
-import type { Host, ServerCall } from "../service/cli/host.ts";
-import { runCli } from "../service/cli/program.ts";
 import { EngineError, type FolderStatus } from "../service/engine/facade.ts";
-import { startRpc, type RpcServer } from "../service/rpc/server.ts";
-import { EngineDouble, folderStatus, runSummary } from "./support/engine-double.ts";
-import { TOKEN } from "./support/rpc-peer.ts";
+import { openCliDouble, type Around, type CliDouble, type Said } from "./support/cli-double.ts";
+import { folderStatus, runSummary, type EngineDouble } from "./support/engine-double.ts";
 
-const KEY = "k".repeat(43);
+let double: CliDouble;
+let engine: EngineDouble;
 let directory = "";
-let engine = new EngineDouble();
-let rpc: RpcServer;
-
 before(async () => {
-  directory = await mkdtemp(path.join(tmpdir(), "satchel-cli-"));
-  engine = new EngineDouble();
-  rpc = await startRpc({
-    socket: path.join(directory, "s.sock"),
-    tcpPort: null,
-    allowedOrigins: [],
-    token: TOKEN,
-    engine,
-    self: {
-      pid: process.pid,
-      device: "laptop",
-      session: "s",
-      serviceKey: KEY,
-      uptimeMs: () => 1,
-      stop: () => undefined,
-      doctor: async () => await Promise.resolve([]),
-    },
-    log: () => undefined,
-  });
+  double = await openCliDouble();
+  ({ engine, directory } = double);
 });
-after(async () => {
-  await rpc.close();
-  await rm(directory, { recursive: true, force: true });
-});
+after(async () => await double.close());
 
-type Said = { readonly code: number; readonly stdout: string; readonly stderr: string };
-type Around = {
-  readonly service?: Partial<ServiceFile> | null;
-  readonly stdin?: string;
-  readonly cwd?: string;
-  readonly tty?: boolean;
-  readonly env?: Record<string, string>;
-};
-const handed: (ServerCall & { readonly base: string | null })[] = [];
-
-/** Runs one command inside this process, against the double. */
-async function satchel(args: readonly string[], around: Around = {}): Promise<Said> {
-  const written = { stdout: "", stderr: "" };
-  const stream = (name: keyof typeof written): NodeJS.WriteStream => {
-    const through = new PassThrough().setEncoding("utf8").on("data", (text: string) => (written[name] += text));
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a stream with the three terminal properties that the command line reads
-    return Object.assign(through, { isTTY: around.tty ?? false, columns: 80 }) as unknown as NodeJS.WriteStream;
-  };
-  const file: ServiceFile = {
-    protocolVersion: PROTOCOL_VERSION,
-    version: VERSION,
-    pid: process.pid,
-    socket: path.join(directory, "s.sock"),
-    port: null,
-    token: TOKEN,
-    serviceKey: KEY,
-    startedAtMs: 0,
-    ...around.service,
-  };
-  const unused = async (): Promise<never> => await Promise.reject(new Error("not in this test"));
-  const stdin = new PassThrough();
-  stdin.end(around.stdin ?? "");
-  const host: Host = {
-    env: around.env ?? {},
-    cwd: around.cwd ?? "/media",
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- likewise
-    stdin: Object.assign(stdin, { isTTY: false }) as unknown as NodeJS.ReadStream,
-    stdout: stream("stdout"),
-    stderr: stream("stderr"),
-    serviceFile: async () => await Promise.resolve(around.service === null ? null : file),
-    realPath: async (name) => await Promise.resolve(name),
-    runService: unused,
-    spawnService: () => ({ outcome: unused() }),
-    processLives: () => false,
-    serverRun: unused,
-    serverCall: async (base, call) => {
-      handed.push({ base, ...call });
-      return await Promise.resolve({});
-    },
-    ownServer: unused,
-    ownServerUrl: () => null,
-    interrupted: unused,
-  };
-  const code = await runCli(args, host);
-  return { code, ...written };
-}
-
-/** Runs `work` with these folders in the engine. */
-async function withFolders(rows: readonly FolderStatus[], work: () => Promise<void>): Promise<void> {
-  const kept = engine.rows.splice(0, engine.rows.length, ...rows);
-  try {
-    await work();
-  } finally {
-    engine.rows.splice(0, engine.rows.length, ...kept);
-  }
-}
+const satchel = async (args: readonly string[], around?: Around): Promise<Said> => await double.satchel(args, around);
 
 suite("arguments", () => {
   test("runCli() help: the commands of DESIGN §8 that are built, exit 0, at most 80 columns", async () => {
@@ -128,13 +34,22 @@ suite("arguments", () => {
   const usage: readonly (readonly [name: string, args: readonly string[], says: RegExp])[] = [
     ["no command", [], /Usage: satchel/],
     ["a mistyped verb suggests the right one", ["stauts"], /Did you mean status\?/],
-    ["a mistyped sub-command too", ["conflicts", "resolv"], /Did you mean resolve\?|too many arguments|not a folder/],
+    ["a mistyped sub-command too", ["service", "strat"], /Did you mean start\?/],
+    ["also where a default command would take it for its argument", ["guard", "aprove", "7", "--hash", "x"], /Did you mean approve\?/],
+    ["also behind options", ["--json", "conflicts", "--all", "resolv"], /Did you mean resolve\?/],
+    ["also two levels down", ["server", "user", "revok", "ada"], /Did you mean revoke\?/],
+    ["also after help", ["help", "stauts"], /Did you mean status\?/],
     ["a mistyped option too", ["sync", "--wiat"], /Did you mean --wait\?/],
     ["a missing argument", ["add"], /missing required argument 'folder'/],
     ["a choice that is none", ["conflicts", "resolve", "1", "--keep", "newest"], /Allowed choices are mine, theirs, both/],
     ["apply without its plan", ["apply"], /required option '--plan <hash>'/],
     ["login without a user", ["login", "https://example.org/"], /--user NAME/],
     ["login without a scheme", ["login", "example.org", "--user", "ada"], /Write it whole/],
+    [
+      "login over plain HTTP to another machine",
+      ["login", "http://ada:hush@nas.lan/", "--user", "ada", "--password-stdin"],
+      /--insecure-http/,
+    ],
     ["login with nobody to ask", ["login", "https://example.org/", "--user", "ada"], /--password-stdin/],
     ["parameters that are not JSON", ["rpc", "folders/list", "{"], /not JSON/],
     ["a number that is none", ["events", "--since", "x"], /whole number/],
@@ -185,9 +100,9 @@ suite("arguments", () => {
 
   test("runCli() server commands are handed on with what was said", async () => {
     await satchel(["server", "user", "add", "ada", "--password-stdin", "--base", "/b"], { stdin: "secret\n" });
-    assert.deepEqual(handed.at(-1), { base: "/b", name: "user/add", params: { name: "ada", password: "secret" } });
+    assert.deepEqual(double.handed.at(-1), { base: "/b", name: "user/add", params: { name: "ada", password: "secret" } });
     await satchel(["server", "restore", "ada", "a.png", "--sha1", "ab"]);
-    assert.deepEqual(handed.at(-1), { base: null, name: "restore", params: { name: "ada", path: "a.png", sha1: "ab" } });
+    assert.deepEqual(double.handed.at(-1), { base: null, name: "restore", params: { name: "ada", path: "a.png", sha1: "ab" } });
   });
 });
 
@@ -246,6 +161,29 @@ suite("answers", () => {
     for (const key of keys.split(" ")) assert.ok(key in runs[0], key);
   });
 
+  test("sync --wait tells what the run before it moved, which was under way when it was asked for", async () => {
+    const at = engine.runs.length;
+    const said = satchel(["sync", "--wait", "--json"]);
+    while (engine.runs.length === at) await new Promise((resolve) => setImmediate(resolve));
+    engine.emit("run", runSummary({ run: "first", uploadedFiles: 4, uploadedBytes: 40, conflicts: 1, startedAtMs: 500 }));
+    engine.emit("run", runSummary({ run: "other folder", folder: "f2", uploadedFiles: 9 }));
+    engine.emit("run", runSummary({ run: "asked", uploadedFiles: 1, uploadedBytes: 2 }));
+    engine.runs[at]?.resolve([runSummary({ run: "asked", uploadedFiles: 1, uploadedBytes: 2 })]);
+    const { code, stdout } = await said;
+    const { runs } = JSON.parse(stdout);
+    const told = [runs[0].uploadedFiles, runs[0].uploadedBytes, runs[0].conflicts, runs[0].result, runs[0].startedAtMs];
+    assert.deepEqual(told, [5, 42, 1, "conflicts", 500]);
+    assert.equal(code, 1);
+  });
+
+  test("sync --wait that had nothing to do says what is there", async () => {
+    const at = engine.runs.length;
+    const said = satchel(["sync", "--wait"]);
+    while (engine.runs.length === at) await new Promise((resolve) => setImmediate(resolve));
+    engine.runs[at]?.resolve([runSummary()]);
+    assert.match((await said).stdout, /nothing to do, 1 ms\n {2}3 files here, 3\.0 kB/);
+  });
+
   test("sync without --wait returns at once", async () => {
     const { code, stdout, stderr } = await satchel(["sync"]);
     assert.deepEqual([code, stdout], [0, ""]);
@@ -259,6 +197,15 @@ suite("answers", () => {
     assert.equal((await satchel([...args, "-q"], { stdin: "secret" })).stderr, "");
   });
 
+  test("login plain HTTP is for this machine, or for who insists", async () => {
+    for (const url of ["http://127.0.0.1:8080/", "http://localhost/", "http://[::1]:1/"])
+      assert.equal((await satchel(["login", url, "--user", "ada", "--password-stdin"], { stdin: "secret" })).code, 0, url);
+    const refused = await satchel(["login", "http://ada:hush@nas.lan/", "--user", "ada", "--password-stdin"], { stdin: "secret" });
+    assert.doesNotMatch(refused.stderr, /hush|secret/);
+    const args = ["login", "http://nas.lan/", "--user", "ada", "--password-stdin", "--insecure-http"];
+    assert.equal((await satchel(args, { stdin: "secret" })).code, 0);
+  });
+
   test("login X3 exit 6 at a wrong password, which is not repeated", async () => {
     const { code, stderr } = await satchel(["login", "https://example.org/", "--user", "ada", "--password-stdin"], {
       stdin: "wrong-canary",
@@ -269,14 +216,15 @@ suite("answers", () => {
   });
 
   test("events --json prints one event per line", async () => {
+    const last = engine.events.lastSeq();
     engine.emit("run", {}, 3);
-    const { stdout } = await satchel(["events", "--json", "--since", "1"]);
+    const { stdout } = await satchel(["events", "--json", "--since", String(last + 1)]);
     assert.deepEqual(
       stdout
         .trim()
         .split("\n")
         .map((line) => JSON.parse(line).seq),
-      [2, 3],
+      [last + 2, last + 3],
     );
   });
 
@@ -286,7 +234,7 @@ suite("answers", () => {
   });
 
   test("pickFolder() by path, by id, by where one stands; several need a name", async () => {
-    await withFolders([folderStatus("f1", "/media/one"), folderStatus("f2", "/media/two")], async () => {
+    await double.withFolders([folderStatus("f1", "/media/one"), folderStatus("f2", "/media/two")], async () => {
       for (const [args, cwd] of [
         [["pause", "two"], "/media"],
         [["pause", "f2"], "/"],
@@ -302,7 +250,7 @@ suite("answers", () => {
   });
 
   test("pickFile() refuses what is in no folder, also a neighbour with the same beginning", async () => {
-    await withFolders([folderStatus("f1", "/media/one"), folderStatus("f2", "/media/two")], async () => {
+    await double.withFolders([folderStatus("f1", "/media/one"), folderStatus("f2", "/media/two")], async () => {
       for (const name of ["/media/one-more/a.png", "/etc/passwd", "../one/../../x", "/media/one"])
         assert.equal((await satchel(["versions", name])).code, 2, name);
       assert.equal((await satchel(["versions", "one/..a.png"])).code, 0);
@@ -330,7 +278,7 @@ suite("answers", () => {
   });
 
   test("shown() N11 control characters in names do not reach the terminal", async () => {
-    await withFolders([folderStatus("f1", "/media/\u001B[31mred\u202E")], async () => {
+    await double.withFolders([folderStatus("f1", "/media/\u001B[31mred\u202E")], async () => {
       const { stdout } = await satchel(["status"]);
       assert.ok(!stdout.includes("\u001B") && !stdout.includes("\u202E"));
     });
@@ -396,6 +344,8 @@ suite("exit codes", () => {
     [7, { held: 1 }],
     [4, { state: "error", held: 1 }],
     [6, { state: "error", fault: "auth" }],
+    [3, { state: "error", fault: "quota" }],
+    [4, { state: "error", fault: "diskFull" }],
   ];
   for (const [expected, change] of states)
     test(`exitOfStatus() ${JSON.stringify(change)}: ${expected}`, () =>

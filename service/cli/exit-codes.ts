@@ -63,15 +63,19 @@ function exitOfRun({ result, fault }: Pick<RunSummary, "result" | "fault">): Exi
     case "held":
       return Exit.Held;
     case "failed":
-      if (fault === "auth") return Exit.Auth;
-      return fault !== null && HEALS.has(fault) ? Exit.Retry : Exit.Fatal;
+      return exitOfFault(fault);
   }
+}
+
+function exitOfFault(fault: string | null): Exit {
+  if (fault === "auth") return Exit.Auth;
+  return fault !== null && HEALS.has(fault) ? Exit.Retry : Exit.Fatal;
 }
 
 type StatusWords = Pick<FolderStatus, "state" | "fault" | "conflicts" | "problems" | "held">;
 
 function exitOfFolder({ state, fault, conflicts, problems, held }: StatusWords): Exit {
-  if (state === "error") return fault === "auth" ? Exit.Auth : Exit.Fatal;
+  if (state === "error") return exitOfFault(fault);
   if (state === "held" || held > 0) return Exit.Held;
   if (state === "offline") return Exit.Retry;
   return conflicts > 0 || problems > 0 ? Exit.Unfinished : Exit.InSync;

@@ -10,7 +10,7 @@ import { pickFolder, withService, type Tools } from "./tools.ts";
 import { passwordOf } from "./password.ts";
 
 type AddOptions = { remote?: string; policy?: "keep-both" | "remote-wins" | "local-wins"; paused?: true };
-type LoginOptions = { user?: string; passwordStdin?: true };
+type LoginOptions = { user?: string; passwordStdin?: true; insecureHttp?: true };
 
 export function registerFolders(program: Command, tools: Tools): void {
   program
@@ -38,6 +38,7 @@ export function registerFolders(program: Command, tools: Tools): void {
     .argument("<url>", "address of the server")
     .option("--user <name>", "user name there")
     .option("--password-stdin", "read the password from standard input")
+    .option("--insecure-http", "plain HTTP to another machine all the same: password and files can be read on the way")
     .action(tools.act(async (url: string, options: LoginOptions) => await login(tools, url, options)));
   program
     .command("logout")
@@ -108,10 +109,11 @@ async function remove(tools: Tools, named: string): Promise<void> {
 async function login(tools: Tools, url: string, options: LoginOptions): Promise<void> {
   const { io, host } = tools;
   const { user } = options;
-  if (user === undefined) throw new CliError(Exit.Usage, `Say who signs in: satchel login ${url} --user NAME`);
+  if (user === undefined) throw new CliError(Exit.Usage, `Say who signs in: satchel login URL --user NAME`);
   const address = /^[a-z][a-z0-9+.-]*:\/\//i.test(url) ? url : undefined;
   if (address === undefined)
     throw new CliError(Exit.Usage, `${url} is not the address of a server. Write it whole, for example https://${url}/`);
+  if (options.insecureHttp !== true) refuseClearText(url);
   await withService(host, async (client) => {
     const password = await passwordOf(tools, `Password for ${user}: `, options.passwordStdin === true);
     const { remote } = await client.call("remotes/login", { url, user, password });
@@ -119,6 +121,22 @@ async function login(tools: Tools, url: string, options: LoginOptions): Promise<
     io.result(remote);
     io.note(`Signed in as ${user}.`);
   });
+}
+
+/** Before the password is even asked for: it, the device key and every file would cross the network readable. @throws CliError 2 */
+function refuseClearText(url: string): void {
+  if (!URL.canParse(url)) return;
+  const { protocol, hostname, host } = new URL(url);
+  if (protocol !== "http:" || isLoopback(hostname)) return;
+  throw new CliError(
+    Exit.Usage,
+    `http://${host}/ is plain HTTP: whoever sits between here and there could read the password and every file. ` +
+      `Use https:// if the server has it. To do it all the same (a tunnel, a private network): --insecure-http`,
+  );
+}
+
+function isLoopback(hostname: string): boolean {
+  return /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(hostname) || hostname === "[::1]" || /^(?:.+\.)?localhost$/.test(hostname);
 }
 
 async function logout(tools: Tools, named: string | undefined): Promise<void> {

@@ -11,6 +11,7 @@ import { Io } from "./io.ts";
 import { registerServer } from "./server-commands.ts";
 import { registerService } from "./service-commands.ts";
 import { registerStart } from "./start-command.ts";
+import { commandNamed, mistypedVerb, nearest } from "./suggest.ts";
 import { registerSync } from "./sync-commands.ts";
 import type { Tools } from "./tools.ts";
 
@@ -48,6 +49,7 @@ export async function runCli(argv: readonly string[], host: Host): Promise<Exit>
     throw error;
   });
   try {
+    refuseMistyped(program, argv);
     await program.parseAsync(helpAsked(program, argv), { from: "user" });
     return exit;
   } catch (error) {
@@ -82,11 +84,24 @@ function helpAsked(program: Command, argv: readonly string[]): string[] {
   if (first !== "help" || names.length === 0) return [...argv];
   let command = program;
   for (const name of names) {
-    const child = command.commands.find((one) => one.name() === name);
-    if (child === undefined) return command.error(`error: there is no command '${names.join(" ")}'. See: satchel help`);
+    const child = commandNamed(command, name);
+    if (child === undefined) {
+      const meant = nearest(name, command);
+      return command.error(
+        `error: there is no command '${names.join(" ")}'. ${meant === null ? "See: satchel help" : `Did you mean ${meant}?`}`,
+      );
+    }
     command = child;
   }
   return [...names, "--help"];
+}
+
+/** `guard aprove 7`: said before anything is asked of the service. */
+function refuseMistyped(program: Command, argv: readonly string[]): void {
+  const found = mistypedVerb(program, argv);
+  if (found === null) return;
+  const { group, word, meant } = found;
+  group.error(`error: unknown command '${word}'\n(Did you mean ${meant}?)`);
 }
 
 /** Sub-commands throw instead of ending the process, too. */

@@ -62,8 +62,11 @@ export async function ensureService(tools: Tools, tcp: boolean): Promise<{ reado
   const running = await answeringPid(tools);
   if (running !== null) return { pid: running, started: false };
   const outcome = await tools.host.spawnService({ tcp }).outcome;
-  if (outcome.kind === "ended" && outcome.code !== 0)
-    throw new CliError(Exit.Fatal, `The service did not start.\n${outcome.said.trimEnd() || NOTHING_SAID}`);
+  if (outcome.kind === "ended" && outcome.code !== 0) {
+    // What a person wrote and can correct ends the service with 2, and us too.
+    const exit = outcome.code === Exit.Usage ? Exit.Usage : Exit.Fatal;
+    throw new CliError(exit, `The service did not start.\n${outcome.said.trimEnd() || NOTHING_SAID}`);
+  }
   // Ended with 0: another one was being started at the same moment and holds the lock; it will answer in a moment.
   const end = performance.now() + OTHER_START_MS;
   for (;;) {

@@ -3,13 +3,13 @@ import path from "node:path";
 
 import type { Command } from "commander";
 
-import type { FolderStatus, RunSummary, StoredEvent } from "../../protocol/api/model.ts";
+import type { FolderStatus, RunSummary } from "../../protocol/api/model.ts";
 import type { Client } from "./client.ts";
 import { exitOfRuns, type Exit } from "./exit-codes.ts";
 import type { OwnServer } from "./host.ts";
 import { counted, shown, size, when } from "./io.ts";
 import { ensureService, stopService } from "./service-commands.ts";
-import { runText, runWithProgress } from "./sync-commands.ts";
+import { runOf, runText, runWithProgress } from "./sync-commands.ts";
 import { withService, type Tools } from "./tools.ts";
 
 export function registerStart(program: Command, tools: Tools): void {
@@ -88,15 +88,11 @@ A server for many devices: satchel server run --help
 async function tellUntilInterrupted(tools: Tools, client: Client, first: readonly RunSummary[]): Promise<readonly RunSummary[]> {
   const { io, host } = tools;
   let last = first;
-  client.onNotice(({ method, params }) => {
-    if (method !== "event") return;
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `event` notifications carry a stored event (protocol/api/model.ts)
-    const event = params as StoredEvent;
-    if (event.kind !== "run") return;
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- and `run` events a run summary (protocol/events.ts)
-    const run = event.data as RunSummary;
+  client.onNotice((notice) => {
+    const run = runOf(notice);
+    if (run === null) return;
     last = [run];
-    io.say(`${when(event.atMs)}  ${runText(io, run)}`);
+    io.say(`${when(run.startedAtMs + run.durationMs)}  ${runText(io, run)}`);
   });
   await Promise.race([host.interrupted(), client.closed]);
   return last;

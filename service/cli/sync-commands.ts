@@ -62,14 +62,20 @@ async function sync(tools: Tools, named: string | undefined, options: SyncOption
       io.note("The sync has begun. See `satchel status`, or use --wait.");
       return Exit.InSync;
     }
-    return await tellRuns(io, await runWithProgress(io, client, folder, options.scan));
+    return await tellRuns(io, client, await runWithProgress(io, client, folder, options.scan));
   });
 }
 
-/** The line of progress lives as long as the runs. */
+/**
+ * The line of progress lives as long as the runs. What a run moved that was under way when we asked (the first one after `add`) is counted
+ * in ours: whoever waited for it is told of it.
+ */
 export async function runWithProgress(io: Io, client: Client, folder: string | null, scan: boolean): Promise<readonly RunSummary[]> {
   const live = new Map<string, string>();
+  const ended: RunSummary[] = [];
   client.onNotice((notice) => {
+    const run = runOf(notice);
+    if (run !== null) ended.push(run);
     const told = progressOf(notice);
     if (told === null) return;
     live.set(told.folder, told.text);
@@ -78,14 +84,38 @@ export async function runWithProgress(io: Io, client: Client, folder: string | n
   await client.call("events/subscribe", { progress: true });
   const { runs } = await client.call("sync/run", { folder, scan });
   io.endLive();
-  return runs;
+  return runs.map((run) => ended.filter((other) => other.folder === run.folder && other.run !== run.run).reduce(together, run));
 }
 
-async function tellRuns(io: Io, runs: readonly RunSummary[]): Promise<Exit> {
+function together(run: RunSummary, earlier: RunSummary): RunSummary {
+  const sum: Record<string, number> = {};
+  for (const name of MOVED) sum[name] = run[name] + earlier[name];
+  const result = run.result === "insync" && run.conflicts + earlier.conflicts > 0 ? "conflicts" : run.result;
+  return { ...run, ...sum, result, startedAtMs: Math.min(run.startedAtMs, earlier.startedAtMs) };
+}
+
+const MOVED = [
+  "uploadedFiles",
+  "uploadedBytes",
+  "downloadedFiles",
+  "downloadedBytes",
+  "deletedLocal",
+  "deletedRemote",
+  "conflicts",
+  "durationMs",
+] as const satisfies readonly (keyof RunSummary)[];
+
+async function tellRuns(io: Io, client: Client, runs: readonly RunSummary[]): Promise<Exit> {
   io.data({ runs });
   if (runs.length === 0) io.note("No folder is looked after yet, or all are paused. See `satchel status`.");
-  for (const run of runs) io.say(runText(io, run));
-  return await Promise.resolve(exitOfRuns(runs));
+  const { folders } = io.json ? { folders: [] } : await client.call("folders/list", {});
+  for (const run of runs) {
+    const here = folders.find(({ folder }) => folder === run.folder);
+    // A sync in the background may have been faster than the person: say what there is, so that nobody doubts it.
+    const holds = run.result === "insync" && here !== undefined ? `\n  ${counted(here.files, "file")} here, ${size(here.bytes)}` : "";
+    io.say(`${runText(io, run)}${holds}`);
+  }
+  return exitOfRuns(runs);
 }
 
 const RESULT_WORDS: Readonly<Record<RunSummary["result"], readonly [Tone, string]>> = {
@@ -132,15 +162,13 @@ async function watch(tools: Tools, client: Client, only: string | null, scan: bo
   const { io, host } = tools;
   let last: readonly RunSummary[] = [];
   client.onNotice((notice) => {
-    const event = eventOf(notice);
+    const run = runOf(notice);
     const live = progressOf(notice);
     if (live !== null) io.progress(live.text);
-    if (event?.kind !== "run" || (only !== null && event.folder !== only)) return;
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `run` events hold a run summary (protocol/events.ts)
-    const run = event.data as RunSummary;
+    if (run === null || (only !== null && run.folder !== only)) return;
     last = [run];
     io.data(run);
-    io.say(`${when(event.atMs)}  ${runText(io, run)}`);
+    io.say(`${when(run.startedAtMs + run.durationMs)}  ${runText(io, run)}`);
   });
   await client.call("events/subscribe", { progress: true });
   await client.call("sync/run", { folder: only, scan, wait: false });
@@ -188,7 +216,7 @@ async function apply(tools: Tools, named: string | undefined, hash: string): Pro
   const { io, host } = tools;
   return await withService(host, async (client) => {
     const { folder } = await pickFolder(host, client, named);
-    return await tellRuns(io, [await client.call("sync/apply", { folder, hash })]);
+    return await tellRuns(io, client, [await client.call("sync/apply", { folder, hash })]);
   });
 }
 
@@ -264,6 +292,13 @@ async function events(tools: Tools, options: { since: string; follow?: true }): 
       if (page.events.length < PAGE) return;
     }
   });
+}
+
+/** The summary of a run that has ended; null: something else was told. */
+export function runOf(notice: Notice): RunSummary | null {
+  const event = eventOf(notice);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `run` events hold a run summary (protocol/events.ts)
+  return event?.kind === "run" ? (event.data as RunSummary) : null;
 }
 
 function eventOf({ method, params }: Notice): StoredEvent | null {

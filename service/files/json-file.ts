@@ -52,7 +52,10 @@ export function readJson<Schema extends z.ZodType>(
   if (found.success && found.data.version !== undefined && found.data.version > options.version)
     throw new SettingsError("future", file, `Could not read ${file}: a newer Satchel wrote it. Install the newer version again.`);
   const parsed = schema.safeParse(raw);
-  if (!parsed.success) throw corrupt(file, z.prettifyError(parsed.error).replace(/\s+/g, " "), parsed.error);
+  if (!parsed.success) {
+    const told = parsed.error.issues.map(({ path: key, message }) => (key.length === 0 ? message : `${z.core.toDotPath(key)}: ${message}`));
+    throw corrupt(file, told.join("; "), parsed.error);
+  }
   return parsed.data;
 }
 

@@ -46,6 +46,8 @@ function folderCheck(folder: FolderStatus): Check {
   const name = `folder ${folder.root}`;
   if (folder.state === "error" || folder.state === "held")
     return failed(name, folder.detail ?? folder.state, folder.state === "held" ? "Answer it: satchel guard" : "See satchel status.");
+  if (folder.state === "offline")
+    return warning(name, folder.detail ?? "The remote can't be reached.", "Nothing is lost; it is tried again. See the remote below.");
   if (folder.watching === "timed")
     return warning(name, "File events can't be had; it is looked at every minute.", "On Linux raise fs.inotify.max_user_watches.");
   if (folder.problems > 0) return warning(name, `${folder.problems} files can't be synced.`, "See them: satchel problems");

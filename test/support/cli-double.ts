@@ -1,0 +1,135 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { PassThrough } from "node:stream";
+
+import type { ServiceFile } from "../../protocol/config.ts";
+import { PROTOCOL_VERSION, VERSION } from "../../protocol/version.ts";
+import type { Host, ServerCall } from "../../service/cli/host.ts";
+import { runCli } from "../../service/cli/program.ts";
+import type { FolderStatus } from "../../service/engine/facade.ts";
+import { startRpc } from "../../service/rpc/server.ts";
+import { EngineDouble } from "./engine-double.ts";
+import { TOKEN } from "./rpc-peer.ts";
+
+const KEY = "k".repeat(43);
+
+export type Said = { readonly code: number; readonly stdout: string; readonly stderr: string };
+export type Around = {
+  readonly service?: Partial<ServiceFile> | null;
+  readonly stdin?: string;
+  readonly cwd?: string;
+  readonly tty?: boolean;
+  readonly columns?: number;
+  readonly env?: Record<string, string>;
+  /** What this test needs of the machine; everything else refuses. */
+  readonly host?: Partial<Host>;
+};
+
+/** The command line inside this process, over the real API of an engine double. */
+export type CliDouble = {
+  readonly directory: string;
+  readonly engine: EngineDouble;
+  /** What was handed to the server's own files. */
+  readonly handed: readonly (ServerCall & { readonly base: string | null })[];
+  satchel(args: readonly string[], around?: Around): Promise<Said>;
+  /** Runs `work` with these folders in the engine. */
+  withFolders(rows: readonly FolderStatus[], work: () => Promise<void>): Promise<void>;
+  close(): Promise<void>;
+};
+
+export async function openCliDouble(): Promise<CliDouble> {
+  const directory = await mkdtemp(path.join(tmpdir(), "satchel-cli-"));
+  const engine = new EngineDouble();
+  const handed: (ServerCall & { readonly base: string | null })[] = [];
+  const rpc = await startRpc({
+    socket: path.join(directory, "s.sock"),
+    tcpPort: null,
+    allowedOrigins: [],
+    token: TOKEN,
+    engine,
+    self: {
+      pid: process.pid,
+      device: "laptop",
+      session: "s",
+      serviceKey: KEY,
+      uptimeMs: () => 1,
+      stop: () => undefined,
+      doctor: async () => await Promise.resolve([]),
+    },
+    log: () => undefined,
+  });
+  return {
+    directory,
+    engine,
+    handed,
+    satchel: async (args, around = {}) => {
+      const written = { stdout: "", stderr: "" };
+      const code = await runCli(args, hostOf({ directory, around, written, handed }));
+      return { code, ...written };
+    },
+    withFolders: async (rows, work) => {
+      const kept = engine.rows.splice(0, engine.rows.length, ...rows);
+      try {
+        await work();
+      } finally {
+        engine.rows.splice(0, engine.rows.length, ...kept);
+      }
+    },
+    close: async () => {
+      await rpc.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+type Given = {
+  readonly directory: string;
+  readonly around: Around;
+  readonly written: { stdout: string; stderr: string };
+  readonly handed: (ServerCall & { readonly base: string | null })[];
+};
+
+function hostOf({ directory, around, written, handed }: Given): Host {
+  const stream = (name: keyof typeof written): NodeJS.WriteStream => {
+    const through = new PassThrough().setEncoding("utf8").on("data", (text: string) => (written[name] += text));
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a stream with the three terminal properties that the command line reads
+    return Object.assign(through, { isTTY: around.tty ?? false, columns: around.columns ?? 80 }) as unknown as NodeJS.WriteStream;
+  };
+  const file: ServiceFile = {
+    protocolVersion: PROTOCOL_VERSION,
+    version: VERSION,
+    pid: process.pid,
+    socket: path.join(directory, "s.sock"),
+    port: null,
+    token: TOKEN,
+    serviceKey: KEY,
+    startedAtMs: 0,
+    ...around.service,
+  };
+  const unused = async (): Promise<never> => await Promise.reject(new Error("not in this test"));
+  const stdin = new PassThrough();
+  stdin.end(around.stdin ?? "");
+  return {
+    env: around.env ?? {},
+    cwd: around.cwd ?? "/media",
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- likewise
+    stdin: Object.assign(stdin, { isTTY: false }) as unknown as NodeJS.ReadStream,
+    stdout: stream("stdout"),
+    stderr: stream("stderr"),
+    serviceFile: async () => await Promise.resolve(around.service === null ? null : file),
+    realPath: async (name) => await Promise.resolve(name),
+    runService: unused,
+    spawnService: () => ({ outcome: unused() }),
+    processLives: () => false,
+    serverRun: unused,
+    serverCall: async (base, call) => {
+      handed.push({ base, ...call });
+      return await Promise.resolve({});
+    },
+    ownServer: unused,
+    ownServerUrl: () => null,
+    interrupted: unused,
+    ...around.host,
+  };
+}
