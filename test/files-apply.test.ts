@@ -279,6 +279,20 @@ onDisk("read() S6 gives the bytes that were hashed, or says changed", async (giv
   assert.equal(await given.applier.read(entry(given, "b.png")), "changed");
 });
 
+onDisk("readRange() gives a slice of the file that was hashed, or says changed; never what a link points at", async (given) => {
+  await standing(given, { "a.png": "hello", "b.png": "b", "c.png": "c" });
+  const slice = async (path: string, from: number, length: number) => await given.applier.readRange(entry(given, path), from, length);
+  assert.deepEqual(await slice("a.png", 1, 3), Buffer.from("ell"));
+  assert.deepEqual(await slice("a.png", 5, 3), Buffer.from(""));
+  fs.writeFileSync(`${given.root}/a.png`, "other bytes");
+  assert.equal(await slice("a.png", 1, 3), "changed");
+  fs.rmSync(`${given.root}/b.png`);
+  assert.equal(await slice("b.png", 0, 1), "changed");
+  fs.rmSync(`${given.root}/c.png`);
+  fs.symlinkSync(`${given.root}/a.png`, `${given.root}/c.png`);
+  assert.equal(await slice("c.png", 0, 1), "changed");
+});
+
 onDisk("keep() and journal(): a torn line harms no other", async (given) => {
   const { applier, home } = given;
   await applier.keep("x.png", bytesOf("x"), sha1Of("x"), "conflict", "r1");

@@ -2,7 +2,16 @@ import * as z from "zod";
 
 import { ErrorCode } from "../errors.ts";
 import { method } from "../method.ts";
-import { conflict, count, folderId, hold } from "./model.ts";
+import { conflict, count, filePath, folderId, hold, sha1, timeMs } from "./model.ts";
+
+const conflictSide = z.object({
+  sha1,
+  sizeBytes: count.nullable(),
+  path: z.string().nullable().describe("Where these bytes stand in the folder now; null: nowhere."),
+  readable: z.boolean().describe("`versions/read` with the folder's id can hand them out."),
+  atMs: timeMs.nullable().describe("When they were saved here, or came in from the remote; null: not known any more."),
+  device: z.string().nullable().describe("The device that made them; null: the remote does not tell."),
+});
 
 export const conflictsApi = [
   method("conflicts/list", {
@@ -17,15 +26,30 @@ export const conflictsApi = [
   }),
   method("conflicts/get", {
     params: z.strictObject({ id: count }),
-    result: conflict,
+    result: conflict.extend({
+      mine: conflictSide,
+      theirs: conflictSide,
+      base: conflictSide.nullable().describe("What both had before; null: they never agreed."),
+    }),
     errors: [ErrorCode.ConflictNotFound],
     scope: "read",
-    doc: "One conflict.",
+    doc: "One conflict, with what is known of both sides' bytes.",
   }),
   method("conflicts/resolve", {
-    params: z.strictObject({ id: count, keep: z.enum(["mine", "theirs", "both"]) }),
+    params: z.strictObject({
+      id: count,
+      keep: z.enum(["mine", "theirs", "both"]),
+      as: filePath.nullable().optional().describe("With `both`: the path that the copy gets. Left out or null: it keeps its own."),
+    }),
     result: conflict,
-    errors: [ErrorCode.ConflictNotFound, ErrorCode.ChangedMeanwhile, ErrorCode.VersionNotFound, ErrorCode.Disk],
+    errors: [
+      ErrorCode.ConflictNotFound,
+      ErrorCode.ChangedMeanwhile,
+      ErrorCode.VersionNotFound,
+      ErrorCode.BadPath,
+      ErrorCode.Exists,
+      ErrorCode.Disk,
+    ],
     scope: "write",
     doc: "`mine`: this device's bytes take the name; `theirs`: the remote's keep it; `both`: both stay. What goes is kept as a version.",
   }),

@@ -38,6 +38,13 @@ export const filesApi = [
     scope: "write",
     doc: "Renames a file inside the folder; never over another one.",
   }),
+  method("files/find", {
+    params: z.strictObject({ folder: folderId, sha1 }),
+    result: z.object({ file: fileView.nullable() }),
+    errors: [ErrorCode.FolderNotFound],
+    scope: "read",
+    doc: "A file of the folder that holds exactly these bytes, the first by path; null: none does.",
+  }),
   method("files/explain", {
     params: z.strictObject({ folder: folderId, path: filePath }),
     result: fileView.extend({
@@ -77,9 +84,17 @@ export const versionsApi = [
     scope: "read",
     doc: "Kept bytes of one path, newest first.",
   }),
+  method("versions/removed", {
+    params: z.strictObject({ folder: folderId, limit: z.int().min(1).max(1000).optional().describe("Default 100.") }),
+    result: z.object({ versions: z.array(version) }),
+    errors: [ErrorCode.FolderNotFound],
+    scope: "read",
+    doc: "Of every path that had a file and has none now, the bytes that were kept last; newest first.",
+  }),
   method("versions/read", {
     params: z.strictObject({
       sha1,
+      folder: folderId.nullable().optional().describe("Bytes that stand in one of this folder's files count too, not only kept ones."),
       offsetBytes: count.optional().describe("Default 0."),
       lengthBytes: z
         .int()
@@ -89,7 +104,7 @@ export const versionsApi = [
         .describe("Default and most: 512 KiB."),
     }),
     result: z.object({ base64: z.string(), lengthBytes: count.describe("0: the end was reached.") }),
-    errors: [ErrorCode.VersionNotFound, ErrorCode.Disk],
+    errors: [ErrorCode.FolderNotFound, ErrorCode.VersionNotFound, ErrorCode.Disk],
     scope: "read",
     doc: "A range of kept bytes, base64.",
   }),

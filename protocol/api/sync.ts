@@ -57,7 +57,10 @@ export const syncApi = [
     doc: "Runs again.",
   }),
   method("sync/undo", {
-    params: z.strictObject({ folder: folderId }),
+    params: z.strictObject({
+      folder: folderId,
+      preview: z.boolean().optional().describe("True: only tells what would be taken back. Default false."),
+    }),
     result: z.object({
       undone: z.array(z.string()),
       skipped: z.array(z.object({ path: z.string(), reason: z.string() })),

@@ -79,6 +79,8 @@ export interface Applier {
   discard(temps: readonly string[]): Promise<void>;
   /** Reads a file for upload. `changed`: its bytes are not `entry.sha1` any more. */
   read(entry: Entry): Promise<Uint8Array | "changed">;
+  /** A slice of a file for people to look at: at most `lengthBytes` from `offsetBytes`. `changed`: the file is not the one that was hashed. */
+  readRange(entry: Entry, offsetBytes: number, lengthBytes: number): Promise<Uint8Array | "changed">;
   /** Puts bytes straight into the version store (local-wins keeps the remote's). */
   keep(path: string, bytes: Uint8Array, sha1: Sha1, why: Version["why"], run: string): Promise<Version>;
   /** After a start: which intents' renames happened, then every leftover of ours is swept (bytes not yet kept are kept first).

@@ -1,12 +1,12 @@
 /** The facade's `conflicts` and `versions` areas. */
 import type { Conflict } from "../core/model.ts";
+import { viewConflict } from "./conflict-view.ts";
 import type { EngineContext } from "./deps.ts";
 import { EngineError, type Engine } from "./facade.ts";
 import type { Folder } from "./folder.ts";
+import { readBytes, removedPaths } from "./kept-bytes.ts";
+import { legalPath } from "./legal-path.ts";
 import { resolveConflict, restoreVersion } from "./resolve.ts";
-
-/** One answer reads at most this much: messages are limited to 1 MiB. */
-const READ_BYTES_MAX = 512 * 1024;
 
 export function conflictsArea(context: EngineContext): Engine["conflicts"] {
   const { folders, need } = context;
@@ -22,10 +22,14 @@ export function conflictsArea(context: EngineContext): Engine["conflicts"] {
       const chosen = folder === null ? [...folders.values()] : [need(folder)];
       return chosen.flatMap(({ rows }) => rows.conflicts.list({ open }));
     },
-    get: (id) => ownerOf(id).conflict,
-    resolve: async (id, keep) => {
+    get: (id) => {
+      const { folder, conflict } = ownerOf(id);
+      return viewConflict({ rows: folder.rows, device: context.deps.device }, conflict);
+    },
+    resolve: async (id, keep, as) => {
       const { loop, parts } = ownerOf(id).folder;
-      const resolved = await loop.exclusive(async () => await resolveConflict(parts, id, keep));
+      const name = as === null ? null : legalPath(as);
+      const resolved = await loop.exclusive(async () => await resolveConflict(parts, id, keep, name));
       loop.tryAgain();
       return resolved;
     },
@@ -36,10 +40,9 @@ export function versionsArea(context: EngineContext): Engine["versions"] {
   const { deps, need } = context;
   return {
     list: (folder, path) => need(folder).rows.versions.ofPath(path),
-    read: async (sha1, offsetBytes, lengthBytes) => {
-      if ((await deps.versions.locate(sha1)) === null) throw new EngineError("versionNotFound", `No kept bytes ${sha1.slice(0, 8)}.`);
-      return await deps.versions.readRange(sha1, offsetBytes, Math.min(lengthBytes, READ_BYTES_MAX));
-    },
+    removed: (folder, limit) => removedPaths(need(folder), limit),
+    read: async (sha1, folder, offsetBytes, lengthBytes) =>
+      await readBytes(deps.versions, folder === null ? null : need(folder).parts, { sha1, offsetBytes, lengthBytes }),
     restore: async (id, path, sha1) => {
       const { loop, parts } = need(id);
       const restored = await loop.exclusive(async () => await restoreVersion(parts, path, sha1));

@@ -1,6 +1,5 @@
 /** The facade's `files` area: what is known of each path, and changes made through the API. */
 import type { FolderState } from "../core/state.ts";
-import { checkPath } from "../core/paths.ts";
 import { UNKNOWN, type SideState } from "../core/model.ts";
 import { decide, reasonOf } from "../core/reconcile.ts";
 import { toWire } from "../core/wire-names.ts";
@@ -8,6 +7,7 @@ import { carryOutRename } from "./change-local.ts";
 import type { EngineContext } from "./deps.ts";
 import { EngineError, type Engine, type Explanation, type FileView } from "./facade.ts";
 import type { Folder } from "./folder.ts";
+import { legalPath } from "./legal-path.ts";
 
 const CHANGES_SHOWN = 50;
 
@@ -28,7 +28,7 @@ export function filesArea(context: EngineContext): Engine["files"] {
     },
     add: async (id, path) => {
       const folder = need(id);
-      folder.parts.local.hint(legal(path));
+      folder.parts.local.hint(legalPath(path));
       folder.loop.wake();
       await folder.run(false);
       const seen = viewOf(folder.rows, path);
@@ -38,19 +38,17 @@ export function filesArea(context: EngineContext): Engine["files"] {
     },
     rename: async (id, from, to) => {
       const folder = need(id);
-      await folder.loop.exclusive(async () => await carryOutRename(folder.parts, legal(from), legal(to)));
+      await folder.loop.exclusive(async () => await carryOutRename(folder.parts, legalPath(from), legalPath(to)));
       folder.loop.tryAgain();
       return viewOf(folder.rows, to);
     },
-    explain: (id, path) => explain(need(id), legal(path)),
+    find: (id, sha1) => {
+      const { rows } = need(id);
+      const entry = rows.entries.withSha1(sha1);
+      return entry === undefined ? null : viewOf(rows, entry.path);
+    },
+    explain: (id, path) => explain(need(id), legalPath(path)),
   };
-}
-
-function legal(path: string): string {
-  const clean = path.normalize("NFC");
-  const verdict = checkPath(clean);
-  if (verdict.kind === "problem") throw new EngineError("badPath", `${path} can't be a path in a media folder: ${verdict.detail}`);
-  return clean;
 }
 
 /** Every path of the local tree and every problem, ascending: the three classes of N9. */

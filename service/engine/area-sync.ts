@@ -44,9 +44,10 @@ export function syncArea(context: EngineContext): Engine["sync"] {
     },
     pause: async (id) => await setPaused(context, need(id), true),
     resume: async (id) => await setPaused(context, need(id), false),
-    undo: async (id) => {
+    undo: async (id, options) => {
       const { loop, parts } = need(id);
-      const result = await loop.exclusive(async () => await undoLast(parts));
+      const result = await loop.exclusive(async () => await undoLast(parts, options));
+      if (options.preview) return result;
       loop.tryAgain();
       return result;
     },

@@ -93,6 +93,25 @@ export type Explanation = FileView & {
   readonly versions: readonly Version[];
   readonly conflicts: readonly Conflict[];
 };
+/** One side of a conflict, as far as it can be told now. */
+export type ConflictSide = {
+  readonly sha1: string;
+  readonly sizeBytes: number | null;
+  /** Where these bytes stand in the folder; null: nowhere. */
+  readonly path: string | null;
+  /** They can be read with `versions.read`. */
+  readonly readable: boolean;
+  /** Milliseconds since 1970: this device's were saved, the remote's came in. */
+  readonly atMs: number | null;
+  /** Which device made them; null: the remote does not tell. */
+  readonly device: string | null;
+};
+export type ConflictView = Conflict & {
+  readonly mine: ConflictSide;
+  readonly theirs: ConflictSide;
+  /** What both had before; null: they never agreed. */
+  readonly base: ConflictSide | null;
+};
 
 /** @throws EngineError from every method. */
 export interface Engine {
@@ -130,8 +149,10 @@ export interface Engine {
     cancel(folder: string): Promise<void>;
     pause(folder: string): Promise<void>;
     resume(folder: string): Promise<void>;
+    /** `preview`: only tells what would be taken back. */
     undo(
       folder: string,
+      options: { readonly preview: boolean },
     ): Promise<{ readonly undone: readonly string[]; readonly skipped: readonly { readonly path: string; readonly reason: string }[] }>;
     lastRuns(folder: string, limit: number): readonly RunSummary[];
   };
@@ -145,17 +166,23 @@ export interface Engine {
     /** A file was put there: look at it now, without waiting for an event. */
     add(folder: string, path: string): Promise<FileView>;
     rename(folder: string, from: string, to: string): Promise<FileView>;
+    /** A file of the folder that holds these bytes, by path the first; null: none does. */
+    find(folder: string, sha1: string): FileView | null;
     explain(folder: string, path: string): Explanation;
   };
   changes(folder: string | null, since: number, limit: number): readonly Change[];
   conflicts: {
     list(folder: string | null, open: boolean): readonly Conflict[];
-    get(id: number): Conflict;
-    resolve(id: number, keep: "mine" | "theirs" | "both"): Promise<Conflict>;
+    get(id: number): ConflictView;
+    /** `as`: with `both`, the name that the bytes which lost theirs get; null: they keep the one they have. */
+    resolve(id: number, keep: "mine" | "theirs" | "both", as: string | null): Promise<Conflict>;
   };
   versions: {
     list(folder: string, path: string): readonly Version[];
-    read(sha1: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
+    /** Of every path that had bytes and has none now, what was kept last; newest first. */
+    removed(folder: string, limit: number): readonly Version[];
+    /** `folder`: bytes that stand in one of its files count too. */
+    read(sha1: string, folder: string | null, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
     /** Puts kept bytes back as a new change; what stands there now is kept first. `sha1` null: the newest kept. */
     restore(folder: string, path: string, sha1: string | null): Promise<{ readonly path: string; readonly sha1: string }>;
   };

@@ -10,7 +10,7 @@ export type UndoResult = {
 };
 
 /** Each path still as that step left it gets back what stood there before; others are listed. An undo can be undone. @throws EngineError nothingToUndo */
-export async function undoLast(parts: FolderParts): Promise<UndoResult> {
+export async function undoLast(parts: FolderParts, options: { readonly preview: boolean } = { preview: false }): Promise<UndoResult> {
   const steps = lastDestructiveSteps(parts);
   if (steps.size === 0)
     throw new EngineError(
@@ -25,6 +25,10 @@ export async function undoLast(parts: FolderParts): Promise<UndoResult> {
       skipped.push({ path, reason: "it was changed since" });
       continue;
     }
+    if (options.preview) {
+      undone.push(path);
+      continue;
+    }
     try {
       if (before === null) await removeLocal(parts, path, run);
       else await putLocal(parts, path, before, run);
@@ -34,6 +38,7 @@ export async function undoLast(parts: FolderParts): Promise<UndoResult> {
       skipped.push({ path, reason: error.message });
     }
   }
+  if (options.preview) return { undone, skipped };
   const atMs = parts.clock.wallMs();
   parts.state.transaction(() => parts.state.events.append("undo", parts.id, { undone, skipped: skipped.length }, atMs));
   return { undone, skipped };

@@ -48,6 +48,7 @@ export function openApplier(options: {
       await forAll(temps, async (temp) => await unlinkIfThere(context.disk, temp));
     },
     read: async (entry) => await read(context, entry),
+    readRange: async (entry, offsetBytes, lengthBytes) => await readSlice(context, entry, offsetBytes, lengthBytes),
     keep: async (path, bytes, sha1, why, run) => {
       await makeRoom(context, bytes.length, reserveBytes);
       const version: Version = { folder: context.folder, path, sha1, sizeBytes: bytes.length, why, run, atMs: context.clock.wallMs() };
@@ -160,6 +161,9 @@ async function copyVerified(context: ApplyContext, source: string, sha1: Sha1): 
   return null;
 }
 
+/** What a disk says when something else than the observed file stands at its path. */
+const NOT_THE_FILE = ["notFound", "notDirectory", "symlink", "isDirectory", "tooLarge", "notSupported", "access", "busy"] as const;
+
 async function read(context: ApplyContext, entry: Entry): Promise<Uint8Array | "changed"> {
   try {
     const got = await context.disk.read(`${context.root}/${diskPathOf(entry.path, entry)}`, READ_MAX_BYTES);
@@ -169,8 +173,24 @@ async function read(context: ApplyContext, entry: Entry): Promise<Uint8Array | "
     return context.compute.sha1(got.bytes) === entry.sha1 ? got.bytes : "changed";
   } catch (error) {
     // Whatever stands there now is not the file that was hashed; the next look says what it is.
-    if (isFault(error, "notFound", "notDirectory", "symlink", "isDirectory", "tooLarge", "notSupported", "access", "busy"))
-      return "changed";
+    if (isFault(error, ...NOT_THE_FILE)) return "changed";
+    throw error;
+  }
+}
+
+/** The stat stands for the bytes here: a slice can't be compared with the hash of the whole. */
+async function readSlice(context: ApplyContext, entry: Entry, offsetBytes: number, lengthBytes: number): Promise<Uint8Array | "changed"> {
+  const path = `${context.root}/${diskPathOf(entry.path, entry)}`;
+  const isSame = async (): Promise<boolean> => {
+    const stat = await context.disk.lstat(path);
+    return stat !== null && isSameFile(stat, entry, true);
+  };
+  try {
+    if (!(await isSame())) return "changed";
+    const bytes = await context.disk.readRange(path, offsetBytes, lengthBytes);
+    return (await isSame()) ? bytes : "changed";
+  } catch (error) {
+    if (isFault(error, ...NOT_THE_FILE)) return "changed";
     throw error;
   }
 }

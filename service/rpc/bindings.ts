@@ -30,6 +30,7 @@ type Handlers = {
 
 const PAGE = 1000;
 const RUNS = 20;
+const REMOVED = 100;
 const READ_BYTES = 512 * 1024;
 
 /** All methods, ready to be called. @throws EngineError from the handlers */
@@ -147,7 +148,7 @@ function syncHandlers(
     "sync/cancel": async ({ folder }) => await done(sync.cancel(folder)),
     "sync/pause": async ({ folder }) => await done(sync.pause(folder)),
     "sync/resume": async ({ folder }) => await done(sync.resume(folder)),
-    "sync/undo": async ({ folder }) => await sync.undo(folder),
+    "sync/undo": async ({ folder, preview }) => await sync.undo(folder, { preview: preview ?? false }),
     "sync/runs": ({ folder, limit }) => ({ runs: sync.lastRuns(folder, limit ?? RUNS) }),
     "changes/list": ({ folder, since, limit }) => ({ changes: engine.changes(folder ?? null, since ?? 0, limit ?? PAGE) }),
   };
@@ -155,7 +156,17 @@ function syncHandlers(
 
 function fileHandlers(
   engine: Engine,
-): Part<"files/list" | "files/add" | "files/rename" | "files/explain" | "versions/list" | "versions/read" | "versions/restore"> {
+): Part<
+  | "files/list"
+  | "files/add"
+  | "files/rename"
+  | "files/find"
+  | "files/explain"
+  | "versions/list"
+  | "versions/removed"
+  | "versions/read"
+  | "versions/restore"
+> {
   const { files, versions } = engine;
   return {
     "files/list": ({ folder, state, after, limit }) => ({
@@ -163,10 +174,12 @@ function fileHandlers(
     }),
     "files/add": async ({ folder, path }) => await files.add(folder, path),
     "files/rename": async ({ folder, from, to }) => await files.rename(folder, from, to),
+    "files/find": ({ folder, sha1 }) => ({ file: files.find(folder, sha1) }),
     "files/explain": ({ folder, path }) => files.explain(folder, path),
     "versions/list": ({ folder, path }) => ({ versions: versions.list(folder, path) }),
-    "versions/read": async ({ sha1, offsetBytes, lengthBytes }) => {
-      const bytes = await versions.read(sha1, offsetBytes ?? 0, lengthBytes ?? READ_BYTES);
+    "versions/removed": ({ folder, limit }) => ({ versions: versions.removed(folder, limit ?? REMOVED) }),
+    "versions/read": async ({ sha1, folder, offsetBytes, lengthBytes }) => {
+      const bytes = await versions.read(sha1, folder ?? null, offsetBytes ?? 0, lengthBytes ?? READ_BYTES);
       return { base64: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64"), lengthBytes: bytes.byteLength };
     },
     "versions/restore": async ({ folder, path, sha1 }) => await versions.restore(folder, path, sha1 ?? null),
@@ -180,7 +193,7 @@ function answerHandlers(
   return {
     "conflicts/list": ({ folder, open }) => ({ conflicts: conflicts.list(folder ?? null, open ?? true) }),
     "conflicts/get": ({ id }) => conflicts.get(id),
-    "conflicts/resolve": async ({ id, keep }) => await conflicts.resolve(id, keep),
+    "conflicts/resolve": async ({ id, keep, as }) => await conflicts.resolve(id, keep, as ?? null),
     "guard/list": ({ folder }) => ({ holds: guard.list(folder ?? null) }),
     "guard/approve": async ({ id, hash }) => await done(guard.approve(id, hash)),
     "guard/reject": async ({ id, hash }) => await done(guard.reject(id, hash)),

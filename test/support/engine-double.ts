@@ -103,6 +103,7 @@ export class EngineDouble implements Engine {
     list: () => [],
     add: async () => await Promise.reject(new Error("SELECT secret FROM /home/ada/state.db")),
     rename: async () => await Promise.reject(new EngineError("exists", "It is there already.")),
+    find: () => null,
     explain: () => {
       throw new EngineError("badPath", "no");
     },
@@ -122,7 +123,8 @@ export class EngineDouble implements Engine {
 
   readonly versions: Engine["versions"] = {
     list: () => [],
-    read: async (_sha1, offsetBytes, lengthBytes) =>
+    removed: () => [],
+    read: async (_sha1, _folder, offsetBytes, lengthBytes) =>
       await Promise.resolve(Buffer.from("0123456789").subarray(offsetBytes, offsetBytes + lengthBytes)),
     restore: async () => await Promise.reject(new EngineError("versionNotFound", "no")),
   };

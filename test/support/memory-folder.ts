@@ -107,6 +107,12 @@ export class MemoryFolder {
       const bytes = this.files.get(entry.path)?.bytes;
       return await Promise.resolve(bytes !== undefined && sha1(bytes) === entry.sha1 ? bytes : "changed");
     },
+    readRange: async (entry, offset, length) => {
+      const bytes = this.files.get(entry.path)?.bytes;
+      return await Promise.resolve(
+        bytes !== undefined && sha1(bytes) === entry.sha1 ? bytes.subarray(offset, offset + length) : ("changed" as const),
+      );
+    },
     keep: async (path, bytes, hashed, why, run) => await Promise.resolve(this.#keep(path, bytes, hashed, why, run)),
     recover: async (intents: readonly ApplyIntent[]) =>
       await Promise.resolve(

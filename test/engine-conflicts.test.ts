@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { viewConflict } from "../service/engine/conflict-view.ts";
+import { EngineError } from "../service/engine/facade.ts";
+import { readBytes, removedPaths } from "../service/engine/kept-bytes.ts";
+import { resolveConflict } from "../service/engine/resolve.ts";
+import { undoLast } from "../service/engine/undo.ts";
+import type { Device } from "./support/memory-device.ts";
+import { sha1 } from "./support/memory-folder.ts";
+import { assertConverged, pair } from "./support/memory-pair.ts";
+
+/** Both devices edited `p.png`; the desktop, which synced later, has the conflict. */
+async function conflicted() {
+  const world = pair();
+  const { a, b } = world;
+  a.folder.write("p.png", "before");
+  await a.sync();
+  await b.sync();
+  a.folder.write("p.png", "laptop's");
+  b.folder.write("p.png", "desktop's own");
+  await a.sync();
+  await b.sync();
+  const [conflict] = b.parts.rows.conflicts.list({ open: true });
+  assert.ok(conflict?.copyPath, "a conflict with a visible copy");
+  return { ...world, conflict, copyPath: conflict.copyPath };
+}
+
+function slice(device: Device, text: string, from = 0, length = 100) {
+  const asked = { sha1: sha1(text), offsetBytes: from, lengthBytes: length };
+  return async (standing: boolean) => Buffer.from(await readBytes(device.parts.versions, standing ? device.parts : null, asked)).toString();
+}
+
+test("viewConflict() tells where both byte strings stand, how large they are, whose they are, and that they can be read", async () => {
+  const { b, conflict, copyPath } = await conflicted();
+  const view = viewConflict(b.parts, conflict);
+  const { atMs: savedMs, ...mine } = view.mine;
+  assert.deepEqual(mine, { sha1: sha1("desktop's own"), sizeBytes: 13, path: copyPath, readable: true, device: "desktop" });
+  assert.ok(savedMs !== null && savedMs <= conflict.atMs);
+  assert.deepEqual(view.theirs, {
+    sha1: sha1("laptop's"),
+    sizeBytes: 8,
+    path: "p.png",
+    readable: true,
+    atMs: conflict.atMs,
+    device: null,
+  });
+  assert.equal(view.base?.sha1, sha1("before"));
+});
+
+test("viewConflict() bytes that are nowhere any more are not offered", async () => {
+  const { b, conflict } = await conflicted();
+  b.folder.write("p.png", "edited since");
+  await b.sync();
+  b.parts.state.transaction(() => b.parts.rows.versions.remove(sha1("laptop's")));
+  const { theirs } = viewConflict(b.parts, conflict);
+  assert.deepEqual([theirs.path, theirs.sizeBytes, theirs.readable], [null, null, false]);
+});
+
+test("readBytes() hands out kept bytes, and standing ones of the folder that is named; never those of a file that was changed", async () => {
+  const { b } = await conflicted();
+  const theirs = slice(b, "laptop's", 3, 4);
+  assert.equal(await theirs(true), "top'");
+  await assert.rejects(theirs(false), (error) => error instanceof EngineError && error.fault === "versionNotFound");
+  assert.equal(await slice(b, "desktop's own", 8)(false), "s own");
+  assert.equal(await slice(b, "desktop's own", 13)(false), "", "behind the end");
+  b.folder.write("p.png", "edited, not looked at yet");
+  await assert.rejects(theirs(true), (error) => error instanceof EngineError && error.fault === "versionNotFound");
+});
+
+test("resolveConflict() both, under a chosen name: the copy gets it, on every device", async () => {
+  const { account, a, b, conflict, copyPath } = await conflicted();
+  const resolved = await resolveConflict(b.parts, conflict.id, "both", "p (desktop).png");
+  assert.deepEqual([resolved.state, resolved.resolution, resolved.copyPath], ["resolved", "both", "p (desktop).png"]);
+  assert.equal(b.folder.text("p (desktop).png"), "desktop's own");
+  assert.equal(b.folder.text("p.png"), "laptop's");
+  assert.equal(b.folder.text(copyPath), null);
+  await b.sync();
+  await a.sync();
+  assertConverged(account, a, b);
+});
+
+test("resolveConflict() both, under a name that is taken: refused, and nothing is touched", async () => {
+  const { b, conflict, copyPath } = await conflicted();
+  b.folder.write("taken.png", "another");
+  await b.sync();
+  await assert.rejects(
+    resolveConflict(b.parts, conflict.id, "both", "taken.png"),
+    (error) => error instanceof EngineError && error.fault === "exists",
+  );
+  await assert.rejects(
+    resolveConflict(b.parts, conflict.id, "both", "p.png"),
+    (error) => error instanceof EngineError && error.fault === "exists",
+  );
+  assert.equal(b.parts.rows.conflicts.get(conflict.id)?.state, "open");
+  assert.deepEqual(
+    ["taken.png", "p.png", copyPath].map((path) => b.folder.text(path)),
+    ["another", "laptop's", "desktop's own"],
+  );
+});
+
+test("resolveConflict() both, when the copy was removed meanwhile: the kept bytes come back under the chosen name", async () => {
+  const { b, conflict, copyPath } = await conflicted();
+  b.folder.remove(copyPath);
+  await b.sync();
+  await resolveConflict(b.parts, conflict.id, "both", "mine.png");
+  assert.equal(b.folder.text("mine.png"), "desktop's own");
+});
+
+test("undoLast() as a preview names what it would take back and does nothing", async () => {
+  const { a, b } = pair();
+  for (const name of ["x", "y"]) a.folder.write(name, "old");
+  await a.sync();
+  await b.sync();
+  a.folder.write("x", "new");
+  a.folder.remove("y");
+  await a.sync();
+  await b.sync();
+  const before = b.state.events.lastSeq();
+  const shown = await undoLast(b.parts, { preview: true });
+  assert.deepEqual([shown.undone.toSorted(), shown.skipped], [["x", "y"], []]);
+  assert.deepEqual([b.folder.text("x"), b.folder.text("y")], ["new", null]);
+  assert.equal(b.state.events.lastSeq(), before);
+  assert.deepEqual((await undoLast(b.parts)).undone.toSorted(), ["x", "y"]);
+  assert.deepEqual([b.folder.text("x"), b.folder.text("y")], ["old", "old"]);
+});
+
+test("removedPaths() lists what is gone, newest first, each path once with the bytes kept last", async () => {
+  const { a, b } = pair();
+  for (const name of ["stays", "first", "second"]) a.folder.write(name, `${name} 1`);
+  await a.sync();
+  await b.sync();
+  a.folder.write("first", "first 2");
+  a.folder.write("stays", "stays 2");
+  await a.sync();
+  await b.sync();
+  for (const name of ["first", "second"]) {
+    a.folder.remove(name);
+    await a.sync();
+    await b.sync();
+  }
+  const gone = removedPaths(b.parts, 10);
+  assert.deepEqual(
+    gone.map(({ path, sha1: hash }) => [path, hash]),
+    [
+      ["second", sha1("second 1")],
+      ["first", sha1("first 2")],
+    ],
+  );
+  assert.deepEqual(
+    removedPaths(b.parts, 1).map(({ path }) => path),
+    ["second"],
+  );
+});
