@@ -1,9 +1,10 @@
 /** What every storage of the sync server must do. A storage's own test calls this with a way to open an empty one. */
+import type { Entry } from "../service/core/server-rows.ts";
 import assert from "node:assert/strict";
 import { hash, randomBytes } from "node:crypto";
 import { test } from "node:test";
 
-import { StorageError, type Account, type Entry, type Storage } from "../service/server/storage.ts";
+import { StorageError, type Account, type Storage } from "../service/server/storage.ts";
 
 export type OpenStorage = () => Promise<{
   readonly storage: Storage;

@@ -6,6 +6,7 @@ import path from "node:path";
 
 import type { Sha1 } from "../core/model.ts";
 import { DiskError, type Compute, type Disk } from "../core/ports.ts";
+import type { Place } from "../core/server-rows.ts";
 
 /** "Sblb", length (4 bytes, big-endian), SHA-1 (20 bytes). */
 const MAGIC = 0x53_62_6c_62;
@@ -17,7 +18,6 @@ const GAP_BYTES = 64 * 1024;
 /** And no read is longer, but for one large blob. */
 const READ_BYTES = 16 * 1024 * 1024;
 
-export type Place = { readonly sha1: Sha1; readonly sizeBytes: number; readonly pack: number; readonly start: number };
 export type PackFile = { readonly pack: number; readonly sizeBytes: number; readonly mtimeMs: number };
 
 /** @throws DiskError from every method. */

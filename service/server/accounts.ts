@@ -2,8 +2,9 @@
 import { hash, timingSafeEqual } from "node:crypto";
 
 import type { Clock, SecretRandom } from "../core/ports.ts";
+import type { AccountRecord, DeviceKey } from "../core/server-rows.ts";
 import type { Passwords } from "./passwords.ts";
-import type { AccountRecord, DeviceKey, Storage } from "./storage.ts";
+import type { Storage } from "./storage.ts";
 import { guard, type Guard } from "./throttle.ts";
 import { Slots } from "./turn.ts";
 

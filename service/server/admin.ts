@@ -1,8 +1,9 @@
 /** What the owner of a server can do: the functions behind `satchel server user|versions|restore|check`, with plain data in and out. */
+import type { AccountRecord, KeptVersion } from "../core/server-rows.ts";
 import * as z from "zod";
 
 import type { AccountService } from "./accounts.ts";
-import type { Account, AccountRecord, KeptVersion, Storage } from "./storage.ts";
+import type { Account, Storage } from "./storage.ts";
 
 /** The owner asked for what can't be done. The message is for people. */
 export class AdminError extends Error {

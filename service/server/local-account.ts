@@ -2,7 +2,8 @@
 import path from "node:path";
 
 import type { Sha1 } from "../core/model.ts";
-import { openPacks, type Place } from "../files/blobs.ts";
+import type { Place } from "../core/server-rows.ts";
+import { openPacks } from "../files/blobs.ts";
 import { makeCollections } from "./local-collections.ts";
 import { checkAccount, housekeep } from "./local-upkeep.ts";
 import { epochOf, verifyPlaces, withStorageFault, type LocalContext, type LocalParts } from "./local-context.ts";

@@ -1,7 +1,8 @@
 /** What the parts of one account in a directory share. */
 import type { Sha1 } from "../core/model.ts";
 import { DiskError, type Clock, type Compute, type Disk, type Faults, type SecretRandom } from "../core/ports.ts";
-import type { Packs, Place } from "../files/blobs.ts";
+import type { Place } from "../core/server-rows.ts";
+import type { Packs } from "../files/blobs.ts";
 import { StoreError } from "../store/errors.ts";
 import type { ServerAccountRows } from "../store/server-account.ts";
 import type { CollectionFacts } from "../store/server-collection.ts";

@@ -3,6 +3,7 @@ import { LIMITS } from "../../protocol/anki/limits.ts";
 import type { UploadEntry } from "../../protocol/anki/zip-messages.ts";
 import type { Sha1 } from "../core/model.ts";
 import type { Clock, Compute, Faults } from "../core/ports.ts";
+import type { AccountState, Entry, Logged, Row } from "../core/server-rows.ts";
 import {
   asked,
   claimed,
@@ -20,7 +21,7 @@ import {
 } from "./echo.ts";
 import { Refusal } from "./exchange.ts";
 import { CARRIER, nameFault } from "./names.ts";
-import type { Account, AccountState, AccountTx, Entry, Logged, Row } from "./storage.ts";
+import type { Account, AccountTx } from "./storage.ts";
 
 /** Raw bytes after which a download reply is closed. Anki's own server stops at 2.5 MiB; more means fewer round trips (W21). */
 const DOWNLOAD_BYTES = 8 * 1024 * 1024;

@@ -6,11 +6,12 @@ import type { SATCHEL } from "../../protocol/anki/messages.ts";
 import type { BasedEntry } from "../../protocol/anki/zip-messages.ts";
 import type { Sha1 } from "../core/model.ts";
 import type { Clock } from "../core/ports.ts";
+import type { Entry, KeptVersion } from "../core/server-rows.ts";
 import { stood } from "./echo.ts";
 import { Refusal } from "./exchange.ts";
 import { filesOf, hashEntries, withMemory, type Caller, type Hashed, type MediaParts } from "./media.ts";
 import { CARRIER, nameFault } from "./names.ts";
-import type { Entry, KeptVersion, Storage } from "./storage.ts";
+import type { Storage } from "./storage.ts";
 
 type Results = z.input<typeof SATCHEL.upload.reply>;
 type Page = z.input<typeof SATCHEL.changes.reply>;

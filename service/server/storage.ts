@@ -4,6 +4,17 @@
  * one account: so nothing above this line remembers anything of an account between two requests. Contract: `test/storage-contract.ts`.
  */
 import type { Sha1 } from "../core/model.ts";
+import type {
+  AccountRecord,
+  AccountState,
+  CollectionVersion,
+  DeviceKey,
+  Entry,
+  KeptVersion,
+  Logged,
+  Row,
+  Sender,
+} from "../core/server-rows.ts";
 
 /** `full`: no room may be used up further. `io`: the disk or the database refused. `gone`: no such account any more. */
 export type StorageFault = "full" | "io" | "gone";
@@ -16,54 +27,6 @@ export class StorageError extends Error {
     this.fault = fault;
   }
 }
-
-/** One name of an account with the number of its latest change. `sha1` null: a tombstone, of size 0. */
-export type Row = { readonly name: string; readonly usn: number; readonly sha1: Sha1 | null; readonly sizeBytes: number };
-
-/** `top`: the highest usn given. `live`: rows with bytes. */
-export type AccountState = {
-  readonly top: number;
-  readonly live: number;
-  readonly liveBytes: number;
-  /** Changes when the data went back in time. */
-  readonly epoch: string;
-  /** Rises with each new epoch; `restoredTop`: the highest usn at that moment. */
-  readonly generation: number;
-  readonly restoredTop: number;
-};
-
-/** One entry of an upload that takes a usn. `sha1` null: a deletion. `real` false: the row stays as it is. */
-export type Entry = {
-  readonly usn: number;
-  readonly name: string;
-  readonly sha1: Sha1 | null;
-  readonly sizeBytes: number;
-  readonly real: boolean;
-};
-/** Who sent it: the id of a device key, and the session of the header. */
-export type Sender = { readonly device: string; readonly session: string };
-/** One line of the log: what stood before and after. */
-export type Logged = Sender & { readonly usn: number; readonly name: string; readonly live: boolean; readonly wasLive: boolean };
-
-export type KeptVersion = {
-  readonly name: string;
-  readonly sha1: Sha1;
-  readonly sizeBytes: number;
-  /** Milliseconds since 1970 when the bytes stopped being current. */
-  readonly atMs: number;
-  readonly why: "replaced" | "deleted";
-};
-
-/** A whole collection as it was uploaded. Times are milliseconds since 1970, as the file says. */
-export type CollectionVersion = {
-  readonly id: number;
-  readonly sizeBytes: number;
-  readonly mod: number;
-  readonly scm: number;
-  readonly usn: number;
-  readonly empty: boolean;
-  readonly storedAtMs: number;
-};
 
 /** What one transaction may do. Every method belongs to it; none may be called after it. */
 export interface AccountTx {
@@ -128,27 +91,6 @@ export type CheckReport = {
   readonly bytes: number;
   /** One sentence per fault found. */
   readonly faults: readonly string[];
-};
-
-export type AccountRecord = {
-  readonly id: string;
-  readonly name: string;
-  /** Who made it: the command, or the environment (there again at every start). */
-  readonly origin: "command" | "environment";
-  /** PHC string of the password's hash; null: nobody can log in. */
-  readonly credential: string | null;
-  readonly disabled: boolean;
-  readonly createdMs: number;
-};
-export type DeviceKey = {
-  readonly id: string;
-  readonly account: string;
-  /** SHA-256 of the secret half, hex. */
-  readonly digest: string;
-  /** What the client called itself at its login. */
-  readonly client: string;
-  readonly createdMs: number;
-  readonly usedMs: number;
 };
 
 /** Accounts and keys; each method is one durable transaction. */

@@ -2,6 +2,7 @@
 import type { Database, Statement } from "better-sqlite3";
 
 import type { Sha1 } from "../core/model.ts";
+import type { AccountState, CollectionVersion, Entry, KeptVersion, Logged, Row, Sender } from "../core/server-rows.ts";
 import { openDatabase } from "./database.ts";
 import { StoreError, withFault } from "./errors.ts";
 import { prepareBlobs, type BlobRows } from "./server-blobs.ts";
@@ -9,41 +10,6 @@ import { ACCOUNT_SCHEMA } from "./server-schema.ts";
 
 /** Page cache of one account; many are open at once. */
 const CACHE_KIB = 4096;
-
-export type ServerRow = { readonly name: string; readonly usn: number; readonly sha1: Sha1 | null; readonly sizeBytes: number };
-export type ServerState = {
-  readonly top: number;
-  readonly live: number;
-  readonly liveBytes: number;
-  readonly epoch: string;
-  readonly generation: number;
-  readonly restoredTop: number;
-};
-export type ServerEntry = ServerRow & { readonly real: boolean };
-export type ServerLogLine = {
-  readonly usn: number;
-  readonly name: string;
-  readonly live: boolean;
-  readonly wasLive: boolean;
-  readonly device: string;
-  readonly session: string;
-};
-export type ServerVersion = {
-  readonly name: string;
-  readonly sha1: Sha1;
-  readonly sizeBytes: number;
-  readonly atMs: number;
-  readonly why: "replaced" | "deleted";
-};
-export type StoredCollection = {
-  readonly id: number;
-  readonly sizeBytes: number;
-  readonly mod: number;
-  readonly scm: number;
-  readonly usn: number;
-  readonly empty: boolean;
-  readonly storedAtMs: number;
-};
 
 export type ServerAccountOptions = {
   /** A file, `:memory:`, or an image from `serialize`. */
@@ -57,26 +23,26 @@ export interface ServerAccountRows extends BlobRows {
   begin(durable: boolean): void;
   commit(): void;
   rollback(): void;
-  state(): ServerState;
-  row(name: string): ServerRow | undefined;
-  feed(usn: number, limit: number): ServerRow[];
+  state(): AccountState;
+  row(name: string): Row | undefined;
+  feed(usn: number, limit: number): Row[];
   /** Applies one upload, in order. `atMs`: wall clock. */
-  write(entries: readonly ServerEntry[], sender: { readonly device: string; readonly session: string }, atMs: number): void;
+  write(entries: readonly Entry[], sender: Sender, atMs: number): void;
   /** null: trimmed so far that it can't tell. */
-  log(usn: number): ServerLogLine[] | null;
+  log(usn: number): Logged[] | null;
   memory(device: string): string | null;
   remember(device: string, memory: string): void;
   newEpoch(epoch: string): void;
   /** Newest first; `name` null: of all names, at most 100 000. */
-  versions(name: string | null): ServerVersion[];
+  versions(name: string | null): KeptVersion[];
   /** Removes rows and versions that need these bytes, without tombstones; the names of the rows. */
   withdraw(sha1s: readonly Sha1[]): string[];
   /** Oldest versions that may go: older than `beforeMs`, while all have more than `capBytes`. At most `limit` at once; the number removed. */
   trimVersions(beforeMs: number, capBytes: number, nowMs: number, limit: number): number;
   /** Keeps the newest `keep` lines. */
   trimLog(keep: number): void;
-  collections(): StoredCollection[];
-  addCollection(collection: Omit<StoredCollection, "id">): number;
+  collections(): CollectionVersion[];
+  addCollection(collection: Omit<CollectionVersion, "id">): number;
   nextCollection(): number;
   removeCollection(id: number): void;
   /** One sentence per count or reference that is not what it must be. */
@@ -101,7 +67,7 @@ export function openServerAccount(options: ServerAccountOptions): ServerAccountR
 }
 
 type Raw = [name: string, usn: number, sha1: string | null, size: number];
-const toRow = ([name, usn, sha1, sizeBytes]: Raw): ServerRow => ({ name, usn, sha1, sizeBytes });
+const toRow = ([name, usn, sha1, sizeBytes]: Raw): Row => ({ name, usn, sha1, sizeBytes });
 
 function assemble(db: Database): ServerAccountRows {
   const counters = openCounters(db);
@@ -111,10 +77,10 @@ function assemble(db: Database): ServerAccountRows {
   const since = db
     .prepare<[number, number], Raw>("SELECT name, usn, lower(hex(sha1)), size FROM file WHERE usn > ? ORDER BY usn LIMIT ?")
     .raw();
-  const fixed = (row: Raw): ServerRow => toRow(row[2] === "" ? [row[0], row[1], null, row[3]] : row);
+  const fixed = (row: Raw): Row => toRow(row[2] === "" ? [row[0], row[1], null, row[3]] : row);
   const memory = db.prepare<[string], string>("SELECT memory FROM device WHERE id = ?").pluck();
   const remember = db.prepare<[string, string]>("INSERT INTO device VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET memory = excluded.memory");
-  const row = (name: string): ServerRow | undefined => {
+  const row = (name: string): Row | undefined => {
     const found = byName.get(name);
     return found === undefined ? undefined : fixed(found);
   };
@@ -142,13 +108,13 @@ function assemble(db: Database): ServerAccountRows {
 
 /** The one row of `state`, kept in memory and written back with the transaction that changed it. */
 function openCounters(db: Database) {
-  const read = db.prepare<[], ServerState>(
+  const read = db.prepare<[], AccountState>(
     "SELECT top, live, live_bytes AS liveBytes, epoch, generation, restored_top AS restoredTop FROM state",
   );
   const save = db.prepare<[number, number, number, string, number, number]>(
     "UPDATE state SET top = ?, live = ?, live_bytes = ?, epoch = ?, generation = ?, restored_top = ?",
   );
-  const load = (): ServerState => {
+  const load = (): AccountState => {
     const found = read.get();
     if (found === undefined) throw new StoreError("corrupt", "Could not read an account: it has no state.");
     return found;
@@ -156,8 +122,8 @@ function openCounters(db: Database) {
   let state = load();
   let changed = false;
   return {
-    now: (): ServerState => state,
-    set: (change: Partial<ServerState>): void => {
+    now: (): AccountState => state,
+    set: (change: Partial<AccountState>): void => {
       state = { ...state, ...change };
       changed = true;
     },
@@ -200,7 +166,7 @@ function openSession(db: Database, counters: Counters) {
 
 function prepareWrite(
   db: Database,
-  rowOf: (name: string) => ServerRow | undefined,
+  rowOf: (name: string) => Row | undefined,
   blobs: BlobRows,
   counters: Counters,
 ): ServerAccountRows["write"] {
@@ -213,7 +179,7 @@ function prepareWrite(
   const keep = db.prepare<[string, string, number, string, number]>(
     "INSERT INTO version (name, sha1, size, why, at_ms) VALUES (?, unhex(?), ?, ?, ?)",
   );
-  const apply = (entry: ServerEntry, before: ServerRow | undefined, atMs: number, upload: number | bigint): void => {
+  const apply = (entry: Entry, before: Row | undefined, atMs: number, upload: number | bigint): void => {
     const wasLive = before !== undefined && before.sha1 !== null;
     const live = entry.real ? entry.sha1 !== null : wasLive;
     if (entry.real) {
@@ -270,8 +236,8 @@ function prepareVersions(
   counters: Counters,
 ): Pick<ServerAccountRows, "versions" | "withdraw" | "trimVersions"> {
   const columns = "name, lower(hex(sha1)) AS sha1, size AS sizeBytes, at_ms AS atMs, why";
-  const ofName = db.prepare<[string], ServerVersion>(`SELECT ${columns} FROM version WHERE name = ? ORDER BY id DESC`);
-  const ofAll = db.prepare<[], ServerVersion>(`SELECT ${columns} FROM version ORDER BY id DESC LIMIT 100000`);
+  const ofName = db.prepare<[string], KeptVersion>(`SELECT ${columns} FROM version WHERE name = ? ORDER BY id DESC`);
+  const ofAll = db.prepare<[], KeptVersion>(`SELECT ${columns} FROM version ORDER BY id DESC LIMIT 100000`);
   const total = db.prepare<[], number | null>("SELECT sum(size) FROM version").pluck();
   const oldest = db.prepare<[number, number], { id: number; sha1: string; size: number }>(
     "SELECT id, lower(hex(sha1)) AS sha1, size FROM version WHERE at_ms < ? ORDER BY id LIMIT ?",
@@ -316,7 +282,7 @@ function prepareVersions(
 function prepareCollections(
   db: Database,
 ): Pick<ServerAccountRows, "collections" | "addCollection" | "nextCollection" | "removeCollection"> {
-  type Stored = Omit<StoredCollection, "empty"> & { readonly empty: number };
+  type Stored = Omit<CollectionVersion, "empty"> & { readonly empty: number };
   const list = db.prepare<[], Stored>(
     "SELECT id, size AS sizeBytes, mod, scm, usn, empty, at_ms AS storedAtMs FROM collection ORDER BY id DESC",
   );
@@ -338,7 +304,7 @@ function prepareCollections(
 }
 
 /** Everything that is counted is counted again. */
-function faultsOf(db: Database, state: ServerState): string[] {
+function faultsOf(db: Database, state: AccountState): string[] {
   const one = (sql: string): number => db.prepare<[], number | null>(sql).pluck().get() ?? 0;
   const found: string[] = [];
   const expect = (what: string, kept: number, counted: number): void => {

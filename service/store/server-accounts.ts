@@ -1,29 +1,13 @@
+import type { AccountRecord, DeviceKey } from "../core/server-rows.ts";
 import { openDatabase } from "./database.ts";
 import { withFault } from "./errors.ts";
 import { ACCOUNTS_SCHEMA } from "./server-schema.ts";
-
-export type StoredAccount = {
-  readonly id: string;
-  readonly name: string;
-  readonly origin: "command" | "environment";
-  readonly credential: string | null;
-  readonly disabled: boolean;
-  readonly createdMs: number;
-};
-export type StoredKey = {
-  readonly id: string;
-  readonly account: string;
-  readonly digest: string;
-  readonly client: string;
-  readonly createdMs: number;
-  readonly usedMs: number;
-};
 
 /** Who may come in. `source`: a file, `:memory:`, or an image. One owner. @throws StoreError from every method */
 export function openServerAccounts(source: string | Buffer) {
   const { db } = openDatabase(source, ACCOUNTS_SCHEMA);
   const accountColumns = "id, name, origin, credential, disabled, created_ms AS createdMs";
-  type Raw = Omit<StoredAccount, "disabled"> & { readonly disabled: number };
+  type Raw = Omit<AccountRecord, "disabled"> & { readonly disabled: number };
   const byName = db.prepare<[string], Raw>(`SELECT ${accountColumns} FROM account WHERE name = ?`);
   const byId = db.prepare<[string], Raw>(`SELECT ${accountColumns} FROM account WHERE id = ?`);
   const list = db.prepare<[], Raw>(`SELECT ${accountColumns} FROM account ORDER BY name`);
@@ -32,26 +16,26 @@ export function openServerAccounts(source: string | Buffer) {
        name = excluded.name, origin = excluded.origin, credential = excluded.credential, disabled = excluded.disabled`,
   );
   const keyColumns = "id, account, digest, client, created_ms AS createdMs, used_ms AS usedMs";
-  const key = db.prepare<[string], StoredKey>(`SELECT ${keyColumns} FROM device_key WHERE id = ?`);
-  const keys = db.prepare<[string], StoredKey>(`SELECT ${keyColumns} FROM device_key WHERE account = ? ORDER BY created_ms, id`);
+  const key = db.prepare<[string], DeviceKey>(`SELECT ${keyColumns} FROM device_key WHERE id = ?`);
+  const keys = db.prepare<[string], DeviceKey>(`SELECT ${keyColumns} FROM device_key WHERE account = ? ORDER BY created_ms, id`);
   const addKey = db.prepare<[string, string, string, string, number, number]>("INSERT INTO device_key VALUES (?, ?, ?, ?, ?, ?)");
   const touch = db.prepare<[number, string]>("UPDATE device_key SET used_ms = ? WHERE id = ?");
   const remove = db.prepare<[string]>("DELETE FROM device_key WHERE id = ?");
   const removeAll = db.prepare<[string]>("DELETE FROM device_key WHERE account = ?");
-  const flag = (row: Raw): StoredAccount => ({ ...row, disabled: row.disabled === 1 });
-  const maybe = (row: Raw | undefined): StoredAccount | null => (row === undefined ? null : flag(row));
+  const flag = (row: Raw): AccountRecord => ({ ...row, disabled: row.disabled === 1 });
+  const maybe = (row: Raw | undefined): AccountRecord | null => (row === undefined ? null : flag(row));
   return {
     byName: (name: string) => withFault("find an account", () => maybe(byName.get(name))),
     byId: (id: string) => withFault("find an account", () => maybe(byId.get(id))),
     list: () => withFault("list the accounts", () => list.all().map(flag)),
-    put: (account: StoredAccount): void =>
+    put: (account: AccountRecord): void =>
       withFault("store an account", () => {
         const { id, name, origin, credential, disabled, createdMs } = account;
         put.run(id, name, origin, credential, Number(disabled), createdMs);
       }),
-    key: (id: string): StoredKey | null => withFault("find a key", () => key.get(id) ?? null),
+    key: (id: string): DeviceKey | null => withFault("find a key", () => key.get(id) ?? null),
     keys: (account: string) => withFault("list the keys", () => keys.all(account)),
-    addKey: ({ id, account, digest, client, createdMs, usedMs }: StoredKey): void =>
+    addKey: ({ id, account, digest, client, createdMs, usedMs }: DeviceKey): void =>
       withFault("store a key", () => void addKey.run(id, account, digest, client, createdMs, usedMs)),
     touchKey: (id: string, atMs: number): void => withFault("date a key", () => void touch.run(atMs, id)),
     removeKey: (id: string): boolean => withFault("remove a key", () => remove.run(id).changes > 0),

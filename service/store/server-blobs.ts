@@ -1,32 +1,30 @@
 import type { Database } from "better-sqlite3";
 
 import type { Sha1 } from "../core/model.ts";
+import type { Place } from "../core/server-rows.ts";
 import { StoreError, withFault } from "./errors.ts";
-
-/** Where bytes stand: `start` is their offset in the pack. */
-export type BlobPlace = { readonly sha1: Sha1; readonly sizeBytes: number; readonly pack: number; readonly start: number };
 
 /** Which bytes are stored where, and how many rows and versions need them. */
 export interface BlobRows {
-  place(sha1: Sha1): BlobPlace | undefined;
+  place(sha1: Sha1): Place | undefined;
   /** Bytes that are durable in a pack and may be named by the rows of the transaction that begins. */
-  staged(places: readonly BlobPlace[]): void;
+  staged(places: readonly Place[]): void;
   /** One more row or version needs these bytes. @throws StoreError other where they are neither stored nor staged (S11) */
   refer(sha1: Sha1, sizeBytes: number): void;
   /** One less. */
   release(sha1: Sha1, nowMs: number): void;
   forget(sha1: Sha1): void;
-  inPack(pack: number): BlobPlace[];
+  inPack(pack: number): Place[];
   /** Bytes of blobs per pack. */
   packs(): ReadonlyMap<number, number>;
   /** Removes what died before; never a needed one. Returns how many. */
   dropDead(beforeMs: number, pinned: ReadonlySet<Sha1>): number;
-  move(place: BlobPlace): void;
+  move(place: Place): void;
   countBlobs(): { readonly blobs: number; readonly bytes: number };
 }
 
 export function prepareBlobs(db: Database): BlobRows {
-  const find = db.prepare<[string], BlobPlace>(
+  const find = db.prepare<[string], Place>(
     "SELECT lower(hex(sha1)) AS sha1, size AS sizeBytes, pack, start FROM blob WHERE sha1 = unhex(?)",
   );
   const add = db.prepare<[string, number, number, number]>(
@@ -37,14 +35,14 @@ export function prepareBlobs(db: Database): BlobRows {
     "UPDATE blob SET refs = refs - 1, dead_ms = iif(refs = 1, ?, dead_ms) WHERE sha1 = unhex(?) AND refs > 0",
   );
   const drop = db.prepare<[string]>("DELETE FROM blob WHERE sha1 = unhex(?)");
-  const inPack = db.prepare<[number], BlobPlace>(
+  const inPack = db.prepare<[number], Place>(
     "SELECT lower(hex(sha1)) AS sha1, size AS sizeBytes, pack, start FROM blob WHERE pack = ? ORDER BY start",
   );
   const packs = db.prepare<[], { pack: number; bytes: number }>("SELECT pack, sum(size) AS bytes FROM blob GROUP BY pack");
   const dead = db.prepare<[number], string>("SELECT lower(hex(sha1)) FROM blob WHERE refs = 0 AND dead_ms < ?").pluck();
   const move = db.prepare<[number, number, string]>("UPDATE blob SET pack = ?, start = ? WHERE sha1 = unhex(?)");
   const count = db.prepare<[], { blobs: number; bytes: number }>("SELECT count(*) AS blobs, coalesce(sum(size), 0) AS bytes FROM blob");
-  const waiting = new Map<Sha1, BlobPlace>();
+  const waiting = new Map<Sha1, Place>();
   return {
     place: (sha1) => withFault("find bytes", () => find.get(sha1)),
     staged: (places) => {
