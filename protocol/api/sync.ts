@@ -31,9 +31,9 @@ export const syncApi = [
   method("sync/apply", {
     params: z.strictObject({ folder: folderId, hash: z.string().min(1).max(128).describe("From `sync/plan`.") }),
     result: runSummary,
-    errors: [ErrorCode.FolderNotFound, ErrorCode.PlanDrifted, ErrorCode.FolderPaused, ErrorCode.NoRemote, ErrorCode.Disk],
+    errors: [ErrorCode.FolderNotFound, ErrorCode.PlanDrifted, ErrorCode.NoRemote, ErrorCode.Auth],
     scope: "write",
-    doc: "Runs, but only if the plan still is the one that was shown.",
+    doc: "Carries out the plan that was shown and nothing else, or refuses. Works in a paused folder, where a plan can be looked at in peace.",
   }),
   method("sync/cancel", {
     params: z.strictObject({ folder: folderId }),

@@ -27,7 +27,7 @@ export function registerSync(program: Command, tools: Tools): void {
     .action(tools.act(async (folder: string | undefined) => await plan(tools, folder)));
   program
     .command("apply")
-    .description("sync, but only if the plan is still the one that was shown")
+    .description("carry out the plan that was shown and nothing else; refuse if it is another one by now")
     .argument("[folder]", "path or id")
     .requiredOption("--plan <hash>", "as `satchel plan` printed it")
     .action(tools.act(async (folder: string | undefined, options: { plan: string }) => await apply(tools, folder, options.plan)));

@@ -143,7 +143,7 @@ export interface Engine {
     /** Resolves with the first run begun after the call (callers share it), one per folder asked for. */
     run(options: { readonly folder: string | null; readonly scan: boolean }, signal: AbortSignal): Promise<readonly RunSummary[]>;
     plan(folder: string): Promise<PlanView>;
-    /** Runs only if the plan still has this hash. */
+    /** Compares and runs in one turn: the plan with this hash and nothing else. Works in a paused folder. */
     apply(folder: string, hash: string): Promise<RunSummary>;
     /** Ends the run that is under way; what it finished stays. */
     cancel(folder: string): Promise<void>;

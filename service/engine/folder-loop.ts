@@ -4,7 +4,7 @@ import type { Origin, RunSummary } from "../core/model.ts";
 import { decideSchedule, POLL_STREAMED_MS, REHASH_EVERY_MS, type ScheduleFacts } from "../core/schedule.ts";
 import { EngineError } from "./facade.ts";
 import type { FolderParts } from "./parts.ts";
-import { runFolder, type RunEnd } from "./run.ts";
+import { ASKED, lookAhead, runFolder, type AheadPlan, type RunEnd, type RunOptions } from "./run.ts";
 
 /** Something was put off (a restless path, a file that changed under us): looked at again after this. */
 const WORK_LEFT_MS = 1_000;
@@ -79,6 +79,24 @@ export class FolderLoop {
     } finally {
       resolve();
     }
+  }
+
+  /** What a run would do now; moves nothing. What it found out is synced soon after, as after any look. @throws Halt, RemoteError */
+  async plan(): Promise<AheadPlan> {
+    return await this.exclusive(async () => {
+      const ahead = await lookAhead(this.#parts, AbortSignal.any([]));
+      this.#facts.workLeft ||= this.#parts.rows.pending.count() > 0;
+      this.wake();
+      return ahead;
+    });
+  }
+
+  /** Compares and runs in one turn: the plan with this hash or nothing. @throws EngineError planDrifted */
+  async runPlan(hash: string): Promise<RunSummary> {
+    return await this.exclusive(async () => {
+      if (this.#closed) throw stopping();
+      return await this.#carryOut({ ...ASKED, plan: hash });
+    });
   }
 
   cancel(): void {
@@ -205,30 +223,40 @@ export class FolderLoop {
     if (this.#closed) return;
     const served = this.#waiters;
     this.#waiters = [];
-    this.#running = new AbortController();
     const { lastRunMs } = this.#facts;
     const pollDue = lastRunMs === null || this.#parts.clock.monoMs() - lastRunMs >= POLL_STREAMED_MS;
     try {
       const origin = this.#facts.lastScanMs === null ? this.#firstOrigin : "user";
-      const end = await runFolder(
-        this.#parts,
-        { scan, rehash, waitSettle: served.length > 0, ask: served.length > 0 || pollDue, origin },
-        this.#running.signal,
-      );
-      this.#lastEnd = end;
-      noteEnd(this.#parts, this.#facts, end, { scan, rehash });
-      for (const waiter of served) waiter.resolve(end.summary);
+      const waited = served.length > 0;
+      const summary = await this.#carryOut({ scan, rehash, waitSettle: waited, ask: waited || pollDue, origin });
+      for (const waiter of served) waiter.resolve(summary);
     } catch (error) {
-      // A fault of ours must end neither the service nor the folder: it is told, and tried again later.
-      this.#parts.observer.trouble?.(this.#parts.id, null, error);
-      this.#facts.failures += 1;
-      this.#facts.retryAtMs = this.#parts.clock.monoMs() + backOffMs(this.#facts.failures, this.#parts.random, null);
       for (const waiter of served) waiter.reject(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  async #carryOut(options: RunOptions): Promise<RunSummary> {
+    this.#running = new AbortController();
+    try {
+      const end = await runFolder(this.#parts, options, this.#running.signal);
+      this.#lastEnd = end;
+      noteEnd(this.#parts, this.#facts, end, options);
+      return end.summary;
+    } catch (error) {
+      if (error instanceof EngineError) this.#facts.workLeft ||= this.#parts.rows.pending.count() > 0;
+      else {
+        // A fault of ours must end neither the service nor the folder: it is told, and tried again later.
+        this.#parts.observer.trouble?.(this.#parts.id, null, error);
+        this.#facts.failures += 1;
+        this.#facts.retryAtMs = this.#parts.clock.monoMs() + backOffMs(this.#facts.failures, this.#parts.random, null);
+      }
+      throw error;
     } finally {
       this.#running = null;
       const ended = this.#runEnded;
       this.#runEnded = Promise.withResolvers<void>();
       ended.resolve();
+      this.wake();
     }
   }
 }

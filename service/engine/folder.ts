@@ -1,5 +1,5 @@
 /** One folder while the service runs: its root opened and locked, its loop, its watcher and its change stream. */
-import type { RunSummary } from "../core/model.ts";
+import type { RunResult, RunSummary } from "../core/model.ts";
 import { DiskError, type Remote, type WatchHint } from "../core/ports.ts";
 import type { FolderState } from "../core/state.ts";
 import { currentConfig, policyOf, type EngineDeps, type OpenedRoot } from "./deps.ts";
@@ -59,11 +59,20 @@ export class Folder {
   async run(scan: boolean): Promise<RunSummary> {
     if (this.#opened !== null) return await this.#opened.loop.request(scan);
     const trouble = this.#trouble;
+    return this.notRun(
+      trouble?.fault === "notADirectory" ? "held" : "failed",
+      trouble?.fault ?? "disk",
+      trouble?.message ?? "The folder is not open.",
+    );
+  }
+
+  /** The row of a folder that could not even begin. */
+  notRun(result: RunResult, fault: string, error: string): RunSummary {
     return {
       run: newRunId(this.#deps),
       folder: this.config.id,
       root: this.config.root,
-      result: trouble?.fault === "notADirectory" ? "held" : "failed",
+      result,
       uploadedFiles: 0,
       uploadedBytes: 0,
       downloadedFiles: 0,
@@ -74,8 +83,8 @@ export class Folder {
       problems: this.rows.problems.count(),
       durationMs: 0,
       startedAtMs: this.#deps.clock.wallMs(),
-      error: trouble?.message ?? "The folder is not open.",
-      fault: trouble?.fault ?? "disk",
+      error,
+      fault,
     };
   }
 

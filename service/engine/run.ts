@@ -1,13 +1,15 @@
 /** One run of one folder: observe, fetch, plan, apply, push, verify (DESIGN §4). Ends in a summary, whatever happens. */
 import type { Origin, RunResult, RunSummary } from "../core/model.ts";
+import { planHash } from "../core/plan.ts";
 import { DiskError, RemoteError, TransportError, type Remote } from "../core/ports.ts";
 import { StoreError } from "../store/errors.ts";
 import { applyIncoming } from "./apply.ts";
+import { EngineError } from "./facade.ts";
 import { fetchFeed, startOver } from "./fetch.ts";
 import { Halt } from "./halt.ts";
 import { observe } from "./observe.ts";
-import { newRunId, type FolderParts } from "./parts.ts";
-import { commitPlan, planNow } from "./plan-run.ts";
+import { digestOf, newRunId, type FolderParts } from "./parts.ts";
+import { commitPlan, planNow, type GuardedPlan } from "./plan-run.ts";
 import { settleIntents } from "./recover.ts";
 import { checkRoot } from "./root-guard.ts";
 import { newRunContext, skip, type RunContext } from "./run-context.ts";
@@ -26,7 +28,13 @@ export type RunOptions = {
   readonly ask: boolean;
   /** Who made what the scan finds: `rebuild` after the state was lost. */
   readonly origin: Origin;
+  /** Carry out the plan with this hash and nothing else; absent: whatever is due. */
+  readonly plan?: string;
 };
+/** How a run looks when a person asks: at everything, with time to settle. A plan that is shown and one that is applied look alike. */
+export const ASKED = { scan: true, rehash: false, waitSettle: true, ask: true, origin: "user" } as const satisfies RunOptions;
+/** What a run would do now, and the hash that names it. */
+export type AheadPlan = { readonly guarded: GuardedPlan; readonly hash: string };
 /** `workLeft`: something was put off, run again soon. `retryAfterMs`: what the remote asked for. */
 export type RunEnd = {
   readonly summary: RunSummary;
@@ -35,7 +43,10 @@ export type RunEnd = {
   readonly retryAfterMs: number | null;
 };
 
-/** Never throws for what a disk or a remote does; the summary tells. The folder's lock is the caller's. */
+/**
+ * Never throws for what a disk or a remote does; the summary tells. The folder's lock is the caller's.
+ * @throws EngineError planDrifted where `options.plan` is not the plan any more: nothing was done, and nothing is booked.
+ */
 export async function runFolder(parts: FolderParts, options: RunOptions, signal: AbortSignal): Promise<RunEnd> {
   const run = newRunId(parts);
   const context = newRunContext(parts, run, signal);
@@ -46,6 +57,10 @@ export async function runFolder(parts: FolderParts, options: RunOptions, signal:
   try {
     await phases(context, options);
   } catch (error) {
+    if (error instanceof EngineError && error.fault === "planDrifted") {
+      parts.observer.runEnded?.(parts.id, run, "failed");
+      throw error;
+    }
     failure = failureOf(error, signal);
     if (failure.fault === "internal") parts.observer.trouble?.(parts.id, null, error);
   }
@@ -79,9 +94,25 @@ export async function runFolder(parts: FolderParts, options: RunOptions, signal:
 }
 
 async function phases(context: RunContext, options: RunOptions): Promise<void> {
-  const { parts, run, signal } = context;
-  const tell = (phase: Parameters<NonNullable<FolderParts["observer"]["phase"]>>[2]) => parts.observer.phase?.(parts.id, run, phase);
-  tell("observe");
+  const { parts } = context;
+  await lookHere(context, options);
+  const remote = parts.remote();
+  if (remote === null) return;
+  const acted =
+    options.plan === undefined ? await carryOutAll(context, remote, options) : await carryOutShown(context, remote, options.plan);
+  if (!acted) return;
+  tell(context, "verify");
+  await verify(context, remote);
+}
+
+function tell({ parts, run }: RunContext, phase: Parameters<NonNullable<FolderParts["observer"]["phase"]>>[2]): void {
+  parts.observer.phase?.(parts.id, run, phase);
+}
+
+/** The local side, up to date. @throws Halt when the whole folder must wait. */
+async function lookHere(context: RunContext, options: RunOptions): Promise<void> {
+  const { parts } = context;
+  tell(context, "observe");
   await checkRoot(parts);
   // A disk that failed twice, or a root that was away at the start, left it open what was put in place: nothing is planned before that is known.
   if (parts.rows.applyIntents.all().length > 0) {
@@ -91,33 +122,74 @@ async function phases(context: RunContext, options: RunOptions): Promise<void> {
   }
   await observe(context, options);
   forgetOldTroubles(parts, options.scan);
-  const remote = parts.remote();
-  if (remote === null) return;
+}
+
+/** Rounds of fetch, plan, apply and push until nothing is due. Returns whether anything was. */
+async function carryOutAll(context: RunContext, remote: Remote, options: RunOptions): Promise<boolean> {
+  const { parts, signal } = context;
   let current = !options.ask && parts.streamIsCurrent();
   let acted = false;
   for (let round = 0; round < ROUNDS_MAX; round += 1) {
     signal.throwIfAborted();
     if (!current || context.refetch) {
-      tell("fetch");
+      tell(context, "fetch");
       await fetchFeed(context, remote);
     }
     current = false;
     if (parts.rows.pending.count() === 0) break;
-    tell("plan");
+    tell(context, "plan");
     const guarded = planNow(parts);
     const adopted = commitPlan(parts, guarded);
     const actions = guarded.actions.filter((action) => action.kind !== "adopt" && !context.skipped.has(action.path));
     if (actions.length === 0 && adopted === 0 && !(options.waitSettle && (await calmedDown(context)))) break;
     if (actions.length === 0) continue;
     acted = true;
-    tell("apply");
-    await applyIncoming(context, remote, actions, guarded.approved);
-    tell("push");
-    await push(context, remote, actions, guarded.approved);
+    await carryOut(context, remote, { ...guarded, actions });
   }
-  if (!acted) return;
-  tell("verify");
-  await verify(context, remote);
+  return acted;
+}
+
+async function carryOut(context: RunContext, remote: Remote, { actions, approved }: GuardedPlan): Promise<void> {
+  tell(context, "apply");
+  await applyIncoming(context, remote, actions, approved);
+  tell(context, "push");
+  await push(context, remote, actions, approved);
+}
+
+/** What a run would do now. Observes, fetches and adopts, but moves nothing on either side. The folder's lock is the caller's. */
+export async function lookAhead(parts: FolderParts, signal: AbortSignal): Promise<AheadPlan> {
+  const context = newRunContext(parts, newRunId(parts), signal);
+  await lookHere(context, ASKED);
+  const remote = parts.remote();
+  return await planAhead(context, remote);
+}
+
+/** Adopting comes first, so that a plan is what is left to do: the same whether it is shown or applied. */
+async function planAhead(context: RunContext, remote: Remote | null): Promise<AheadPlan> {
+  const { parts, skipped } = context;
+  if (remote !== null) {
+    tell(context, "fetch");
+    await fetchFeed(context, remote);
+  }
+  tell(context, "plan");
+  let guarded = planNow(parts);
+  if (commitPlan(parts, guarded) > 0) guarded = planNow(parts);
+  const actions = guarded.actions.filter((action) => !skipped.has(action.path));
+  return { guarded: { ...guarded, actions }, hash: planHash(actions, digestOf(parts)) };
+}
+
+/** The plan that a person has seen, in one round. What came up since is left to the next run. @throws EngineError planDrifted */
+async function carryOutShown(context: RunContext, remote: Remote, shown: string): Promise<boolean> {
+  const { guarded, hash } = await planAhead(context, remote);
+  if (hash !== shown)
+    throw new EngineError(
+      "planDrifted",
+      `The plan has changed since it was shown (it was ${shown.slice(0, 8)}, it is ${hash.slice(0, 8)}). Nothing was done. Look at it again with \`satchel plan\`.`,
+    );
+  context.workLeft = true;
+  if (guarded.actions.length === 0) return false;
+  await carryOut(context, remote, guarded);
+  return true;
 }
 
 /** Somebody waits for this run: what an editor was busy with gets its few seconds. True: there is something to go on with. */
