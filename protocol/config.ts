@@ -85,6 +85,25 @@ export const secretsSchema = z.looseObject({
 });
 export type Secrets = z.infer<typeof secretsSchema>;
 
+/** `tokens.json` (0600): tokens for scripts, by id. Only hashes: who reads the file can't connect with what it says. */
+export const tokensSchema = z.looseObject({
+  version,
+  tokens: z
+    .record(
+      z.string().regex(/^[0-9a-f]{12}$/),
+      z.looseObject({
+        name: z.string().min(1),
+        scope: z.enum(["read", "write", "admin"]),
+        /** SHA-256 of the secret, hex. The secret is 256 random bits: there is nothing to guess, so no slow hash is needed. */
+        sha256: z.string().regex(/^[0-9a-f]{64}$/),
+        createdAtMs: z.number(),
+        lastUsedAtMs: z.number().nullable().default(null),
+      }),
+    )
+    .default({}),
+});
+export type Tokens = z.infer<typeof tokensSchema>;
+
 /** `device.json`: who this device is. */
 export const deviceSchema = z.looseObject({
   version,

@@ -31,6 +31,8 @@ export const ErrorCode = {
   Stopping: 1023,
   Forbidden: 1024,
   Busy: 1025,
+  TokenNotFound: 1026,
+  TooMany: 1027,
 } as const;
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
 
@@ -67,4 +69,6 @@ export const ERROR_MEANING: Readonly<Record<ErrorCode, string>> = {
   1023: "The service is stopping.",
   1024: "The token's scope does not allow this method.",
   1025: "Too many requests of this connection are under way.",
+  1026: "There is no such token.",
+  1027: "There are as many as there may be.",
 };

@@ -19,7 +19,7 @@ import type { Clock, Compute, Random, Transport } from "./core/ports.ts";
 import type { EngineDeps } from "./engine/deps.ts";
 import type { Engine } from "./engine/facade.ts";
 import { currentPlaces, makePlaces } from "./files/places.ts";
-import { loadConfig, loadDevice, loadServiceFile, removeServiceFile, saveServiceFile } from "./files/settings.ts";
+import { loadConfig, loadDevice, loadServiceFile, loadTokens, removeServiceFile, saveServiceFile, saveTokens } from "./files/settings.ts";
 import type { RpcOptions, RpcServer } from "./rpc/server.ts";
 import type { ServerLog } from "./server/handle.ts";
 
@@ -168,6 +168,7 @@ async function openDoors(places: Places, { engine, self, config, tcp, log }: Doo
       tcpPort,
       allowedOrigins: config.allowedOrigins,
       token,
+      tokenFile: { load: () => loadTokens(places.config), save: (tokens) => saveTokens(places.config, tokens) },
       engine,
       self: { ...self, serviceKey },
       log: (error, id) => log.error({ err: error, id }, "a request met a fault of ours"),

@@ -10,6 +10,7 @@ import { foldersApi } from "./folders.ts";
 import { remotesApi } from "./remotes.ts";
 import { serviceApi } from "./service.ts";
 import { syncApi } from "./sync.ts";
+import { tokensApi } from "./tokens.ts";
 
 const discover = method("rpc.discover", {
   params: z.strictObject({}),
@@ -21,6 +22,7 @@ const discover = method("rpc.discover", {
 
 export const METHODS = [
   ...serviceApi,
+  ...tokensApi,
   ...foldersApi,
   ...remotesApi,
   ...syncApi,

@@ -7,10 +7,12 @@ import {
   deviceSchema,
   secretsSchema,
   serviceSchema,
+  tokensSchema,
   type Config,
   type Device,
   type Secrets,
   type ServiceFile,
+  type Tokens,
 } from "../../protocol/config.ts";
 import { readJson, writeJson } from "./json-file.ts";
 
@@ -32,6 +34,16 @@ export function loadSecrets(directory: string): Secrets {
 /** Durable when it returns. @throws SettingsError */
 export function saveSecrets(directory: string, secrets: Secrets): void {
   writeJson(secretsFile(directory), secrets, { secret: true });
+}
+
+/** `tokens.json`; empty where there is none. @throws SettingsError `unsafe` when others could read it */
+export function loadTokens(directory: string): Tokens {
+  return readJson(tokensFile(directory), tokensSchema, { secret: true, version: FILES_VERSION }) ?? tokensSchema.parse({});
+}
+
+/** Durable when it returns. @throws SettingsError */
+export function saveTokens(directory: string, tokens: Tokens): void {
+  writeJson(tokensFile(directory), tokens, { secret: true });
 }
 
 export type DeviceInput = {
@@ -100,6 +112,10 @@ function configFile(directory: string): string {
 
 function secretsFile(directory: string): string {
   return path.join(directory, "secrets.json");
+}
+
+function tokensFile(directory: string): string {
+  return path.join(directory, "tokens.json");
 }
 
 function serviceFile(runDirectory: string): string {

@@ -8,6 +8,7 @@ import { PROTOCOL_VERSION, VERSION } from "../../protocol/version.ts";
 import type { Engine } from "../engine/facade.ts";
 import { shownUrl } from "../remotes/endpoint.ts";
 import type { Bindings, Bound, Call } from "./dispatch.ts";
+import type { TokenBook } from "./tokens.ts";
 
 /** What only the process itself can tell or do. */
 export type ServiceSelf = {
@@ -21,6 +22,11 @@ export type ServiceSelf = {
   readonly uptimeMs: () => number;
   /** Begins the clean stop; returns at once. */
   readonly stop: () => void;
+  readonly tokens: {
+    readonly book: TokenBook;
+    /** Ends the connections that were opened with it, after the answer has left; says how many. */
+    readonly closeAllOf: (tokenId: string) => number;
+  };
   readonly doctor: () => Promise<ResultOf<"service/doctor">["checks"]>;
 };
 
@@ -37,6 +43,7 @@ const READ_BYTES = 512 * 1024;
 export function bindMethods(engine: Engine, self: ServiceSelf): Bindings {
   const handlers: Handlers = {
     ...serviceHandlers(engine, self),
+    ...tokenHandlers(self),
     ...folderHandlers(engine),
     ...syncHandlers(engine),
     ...fileHandlers(engine),
@@ -81,6 +88,17 @@ function serviceHandlers(
     },
     "service/doctor": async () => ({ checks: await self.doctor() }),
     "rpc.discover": () => document(),
+  };
+}
+
+function tokenHandlers({ tokens: { book, closeAllOf } }: ServiceSelf): Part<"tokens/create" | "tokens/list" | "tokens/revoke"> {
+  return {
+    "tokens/create": ({ name, scope }) => book.create(name, scope),
+    "tokens/list": () => ({ tokens: book.list() }),
+    "tokens/revoke": ({ id }) => {
+      book.revoke(id);
+      return { closed: closeAllOf(id) };
+    },
   };
 }
 

@@ -4,6 +4,7 @@ import type { RawData, WebSocket } from "ws";
 import type { Scope } from "../../protocol/method.ts";
 import type { Engine } from "../engine/facade.ts";
 import { Dispatcher, type Bindings, type Peer } from "./dispatch.ts";
+import type { Identity } from "./tokens.ts";
 
 /** More than this waits in our memory for the peer: its requests are not read until it has taken some. */
 const BUFFER_MAX_BYTES = 1024 * 1024;
@@ -19,12 +20,14 @@ const REQUESTS_PER_SECOND = 1000;
 export type ConnectionDeps = {
   readonly engine: Engine;
   readonly bindings: Bindings;
-  readonly scope: Scope;
+  readonly identity: Identity;
   readonly report: (error: unknown) => string;
 };
 
 export class Connection implements Peer {
   readonly scope: Scope;
+  /** null: opened with the token of service.json. */
+  readonly tokenId: string | null;
   readonly #socket: WebSocket;
   readonly #engine: Engine;
   readonly #dispatcher: Dispatcher;
@@ -40,16 +43,19 @@ export class Connection implements Peer {
   #full = false;
   /** Heard of since the last look: messages and pongs count. */
   #alive = true;
+  #ended = false;
 
   constructor(socket: WebSocket, deps: ConnectionDeps) {
     this.#socket = socket;
     this.#engine = deps.engine;
-    this.scope = deps.scope;
+    this.scope = deps.identity.scope;
+    this.tokenId = deps.identity.tokenId;
     this.#report = deps.report;
     this.#dispatcher = new Dispatcher(deps.bindings, this, deps.report);
     socket.on("message", (data: RawData, isBinary: boolean) => {
       this.#alive = true;
-      if (isBinary) socket.close(1003, "text frames only");
+      if (this.#ended) return;
+      if (isBinary) this.end(1003, "text frames only");
       else void this.#onText(textOf(data));
     });
     socket.on("pong", () => (this.#alive = true));
@@ -87,6 +93,16 @@ export class Connection implements Peer {
     if (!this.#alive && !this.#socket.isPaused) return this.#socket.terminate();
     this.#alive = false;
     this.#socket.ping();
+  }
+
+  /** Says goodbye and does nothing more for this peer, whatever it still sends: what waits is cancelled. */
+  end(code: number, reason: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.unsubscribe();
+    this.#dispatcher.close();
+    this.#socket.close(code, reason);
+    this.#socket.resume(); // the other side's goodbye must be read
   }
 
   async #onText(text: string): Promise<void> {
@@ -136,7 +152,7 @@ export class Connection implements Peer {
     } catch (error) {
       // The store refused: a subscriber must not believe that it is up to date.
       this.#report(error);
-      this.#socket.close(1011, "events can't be read");
+      this.end(1011, "events can't be read");
     }
   }
 

@@ -1,10 +1,13 @@
 /** What went wrong, as the API tells it: one code per fault, a sentence for people, never a stack. */
+import { basename } from "node:path";
+
 import * as z from "zod";
 
 import { ErrorCode } from "../../protocol/errors.ts";
 import { DiskError, RemoteError, type RemoteFault } from "../core/ports.ts";
 import { EngineError } from "../engine/facade.ts";
 import { Halt } from "../engine/halt.ts";
+import { SettingsError } from "../files/json-file.ts";
 
 const CODES: Readonly<Record<EngineError["fault"], ErrorCode>> = {
   folderNotFound: ErrorCode.FolderNotFound,
@@ -78,6 +81,9 @@ export function errorBody(error: unknown, signal: AbortSignal, report: (error: u
 function outsideBody(error: unknown): ErrorBody | null {
   if (error instanceof RemoteError) return { code: REMOTE_CODES[error.fault], message: error.message, data: { fault: error.fault } };
   if (error instanceof DiskError) return { code: ErrorCode.Disk, message: error.message, data: { fault: error.fault } };
+  // Where our own directories are is nobody's business (WS20).
+  if (error instanceof SettingsError)
+    return { code: ErrorCode.Disk, message: error.message.replaceAll(error.file, basename(error.file)), data: { fault: error.fault } };
   if (!(error instanceof Halt)) return null;
   const code = error.fault === "otherServer" ? ErrorCode.NotOurServer : ErrorCode.Disk;
   return { code, message: error.message, data: { fault: error.fault } };

@@ -2,7 +2,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 
-import type { Scope } from "../../protocol/method.ts";
+import type { Identity } from "./tokens.ts";
 
 /** The subprotocol that both sides speak; a token may stand beside it where a client can't set headers (browsers). */
 export const SUBPROTOCOL = "satchel.v1";
@@ -15,9 +15,9 @@ export type GateOptions = {
   /** TCP port, or null on the Unix socket, where there is no host to check. */
   readonly port: number | null;
   readonly allowedOrigins: readonly string[];
-  readonly authenticate: (token: string) => Scope | null;
+  readonly authenticate: (token: string) => Identity | null;
 };
-export type Verdict = { readonly scope: Scope } | { readonly refusedWith: 400 | 401 | 403 | 404 | 431 };
+export type Verdict = { readonly identity: Identity } | { readonly refusedWith: 400 | 401 | 403 | 404 | 431 };
 
 type Head = Pick<IncomingMessage, "method" | "url" | "headers" | "rawHeaders">;
 
@@ -33,8 +33,8 @@ export function judgeUpgrade(head: Head, options: GateOptions): Verdict {
   const protocols = offeredProtocols(head);
   if (protocols.length > 0 && !protocols.includes(SUBPROTOCOL)) return { refusedWith: 400 };
   const token = shownToken(head, protocols);
-  const scope = token === null || token.length > TOKEN_MAX_CHARS ? null : options.authenticate(token);
-  return scope === null ? { refusedWith: 401 } : { scope };
+  const identity = token === null || token.length > TOKEN_MAX_CHARS ? null : options.authenticate(token);
+  return identity === null ? { refusedWith: 401 } : { identity };
 }
 
 /** Compares by digest: the time taken says nothing about the secret. */

@@ -11,7 +11,8 @@ import type { Engine } from "../engine/facade.ts";
 import { bindMethods, type ServiceSelf } from "./bindings.ts";
 import { Connection } from "./connection.ts";
 import type { Bindings } from "./dispatch.ts";
-import { judgeUpgrade, sameSecret, SUBPROTOCOL, type GateOptions } from "./gate.ts";
+import { judgeUpgrade, SUBPROTOCOL, type GateOptions } from "./gate.ts";
+import { openTokenBook, type TokenBook, type TokenFile } from "./tokens.ts";
 
 /** Bytes of one message towards the service. */
 const MESSAGE_MAX_BYTES = 1024 * 1024;
@@ -31,9 +32,12 @@ export type RpcOptions = {
   /** 0: any free port; null: no TCP. */
   readonly tcpPort: number | null;
   readonly allowedOrigins: readonly string[];
+  /** Of service.json, for this start alone. */
   readonly token: string;
+  /** Tokens that the user made. */
+  readonly tokenFile: TokenFile;
   readonly engine: Engine;
-  readonly self: Omit<ServiceSelf, "port">;
+  readonly self: Omit<ServiceSelf, "port" | "tokens">;
   readonly log: (error: unknown, id: string) => void;
 };
 export type RpcServer = {
@@ -46,12 +50,21 @@ type Doors = {
   readonly webSockets: WebSocketServer;
   readonly connections: Set<Connection>;
   readonly bindings: Bindings;
+  readonly tokens: TokenBook;
   readonly options: RpcOptions;
 };
 
-/** Resolves when every door is open. @throws Error when the socket or the port can't be had */
+/** Resolves when every door is open. @throws Error when the socket or the port can't be had; SettingsError when the tokens can't be read */
 export async function startRpc(options: RpcOptions): Promise<RpcServer> {
   let port: number | null = null;
+  const connections = new Set<Connection>();
+  const tokens = openTokens(options);
+  const closeAllOf = (tokenId: string): number => {
+    const theirs = [...connections].filter((connection) => connection.tokenId === tokenId);
+    // The one who asks may be among them: the answer leaves first.
+    setImmediate(() => theirs.forEach((connection) => connection.end(1008, "the token was revoked")));
+    return theirs.length;
+  };
   const doors: Doors = {
     webSockets: new WebSocketServer({
       noServer: true,
@@ -60,8 +73,9 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
       perMessageDeflate: false,
       handleProtocols: () => SUBPROTOCOL,
     }),
-    connections: new Set(),
-    bindings: bindMethods(options.engine, { ...options.self, port: () => port }),
+    connections,
+    tokens,
+    bindings: bindMethods(options.engine, { ...options.self, port: () => port, tokens: { book: tokens, closeAllOf } }),
     options,
   };
   const servers: Server[] = [];
@@ -79,6 +93,15 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
   const pings = setInterval(() => doors.connections.forEach((connection) => connection.checkAlive()), PING_EVERY_MS);
   pings.unref();
   return { port, close: async () => await closeAll(doors, servers, pings) };
+}
+
+function openTokens({ token, tokenFile, log }: RpcOptions): TokenBook {
+  return openTokenBook({
+    startToken: token,
+    file: tokenFile,
+    nowMs: () => Date.now(),
+    report: (error) => log(error, "tokens"),
+  });
 }
 
 async function openSocket(doors: Doors): Promise<Server> {
@@ -124,8 +147,8 @@ function newServer(doors: Doors, port: () => number | null): Server {
   server.on("request", refusePlain);
   server.on("checkContinue", refusePlain);
   server.on("upgrade", (request: IncomingMessage, stream: Duplex, head: Buffer) => {
-    const { allowedOrigins, token } = doors.options;
-    const gate: GateOptions = { port: port(), allowedOrigins, authenticate: (given) => (sameSecret(given, token) ? "admin" : null) };
+    const { allowedOrigins } = doors.options;
+    const gate: GateOptions = { port: port(), allowedOrigins, authenticate: (given) => doors.tokens.authenticate(given) };
     onUpgrade(doors, gate, request, stream, head);
   });
   server.on("clientError", (error: Error & { code?: string }, stream: Duplex) => {
@@ -153,7 +176,7 @@ function onUpgrade(doors: Doors, gate: GateOptions, request: IncomingMessage, st
       log(error, id);
       return id;
     };
-    const connection = new Connection(socket, { engine, bindings: doors.bindings, scope: verdict.scope, report });
+    const connection = new Connection(socket, { engine, bindings: doors.bindings, identity: verdict.identity, report });
     doors.connections.add(connection);
     socket.once("close", () => doors.connections.delete(connection));
   });

@@ -11,6 +11,7 @@ import type { FolderStatus } from "../../service/engine/facade.ts";
 import { startRpc } from "../../service/rpc/server.ts";
 import { EngineDouble } from "./engine-double.ts";
 import { TOKEN } from "./rpc-peer.ts";
+import { memoryTokens } from "./rpc-service.ts";
 
 const KEY = "k".repeat(43);
 
@@ -47,6 +48,7 @@ export async function openCliDouble(): Promise<CliDouble> {
     tcpPort: null,
     allowedOrigins: [],
     token: TOKEN,
+    tokenFile: memoryTokens(),
     engine,
     self: {
       pid: process.pid,

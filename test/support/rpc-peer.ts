@@ -3,6 +3,9 @@ import { connect } from "node:net";
 
 import { WebSocket } from "ws";
 
+import { METHODS, type MethodName, type ParamsOf, type ResultOf } from "../../protocol/api/table.ts";
+import type { Method } from "../../protocol/method.ts";
+
 /** The token of every service that a test starts by hand. */
 export const TOKEN = "t".repeat(43);
 
@@ -27,8 +30,8 @@ export class Peer {
     });
   }
 
-  static async tcp(port: number): Promise<Peer> {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/`, { headers: { Authorization: `Bearer ${TOKEN}` } });
+  static async tcp(port: number, token = TOKEN): Promise<Peer> {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/`, { headers: { Authorization: `Bearer ${token}` } });
     await once(socket, "open");
     return new Peer(socket);
   }
@@ -60,6 +63,15 @@ export class Peer {
     const id = ++this.#id;
     this.socket.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
     return await this.until(() => this.messages.find((message) => message["id"] === id));
+  }
+
+  /** The result, which keeps to the method's schema. @throws Error when the answer is an error, or not what the schema says */
+  async ask<Name extends MethodName>(name: Name, params: ParamsOf<Name>): Promise<ResultOf<Name>> {
+    const answer = await this.call(name, params);
+    if (!("result" in answer)) throw new Error(`${name} answered ${JSON.stringify(answer)}`);
+    const one = (METHODS as readonly Method[]).find((method) => method.name === name);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the schema of this very method
+    return one?.result.parse(answer["result"]) as ResultOf<Name>;
   }
 
   events(): { seq: number; kind: string; data: unknown }[] {
