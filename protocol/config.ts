@@ -4,6 +4,8 @@
  */
 import * as z from "zod";
 
+import type { Schema } from "./openrpc.ts";
+
 /** Raised when a file's meaning changes so that an older Satchel would misread it; that one then refuses it. */
 export const FILES_VERSION = 1;
 
@@ -11,26 +13,19 @@ const version = z.literal(FILES_VERSION).default(FILES_VERSION);
 
 /** Every setting, in the unit its name ends with. */
 const settings = {
-  /** Listen on a loopback TCP port too, for scripts. */
-  tcp: z.boolean(),
-  /** 0: any free port. */
-  tcpPort: z.int().min(0).max(65_535),
-  /** Origins that browser-like front ends may have. */
-  allowedOrigins: z.array(z.string()),
-  logLevel: z.enum(["trace", "debug", "info", "warn", "error"]),
-  /** Kept versions beyond this go, oldest first, but never before `versionsKeepDays`. */
-  versionsMaxBytes: z.int().min(0),
-  /** Never less than 30 (S21). */
-  versionsKeepDays: z.int().min(30),
-  /** Larger files are problems. At most Anki's own limit of 100 MiB. */
+  tcp: z.boolean().describe("Listen on a loopback TCP port too, for scripts."),
+  tcpPort: z.int().min(0).max(65_535).describe("Which one; 0: any free port."),
+  allowedOrigins: z.array(z.string()).describe("Origins of web pages that may use the API (with a token)."),
+  logLevel: z.enum(["trace", "debug", "info", "warn", "error"]).describe("The least that the log takes."),
+  versionsMaxBytes: z.int().min(0).describe("Kept versions beyond this go, oldest first, but never before `versionsKeepDays`."),
+  versionsKeepDays: z.int().min(30).describe("So long kept versions stay whatever their size. Never less than 30 (S21)."),
   fileMaxBytes: z
     .int()
     .min(1)
-    .max(100 * 1024 ** 2),
-  /** Upload requests at once; AnkiWeb gets one whatever this says. */
-  uploadsInFlightMax: z.int().min(1).max(16),
-  /** Syncing stops before the disk has less (or less than 1 %) free. */
-  freeMinBytes: z.int().min(0),
+    .max(100 * 1024 ** 2)
+    .describe("Larger files are problems, not synced. At most Anki's own limit of 100 MiB."),
+  uploadsInFlightMax: z.int().min(1).max(16).describe("Upload requests at once; AnkiWeb gets one whatever this says."),
+  freeMinBytes: z.int().min(0).describe("Syncing stops before the disk has less (or less than 1 %) free; 0: never."),
 } as const;
 
 const settingsSchema = z.looseObject(settings);
@@ -53,20 +48,17 @@ const DEFAULTS: { readonly [Key in keyof typeof settings]: Settings[Key] } = {
 const id = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/);
 
 const folderSchema = z.looseObject({
-  id,
-  /** Real path, absolute. */
-  root: z.string().min(1),
-  /** Remote id, or null while none is chosen. */
-  remote: z.string().min(1).nullable().default(null),
-  policy: z.enum(["keep-both", "remote-wins", "local-wins"]).default("keep-both"),
-  paused: z.boolean().default(false),
+  id: id.describe("Made by `satchel add`."),
+  root: z.string().min(1).describe("Real path, absolute."),
+  remote: z.string().min(1).nullable().default(null).describe("Remote id, or null while none is chosen."),
+  policy: z.enum(["keep-both", "remote-wins", "local-wins"]).default("keep-both").describe("What happens when both sides changed a file."),
+  paused: z.boolean().default(false).describe("True: no runs until it is resumed."),
 });
 
 const remoteSchema = z.looseObject({
-  /** `user@host[:port][/path]`. */
-  id: z.string().min(1),
-  url: z.url({ protocol: /^https?$/ }),
-  user: z.string().min(1),
+  id: z.string().min(1).describe("`user@host[:port][/path]`, made by `satchel login`."),
+  url: z.url({ protocol: /^https?$/ }).describe("Address of the server."),
+  user: z.string().min(1).describe("Name of the account there."),
 });
 
 /** `config.json`. The settings stand as written: a default that changes later then reaches everybody who never chose. */
@@ -149,6 +141,23 @@ export function settingsInForce(stored: Config["settings"], env: Readonly<Record
   const parsed = settingsSchema.safeParse(merged);
   if (parsed.success) return parsed.data;
   throw new SettingError(parsed.error, env);
+}
+
+/** Everything that can be set, for the page that lists it: plain JSON Schemas, defaults, names in the environment. */
+export function settingsReference() {
+  const shape = (schema: z.ZodType): Schema => JSON.parse(JSON.stringify(z.toJSONSchema(schema, { io: "input", target: "draft-07" })));
+  const keys: readonly (keyof typeof settings)[] = settingsSchema.keyof().options;
+  return {
+    settings: keys.map((key) => ({ key, variable: variableOf(key), schema: shape(settings[key]), value: DEFAULTS[key] })),
+    files: [
+      {
+        key: "folders",
+        says: "Kept by the service; change them with `satchel add` and `satchel remove`, not by hand.",
+        schema: shape(folderSchema),
+      },
+      { key: "remotes", says: "Kept by the service; device keys are apart, in `secrets.json` (0600).", schema: shape(remoteSchema) },
+    ],
+  } as const;
 }
 
 /** A setting that can't be used, in words for people. */

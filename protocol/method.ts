@@ -16,6 +16,8 @@ export type Method<Name extends string = string, Params extends z.ZodType = z.Zo
   readonly scope: Scope;
   /** For people: what it does, units, what it waits for. */
   readonly doc: string;
+  /** Where SPEC.md says what it relies on: its section, and the rule or heading in it. */
+  readonly source: string;
 };
 
 /** Declares one method; its types are inferred from the schemas. */

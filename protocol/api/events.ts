@@ -1,7 +1,7 @@
 import * as z from "zod";
 
 import { method } from "../method.ts";
-import { count, storedEvent } from "./model.ts";
+import { count, eventSeq, storedEvent } from "./model.ts";
 
 export const eventsApi = [
   method("events/list", {
@@ -12,21 +12,23 @@ export const eventsApi = [
     result: z.object({
       events: z.array(storedEvent),
       gap: z.boolean().describe("Events after `since` are gone (kept: 30 days, 100 000)."),
-      lastSeq: count,
+      lastSeq: eventSeq,
     }),
     errors: [],
     scope: "read",
     doc: "Stored events, oldest first. Fewer than `limit` means caught up.",
+    source: "SPEC §5 Events",
   }),
   method("events/subscribe", {
     params: z.strictObject({
       since: count.optional().describe("Replays what came after this number, also from before a restart. Left out: only what is new."),
       progress: z.boolean().optional().describe("Also send `sync/progress` notifications."),
     }),
-    result: z.object({ since: count, lastSeq: count }),
+    result: z.object({ since: eventSeq, lastSeq: eventSeq }),
     errors: [],
     scope: "read",
     doc: "From now on `event` notifications arrive in order, each number once. Where stored events are gone, an event of kind `gap` says so. A slow reader is waited for, never skipped. A second call replaces the first.",
+    source: "SPEC §5 Events",
   }),
   method("events/unsubscribe", {
     params: z.strictObject({}),
@@ -34,5 +36,6 @@ export const eventsApi = [
     errors: [],
     scope: "read",
     doc: "No more notifications on this connection.",
+    source: "SPEC §5 Events",
   }),
 ] as const;

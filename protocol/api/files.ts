@@ -16,6 +16,7 @@ export const filesApi = [
     errors: [ErrorCode.FolderNotFound],
     scope: "read",
     doc: "Files by path, ascending. Every file on disk is synced, pending, or a problem with its reason.",
+    source: "SPEC §2 N9",
   }),
   method("files/add", {
     params: z.strictObject({ folder: folderId, path: filePath }),
@@ -23,6 +24,7 @@ export const filesApi = [
     errors: [ErrorCode.FolderNotFound, ErrorCode.BadPath, ErrorCode.PathNotFound, ErrorCode.Disk],
     scope: "write",
     doc: "A file was put there: look at it now, without waiting for an event.",
+    source: "SPEC §3 Time",
   }),
   method("files/rename", {
     params: z.strictObject({ folder: folderId, from: filePath, to: filePath }),
@@ -37,6 +39,7 @@ export const filesApi = [
     ],
     scope: "write",
     doc: "Renames a file inside the folder; never over another one.",
+    source: "SPEC §2 N4",
   }),
   method("files/find", {
     params: z.strictObject({ folder: folderId, sha1 }),
@@ -44,6 +47,7 @@ export const filesApi = [
     errors: [ErrorCode.FolderNotFound],
     scope: "read",
     doc: "A file of the folder that holds exactly these bytes, the first by path; null: none does.",
+    source: "SPEC §2 N7",
   }),
   method("files/explain", {
     params: z.strictObject({ folder: folderId, path: filePath }),
@@ -62,6 +66,7 @@ export const filesApi = [
     errors: [ErrorCode.FolderNotFound, ErrorCode.BadPath],
     scope: "read",
     doc: "Everything known about one path, and why.",
+    source: "SPEC §3 Reconcile",
   }),
   method("changes/list", {
     params: z.strictObject({
@@ -73,6 +78,7 @@ export const filesApi = [
     errors: [ErrorCode.FolderNotFound],
     scope: "read",
     doc: "The change log: what was observed, oldest first. Fewer than `limit` means caught up.",
+    source: "SPEC §2 S20",
   }),
 ] as const;
 
@@ -83,6 +89,7 @@ export const versionsApi = [
     errors: [ErrorCode.FolderNotFound],
     scope: "read",
     doc: "Kept bytes of one path, newest first.",
+    source: "SPEC §2 N1",
   }),
   method("versions/removed", {
     params: z.strictObject({ folder: folderId, limit: z.int().min(1).max(1000).optional().describe("Default 100.") }),
@@ -90,6 +97,7 @@ export const versionsApi = [
     errors: [ErrorCode.FolderNotFound],
     scope: "read",
     doc: "Of every path that had a file and has none now, the bytes that were kept last; newest first.",
+    source: "SPEC §2 S1",
   }),
   method("versions/read", {
     params: z.strictObject({
@@ -107,6 +115,7 @@ export const versionsApi = [
     errors: [ErrorCode.FolderNotFound, ErrorCode.VersionNotFound, ErrorCode.Disk],
     scope: "read",
     doc: "A range of kept bytes, base64.",
+    source: "SPEC §2 N1",
   }),
   method("versions/restore", {
     params: z.strictObject({
@@ -125,5 +134,6 @@ export const versionsApi = [
     ],
     scope: "write",
     doc: "Puts kept bytes back as a new change; what stands there now is kept first.",
+    source: "SPEC §2 N1",
   }),
 ] as const;

@@ -32,6 +32,7 @@ export const foldersApi = [
     ],
     scope: "admin",
     doc: "Looks after a folder from now on. Answers when the folder is known and its first run is scheduled. A first merge deletes nothing.",
+    source: "SPEC §2 N11",
   }),
   method("folders/list", {
     params: z.strictObject({}),
@@ -39,6 +40,7 @@ export const foldersApi = [
     errors: [],
     scope: "read",
     doc: "Every folder with its state.",
+    source: "SPEC §5",
   }),
   method("folders/get", {
     params: z.strictObject({ folder: folderId }),
@@ -46,6 +48,7 @@ export const foldersApi = [
     errors: [ErrorCode.FolderNotFound],
     scope: "read",
     doc: "One folder with its state.",
+    source: "SPEC §5",
   }),
   method("folders/update", {
     params: z.strictObject({
@@ -66,6 +69,7 @@ export const foldersApi = [
     ],
     scope: "admin",
     doc: "Changes what is given, leaves the rest. Another remote begins with a first merge, which deletes nothing.",
+    source: "SPEC §2 N7",
   }),
   method("folders/remove", {
     params: z.strictObject({ folder: folderId }),
@@ -73,5 +77,6 @@ export const foldersApi = [
     errors: [ErrorCode.FolderNotFound, ErrorCode.Disk],
     scope: "admin",
     doc: "Forgets the folder. Its files, here and on the remote, stay.",
+    source: "SPEC §2 S1",
   }),
 ] as const;

@@ -11,6 +11,7 @@ export const remotesApi = [
     errors: [],
     scope: "read",
     doc: "Every remote that somebody has signed in to.",
+    source: "SPEC §2 X3",
   }),
   method("remotes/login", {
     params: z.strictObject({
@@ -22,6 +23,7 @@ export const remotesApi = [
     errors: [ErrorCode.Auth, ErrorCode.Unreachable, ErrorCode.NotOurServer, ErrorCode.BadPath, ErrorCode.Disk],
     scope: "admin",
     doc: "Exchanges the password for a device key, keeps the key (0600) and answers with the remote's id. Check `service/hello`'s proof before calling it.",
+    source: "SPEC §2 X3",
   }),
   method("remotes/logout", {
     params: z.strictObject({ remote: remoteId }),
@@ -29,6 +31,7 @@ export const remotesApi = [
     errors: [ErrorCode.RemoteNotFound, ErrorCode.Disk],
     scope: "admin",
     doc: "Forgets the device key. Folders stay and wait for the next login.",
+    source: "SPEC §2 X1",
   }),
   method("remotes/test", {
     params: z.strictObject({ remote: remoteId }),
@@ -36,5 +39,6 @@ export const remotesApi = [
     errors: [ErrorCode.NoRemote, ErrorCode.RemoteNotFound],
     scope: "write",
     doc: "One small request to the remote: does it answer, does it accept the key, how long does it take (ms).",
+    source: "SPEC §4",
   }),
 ] as const;

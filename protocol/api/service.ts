@@ -3,6 +3,8 @@ import * as z from "zod";
 import { method } from "../method.ts";
 import { count, folderStatus, timeMs } from "./model.ts";
 
+const processId = z.int().describe("Process id of the service.");
+
 export const serviceApi = [
   method("service/hello", {
     params: z.strictObject({
@@ -11,8 +13,8 @@ export const serviceApi = [
     }),
     result: z.object({
       version: z.string(),
-      protocolVersion: z.int(),
-      pid: z.int(),
+      protocolVersion: z.int().describe("Another one: the API differs from what a front end was made for."),
+      pid: processId,
       session: z.string().describe("Another one after every start of the service: subscriptions are gone then, numbers are not."),
       device: z.string(),
       scope: z.enum(["read", "write", "admin"]),
@@ -22,17 +24,25 @@ export const serviceApi = [
     errors: [],
     scope: "read",
     doc: "Who answers. A client that is about to send a password checks `proof` first: only the service that wrote service.json can make it.",
+    source: "SPEC §5 Proof",
   }),
   method("service/status", {
     params: z.strictObject({}),
     result: z.object({
-      service: z.object({ version: z.string(), pid: z.int(), uptimeMs: count, port: z.int().nullable(), device: z.string() }),
+      service: z.object({
+        version: z.string(),
+        pid: processId,
+        uptimeMs: count,
+        port: z.int().nullable().describe("Loopback TCP port; null: none is open."),
+        device: z.string(),
+      }),
       folders: z.array(folderStatus),
       remotes: z.array(z.object({ id: z.string(), url: z.string(), user: z.string(), signedIn: z.boolean() })),
     }),
     errors: [],
     scope: "read",
     doc: "The service, every folder and every remote as they are now. Looks at nothing on disk or network.",
+    source: "SPEC §5",
   }),
   method("service/shutdown", {
     params: z.strictObject({}),
@@ -40,6 +50,7 @@ export const serviceApi = [
     errors: [],
     scope: "admin",
     doc: "Stops the service cleanly: runs under way are ended between two steps, what they finished stays. Answers before it stops; the connection closes when it has.",
+    source: "SPEC §2 N5",
   }),
   method("service/doctor", {
     params: z.strictObject({}),
@@ -56,6 +67,7 @@ export const serviceApi = [
     errors: [],
     scope: "read",
     doc: "Looks at what usually goes wrong: directories, free space, watching, folders, remotes. Asks every remote once.",
+    source: "SPEC §4",
   }),
 ] as const;
 
@@ -65,7 +77,7 @@ export const progressNotice = z.object({
   run: z.string(),
   phase: z.string(),
   progress: z
-    .record(z.string(), z.number())
+    .record(z.string(), z.number().describe("Files, or bytes where the name begins with `bytes`."))
     .describe("filesUp, filesUpTotal, bytesUp, bytesUpTotal, filesDown, filesDownTotal, bytesDown."),
   atMs: timeMs,
 });

@@ -15,18 +15,27 @@ export const syncApi = [
     errors: [ErrorCode.FolderNotFound, ErrorCode.FolderPaused, ErrorCode.NoRemote, ErrorCode.Auth],
     scope: "write",
     doc: "Syncs; answers with the first run begun after this call, one per folder (callers share it). What is being written gets up to 30 s to settle. A failed run is a result, not an error.",
+    source: "SPEC §3 Time",
   }),
   method("sync/plan", {
     params: z.strictObject({ folder: folderId }),
     result: z.object({
       folder: folderId,
       hash: z.string(),
-      actions: z.array(z.object({ action: z.string(), path: z.string(), reason: z.string(), bytes: count.nullable() })),
+      actions: z.array(
+        z.object({
+          action: z.string(),
+          path: z.string(),
+          reason: z.string(),
+          bytes: count.nullable().describe("To be moved; null: none, or not known."),
+        }),
+      ),
       holds: z.array(hold),
     }),
     errors: [ErrorCode.FolderNotFound, ErrorCode.Auth, ErrorCode.Unreachable, ErrorCode.NotOurServer, ErrorCode.Disk],
     scope: "read",
     doc: "What a run would do now and why. Looks at every file and reads the remote's feed; changes neither side.",
+    source: "SPEC §3 Reconcile",
   }),
   method("sync/apply", {
     params: z.strictObject({ folder: folderId, hash: z.string().min(1).max(128).describe("From `sync/plan`.") }),
@@ -34,6 +43,7 @@ export const syncApi = [
     errors: [ErrorCode.FolderNotFound, ErrorCode.PlanDrifted, ErrorCode.NoRemote, ErrorCode.Auth],
     scope: "write",
     doc: "Carries out the plan that was shown and nothing else, or refuses. Works in a paused folder, where a plan can be looked at in peace.",
+    source: "SPEC §3 Reconcile",
   }),
   method("sync/cancel", {
     params: z.strictObject({ folder: folderId }),
@@ -41,6 +51,7 @@ export const syncApi = [
     errors: [ErrorCode.FolderNotFound],
     scope: "write",
     doc: "Ends the run that is under way; what it finished stays.",
+    source: "SPEC §2 N5",
   }),
   method("sync/pause", {
     params: z.strictObject({ folder: folderId }),
@@ -48,13 +59,15 @@ export const syncApi = [
     errors: [ErrorCode.FolderNotFound, ErrorCode.Disk],
     scope: "write",
     doc: "No runs until `sync/resume`, across restarts.",
+    source: "SPEC §3 Time",
   }),
   method("sync/resume", {
     params: z.strictObject({ folder: folderId }),
     result: z.object({}),
     errors: [ErrorCode.FolderNotFound, ErrorCode.Disk],
     scope: "write",
-    doc: "Runs again.",
+    doc: "Runs again: ends what `sync/pause` began.",
+    source: "SPEC §3 Time",
   }),
   method("sync/undo", {
     params: z.strictObject({
@@ -68,6 +81,7 @@ export const syncApi = [
     errors: [ErrorCode.FolderNotFound, ErrorCode.NothingToUndo, ErrorCode.Disk],
     scope: "write",
     doc: "Takes back the last run or command that replaced or removed files here: each path still as that step left it gets its kept bytes back as a new change. An undo can be undone.",
+    source: "SPEC §2 S1",
   }),
   method("sync/runs", {
     params: z.strictObject({ folder: folderId, limit: z.int().min(1).max(1000).optional().describe("Default 20.") }),
@@ -75,5 +89,6 @@ export const syncApi = [
     errors: [ErrorCode.FolderNotFound],
     scope: "read",
     doc: "Past runs, newest first. Runs that found nothing to do are not kept.",
+    source: "SPEC §4",
   }),
 ] as const;

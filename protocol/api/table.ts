@@ -18,6 +18,7 @@ const discover = method("rpc.discover", {
   errors: [],
   scope: "read",
   doc: "This API as an OpenRPC document.",
+  source: "SPEC §5",
 });
 
 export const METHODS = [

@@ -26,6 +26,7 @@ export const tokensApi = [
     errors: [ErrorCode.Exists, ErrorCode.TooMany, ErrorCode.Disk],
     scope: "admin",
     doc: "Makes a token for a script. It stays valid across restarts until it is revoked.",
+    source: "SPEC §5 Scopes",
   }),
   method("tokens/list", {
     params: z.strictObject({}),
@@ -33,6 +34,7 @@ export const tokensApi = [
     errors: [],
     scope: "admin",
     doc: "Every token that was made and not revoked, oldest first. The one of service.json, new at every start, is not among them.",
+    source: "SPEC §5 Scopes",
   }),
   method("tokens/revoke", {
     params: z.strictObject({ id: tokenId }),
@@ -40,5 +42,6 @@ export const tokensApi = [
     errors: [ErrorCode.TokenNotFound, ErrorCode.Disk],
     scope: "admin",
     doc: "From now on the token opens nothing, and what it opened is closed.",
+    source: "SPEC §5 Scopes",
   }),
 ] as const;

@@ -14,6 +14,18 @@ export const Exit = {
 } as const;
 export type Exit = (typeof Exit)[keyof typeof Exit];
 
+/** For people, in the order of the codes. */
+export const EXIT_CODES: readonly { readonly code: Exit; readonly meaning: string }[] = [
+  { code: Exit.InSync, meaning: "In sync." },
+  { code: Exit.Unfinished, meaning: "Done, with conflicts or problems." },
+  { code: Exit.Usage, meaning: "Usage or configuration." },
+  { code: Exit.Retry, meaning: "Some transfers failed; a retry may help." },
+  { code: Exit.Fatal, meaning: "Fatal." },
+  { code: Exit.NoService, meaning: "The service can't be reached." },
+  { code: Exit.Auth, meaning: "Authentication." },
+  { code: Exit.Held, meaning: "Held by the guard: `satchel guard`." },
+];
+
 const FIRST_THAT_HOLDS: readonly Exit[] = [Exit.Auth, Exit.Fatal, Exit.Held, Exit.Retry, Exit.Unfinished];
 /** Words of a failed run that heal by waiting. */
 const HEALS = new Set(["offline", "retry", "cancelled", "quota", "changed"]);
