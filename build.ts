@@ -1,25 +1,49 @@
-/** Makes `dist/`: everything that runs, without node_modules. `node build.ts [TARGET [DIRECTORY]]`, for example `linux-arm64` or `darwin-arm64`. */
-import { rm, writeFile } from "node:fs/promises";
+/**
+ * Makes what runs without node_modules. `node build.ts [TARGET [DIRECTORY]]` makes the service (and without DIRECTORY, in `dist/`, the editor
+ * extension beside it), for example for `linux-arm64` or `darwin-arm64`; `node build.ts package [TARGET…]` makes the extension's packages.
+ */
+import { execFile } from "node:child_process";
+import { existsSync, globSync } from "node:fs";
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { homedir } from "node:os";
 import path from "node:path";
+import { promisify } from "node:util";
 
 import { build, type BuildOptions, type Plugin } from "esbuild";
 
-const target = process.argv[2] ?? `${process.platform}-${process.arch}`;
-const [system = "", arch = ""] = target.split("-");
+import { VERSION } from "./protocol/version.ts";
+
 const here = import.meta.dirname;
+const run = promisify(execFile);
+
+/** Our targets by the editor's names for them. The C library stands in the system's name, as better-sqlite3 has it. */
+const EDITOR_TARGETS: Readonly<Record<string, string>> = {
+  "linux-x64": "linux-x64",
+  "linux-arm64": "linux-arm64",
+  "alpine-x64": "linuxmusl-x64",
+  "alpine-arm64": "linuxmusl-arm64",
+  "darwin-x64": "darwin-x64",
+  "darwin-arm64": "darwin-arm64",
+  "win32-x64": "win32-x64",
+  "win32-arm64": "win32-arm64",
+};
+/** The oldest editor whose own Node (22.15) runs the service. */
+const EDITOR_MINIMUM = "^1.101.0";
 
 /** better-sqlite3 exports one entry per target; the watcher chooses its binary at run time, which a bundler can't follow. */
-const natives: Plugin = {
-  name: "natives",
-  setup: (bundler) => {
-    bundler.onResolve({ filter: /^better-sqlite3$/ }, async ({ importer, resolveDir, kind }) =>
-      importer.includes("node_modules") ? undefined : await bundler.resolve(`better-sqlite3/${target}`, { importer, resolveDir, kind }),
-    );
-    bundler.onResolve({ filter: /^@parcel\/watcher$/ }, () => ({ path: "watcher", namespace: "natives" }));
-    bundler.onLoad({ filter: /.*/, namespace: "natives" }, () => ({ resolveDir: here, contents: watcherSource() }));
-  },
-};
+function natives(target: string, watcher: string): Plugin {
+  return {
+    name: "natives",
+    setup: (bundler) => {
+      bundler.onResolve({ filter: /^better-sqlite3$/ }, async ({ importer, resolveDir, kind }) =>
+        importer.includes("node_modules") ? undefined : await bundler.resolve(`better-sqlite3/${target}`, { importer, resolveDir, kind }),
+      );
+      bundler.onResolve({ filter: /^@parcel\/watcher$/ }, () => ({ path: "watcher", namespace: "natives" }));
+      bundler.onLoad({ filter: /.*/, namespace: "natives" }, () => ({ resolveDir: here, contents: watcher }));
+    },
+  };
+}
 
 /** An ESM import of `node:http` makes Node load its whole fetch implementation for the sake of one getter (16 ms); `require` does not. */
 const lazyHttp: Plugin = {
@@ -34,25 +58,40 @@ const lazyHttp: Plugin = {
   },
 };
 
-function watcherSource(): string {
+const require = createRequire(import.meta.url);
+
+async function watcherSource(target: string): Promise<string> {
+  const [system = "", arch = ""] = target.split("-");
   const libc = system === "linux" ? "-glibc" : system === "linuxmusl" ? "-musl" : "";
-  const binary = `@parcel/watcher-${system.replace("musl", "")}-${arch}${libc}/watcher.node`;
-  const wrapper = path.join(path.dirname(createRequire(import.meta.url).resolve("@parcel/watcher/package.json")), "wrapper.js");
+  const binary = await watcherBinary(`@parcel/watcher-${system.replace("musl", "")}-${arch}${libc}`);
+  const wrapper = path.join(path.dirname(require.resolve("@parcel/watcher/package.json")), "wrapper.js");
   return `module.exports = require(${JSON.stringify(wrapper)}).createWrapper(require(${JSON.stringify(binary)}));`;
+}
+
+/** npm installs the binary of this machine only: those of others are fetched once, into the user's cache. */
+async function watcherBinary(name: string): Promise<string> {
+  const inside = path.join("node_modules", name, "watcher.node");
+  if (existsSync(path.join(here, inside))) return path.join(here, inside);
+  const { version }: { version: string } = require("@parcel/watcher/package.json");
+  const cache = path.join(process.env["XDG_CACHE_HOME"] ?? path.join(homedir(), ".cache"), "satchel", `natives-${version}`);
+  const binary = path.join(cache, inside);
+  if (!existsSync(binary)) {
+    await mkdir(cache, { recursive: true });
+    await writeFile(path.join(cache, "package.json"), '{ "private": true }\n');
+    // `force`: the package is not for this machine. `no-save`, so that the next one does not take this one away again.
+    const args = ["install", "--force", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", `${name}@${version}`];
+    await run("npm", args, { cwd: cache, shell: process.platform === "win32" });
+  }
+  return binary;
 }
 
 const common = {
   bundle: true,
   platform: "node",
   target: "node22",
-  format: "esm",
-  outdir: path.resolve(here, process.argv[3] ?? "dist"),
-  outExtension: { ".js": ".mjs" },
   // Not minified: an uncaught error would print a line of 28 kB, and start-up is no slower (112 ms against 126).
   minifySyntax: true,
   sourcemap: true,
-  loader: { ".node": "copy" },
-  assetNames: "[name]",
   logLevel: "warning",
   absWorkingDir: here,
 } satisfies BuildOptions;
@@ -70,13 +109,79 @@ else {
 }
 `;
 
-await rm(common.outdir, { recursive: true, force: true });
-await build({
-  ...common,
-  entryPoints: { main: "service/main.ts", "hash-worker": "service/files/hash-worker.ts" },
-  splitting: true,
-  chunkNames: "chunks/[name]-[hash]",
-  plugins: [natives, lazyHttp],
-  banner,
-});
-await writeFile(path.join(common.outdir, "satchel.mjs"), entry, { mode: 0o755 });
+/** Command line, service and server in one entry, for one target. */
+async function buildService(target: string, directory: string, options: BuildOptions = {}): Promise<void> {
+  await rm(directory, { recursive: true, force: true });
+  await build({
+    ...common,
+    format: "esm",
+    outdir: directory,
+    outExtension: { ".js": ".mjs" },
+    loader: { ".node": "copy" },
+    assetNames: "[name]",
+    entryPoints: { main: "service/main.ts", "hash-worker": "service/files/hash-worker.ts" },
+    splitting: true,
+    chunkNames: "chunks/[name]-[hash]",
+    plugins: [natives(target, await watcherSource(target)), lazyHttp],
+    banner,
+    ...options,
+  });
+  await writeFile(path.join(directory, "satchel.mjs"), entry, { mode: 0o755 });
+}
+
+/** The extension as the editor loads it: manifest, texts, icons, its bundle and a service for one target. */
+async function stageExtension(target: string, directory: string, options: BuildOptions = {}): Promise<void> {
+  await rm(directory, { recursive: true, force: true });
+  await buildService(target, path.join(directory, "dist", "service"), options);
+  await build({
+    ...common,
+    format: "cjs",
+    outfile: path.join(directory, "dist", "extension.cjs"),
+    entryPoints: ["extension/main.ts"],
+    external: ["vscode", "bufferutil", "utf-8-validate"],
+    mainFields: ["module", "main"],
+    ...options,
+  });
+  await writeFile(path.join(directory, "package.json"), `${JSON.stringify(await manifest(), null, 2)}\n`);
+  for (const file of globSync(["extension/package.nls*.json", "extension/l10n/*.json", "extension/README.md"], { cwd: here }))
+    await cp(path.join(here, file), path.join(directory, path.relative("extension", file)));
+  for (const file of ["CHANGELOG.md", "LICENSE"]) await cp(path.join(here, file), path.join(directory, file));
+  await cp(path.join(here, "media"), path.join(directory, "media"), { recursive: true, filter: (file) => !file.includes("screenshot") });
+}
+
+async function manifest(): Promise<Record<string, unknown>> {
+  const { name, license }: { name: string; license: string } = JSON.parse(await readFile(path.join(here, "package.json"), "utf8"));
+  const ours: Record<string, unknown> = JSON.parse(await readFile(path.join(here, "extension", "manifest.json"), "utf8"));
+  return { name, version: VERSION, license, engines: { vscode: EDITOR_MINIMUM }, ...ours };
+}
+
+/** One package for each of the editor's targets, in `dist/packages`. Returns their files. */
+async function packageExtension(targets: readonly string[]): Promise<readonly string[]> {
+  const directory = path.join(here, "dist", "packages");
+  await mkdir(directory, { recursive: true });
+  const made: string[] = [];
+  for (const target of targets) {
+    const ours = EDITOR_TARGETS[target];
+    if (ours === undefined) throw new Error(`There is no target ${target}. There are: ${Object.keys(EDITOR_TARGETS).join(", ")}.`);
+    const stage = path.join(here, "dist", "stage", target);
+    // Whitespace alone: names stay, so that a stack in somebody's report can be read.
+    await stageExtension(ours, stage, { minifyWhitespace: true, sourcemap: false });
+    const file = path.join(directory, `satchel-${target}-${VERSION}.vsix`);
+    const vsce = path.join(here, "node_modules", "@vscode", "vsce", "vsce");
+    const args = [vsce, "package", "--no-dependencies", "--allow-missing-repository", "--target", target, "--out", file];
+    await run(process.execPath, args, { cwd: stage });
+    made.push(file);
+  }
+  await rm(path.join(here, "dist", "stage"), { recursive: true, force: true });
+  return made;
+}
+
+const [first, ...rest] = process.argv.slice(2);
+if (first === "package") {
+  for (const file of await packageExtension(rest.length > 0 ? rest : Object.keys(EDITOR_TARGETS)))
+    process.stdout.write(`${path.relative(process.cwd(), file)}\n`);
+} else {
+  const target = first ?? `${process.platform}-${process.arch}`;
+  await buildService(target, path.resolve(here, rest[0] ?? "dist"));
+  if (rest[0] === undefined) await stageExtension(target, path.join(here, "dist", "extension"));
+}

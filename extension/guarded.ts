@@ -1,0 +1,28 @@
+import * as vscode from "vscode";
+
+import type { Parts } from "./parts.ts";
+import { reasonOf } from "./words.ts";
+
+const { l10n } = vscode;
+
+/** A command that fails says so once, with a way to the log. */
+export function guarded<Args extends readonly unknown[]>(
+  { log }: Pick<Parts, "log">,
+  act: (...args: Args) => Promise<void> | void,
+): (...args: Args) => Promise<void> {
+  return async (...args) => {
+    try {
+      await act(...args);
+    } catch (error) {
+      log.error(error instanceof Error ? error : reasonOf(error));
+      // Not waited for: a message may stand there for ever.
+      void showTrouble(log, reasonOf(error));
+    }
+  };
+}
+
+async function showTrouble(log: vscode.LogOutputChannel, message: string): Promise<void> {
+  const showLog = l10n.t("Show Log");
+  const chosen = await vscode.window.showErrorMessage(`Satchel: ${message}`, showLog);
+  if (chosen === showLog) log.show();
+}

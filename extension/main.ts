@@ -1,0 +1,38 @@
+/** The entry of the VS Code extension: connects the parts and nothing else. Everything shown comes from the service's API. */
+import path from "node:path";
+
+import * as vscode from "vscode";
+
+import { VERSION } from "../protocol/version.ts";
+import { Board } from "./board.ts";
+import { registerCommands } from "./commands.ts";
+import { openSession } from "./connect.ts";
+import { isInUse, placesHere } from "./launch.ts";
+import type { Parts } from "./parts.ts";
+import type { Session } from "./session.ts";
+import { registerStatusBar } from "./status-bar.ts";
+
+/** For tests, and for other extensions that want to know how things stand. */
+export type SatchelExports = { readonly session: Session };
+
+export function activate(context: vscode.ExtensionContext): SatchelExports {
+  const log = vscode.window.createOutputChannel("Satchel", { log: true });
+  const places = placesHere(process.env);
+  const session = openSession({
+    places,
+    env: process.env,
+    entry: path.join(context.extensionPath, "dist", "service", "satchel.mjs"),
+    logDirectory: context.logUri.fsPath,
+    // A remote window, or one in a browser, would forward the port to the user's machine.
+    tcp: vscode.env.remoteName === undefined && vscode.env.uiKind === vscode.UIKind.Desktop,
+    client: `vscode ${vscode.version}, satchel ${VERSION}`,
+    startAtOnce: isInUse(places) && vscode.workspace.getConfiguration("satchel").get("service.startAutomatically", true),
+    log: (level, text) => log[level](text),
+  });
+  const board = new Board(session);
+  const parts: Parts = { session, board, log };
+  context.subscriptions.push(board, { dispose: () => session.close() }, log);
+  registerStatusBar(context, parts);
+  registerCommands(context, parts);
+  return { session };
+}

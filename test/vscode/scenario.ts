@@ -1,0 +1,141 @@
+/** What a scenario stands on: an editor with our extension, a browser, a home of its own for the service, a folder with notes and media. */
+import { mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, afterEach, before, suite, type TestContext } from "node:test";
+
+import type { Browser } from "playwright-core";
+
+import { until } from "../support/children.ts";
+import { readServiceFile } from "../support/rpc.ts";
+import { startSyncServer, type SyncServer } from "../support/sync-server.ts";
+import { launchBrowser, startEditor, whyNotHere, type Editor, type EditorOptions } from "./editor.ts";
+import { Workbench, type WindowOptions } from "./workbench.ts";
+
+export type Scenario = {
+  readonly editor: Editor;
+  readonly browser: Browser;
+  /** `SATCHEL_HOME` of the editor's service. */
+  readonly home: string;
+  /** The folder that windows open; `media/` in it is the media folder. */
+  readonly workspace: string;
+  readonly media: string;
+  /** A sync server with the account `user1` (password: PASSWORD). */
+  readonly server: SyncServer;
+  /** A new window on the workspace, or on another folder. */
+  window(options?: WindowOptions & { readonly folder?: string }): Promise<Workbench>;
+  /** Process id of the service. @throws Error when none runs */
+  servicePid(): Promise<number>;
+};
+export type ScenarioOptions = Omit<EditorOptions, "env"> & {
+  /** Files of the workspace by relative path. */
+  readonly files?: Readonly<Record<string, string | Buffer>>;
+};
+
+/**
+ * A suite in one editor; the world is there when its tests run, and everything ends with it. Where no workbench can run, the suite is
+ * skipped and says why.
+ */
+export function scenario(name: string, options: ScenarioOptions, define: (world: Scenario) => void): void {
+  const reason = whyNotHere();
+  suite(name, { skip: reason ?? false }, () => {
+    const world = new World();
+    before(async () => await world.open(options));
+    afterEach(async (context) => await world.closeWindows(context));
+    after(async () => await world.close());
+    define(world);
+  });
+}
+
+class World implements Scenario {
+  #top = "";
+  #editor: Editor | null = null;
+  #browser: Browser | null = null;
+  #server: SyncServer | null = null;
+  readonly #windows: Workbench[] = [];
+
+  get editor(): Editor {
+    return there(this.#editor);
+  }
+  get browser(): Browser {
+    return there(this.#browser);
+  }
+  get server(): SyncServer {
+    return there(this.#server);
+  }
+  get home(): string {
+    return path.join(this.#top, "home");
+  }
+  get workspace(): string {
+    return path.join(this.#top, "notes");
+  }
+  get media(): string {
+    return path.join(this.workspace, "media");
+  }
+
+  async open(options: ScenarioOptions): Promise<void> {
+    this.#top = await realpath(await mkdtemp(path.join(tmpdir(), "satchel-scenario-")));
+    await mkdir(this.media, { recursive: true });
+    const files = { "index.md": "# Notes\n", ...options.files };
+    for (const [file, content] of Object.entries(files)) {
+      const target = path.join(this.workspace, file);
+      await mkdir(path.dirname(target), { recursive: true });
+      await writeFile(target, content);
+    }
+    [this.#server, this.#browser, this.#editor] = await Promise.all([
+      startSyncServer({ kind: "satchel" }, 1),
+      launchBrowser(),
+      startEditor({ ...options, env: { SATCHEL_HOME: this.home } }),
+    ]);
+  }
+
+  async window(options: WindowOptions & { readonly folder?: string } = {}): Promise<Workbench> {
+    const opened = await Workbench.open(this.browser, this.editor, options.folder ?? this.workspace, options);
+    this.#windows.push(opened);
+    return opened;
+  }
+
+  async servicePid(): Promise<number> {
+    const file = await readServiceFile(this.home);
+    if (file === undefined) throw new Error(`no service runs in ${this.home}`);
+    return file.pid;
+  }
+
+  /** After each test; where it failed, how its windows looked is kept. */
+  async closeWindows(context: unknown): Promise<void> {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the runner's types call it a union with the suite's
+    const { passed, name } = context as TestContext & { readonly passed: boolean };
+    for (const [at, window] of this.#windows.splice(0).entries()) {
+      if (!passed) await window.shot(`failed ${name.replaceAll(/[^\w ]/g, "").slice(0, 60)} ${String(at)}`).catch(() => undefined);
+      await window.close().catch(() => undefined);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#browser?.close();
+    await this.#editor?.close();
+    await this.#endService();
+    await this.#server?.close();
+    if (this.#top !== "") await rm(this.#top, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  /** It outlives the editor, as it should; here it must not. */
+  async #endService(): Promise<void> {
+    const pid = (await readServiceFile(this.home))?.pid;
+    if (pid === undefined) return;
+    const lives = () => {
+      try {
+        return process.kill(pid, 0);
+      } catch {
+        return false;
+      }
+    };
+    if (lives()) process.kill(pid, "SIGTERM");
+    await until(`the service ${String(pid)} is gone`, () => !lives());
+  }
+}
+
+function there<T>(part: T | null): T {
+  if (part === null) throw new Error("the scenario has not begun yet");
+  return part;
+}
