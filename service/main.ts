@@ -1,7 +1,7 @@
 /** Where everything is put together: command line, service, server; nothing else constructs. Each command loads only what it needs. */
 import { randomBytes, randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { hostname, tmpdir } from "node:os";
+import { homedir, hostname, tmpdir, userInfo } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -12,12 +12,23 @@ import type { Places } from "../protocol/places.ts";
 import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
 import { Exit } from "./cli/exit-codes.ts";
 import { CliError, type Host, type ServiceOptions, type Starting } from "./cli/host.ts";
-import { callersDirectory, interrupted, onStopSignal, processLives, realDirectory, realPathOf, startDetached } from "./cli/machine.ts";
+import {
+  callersDirectory,
+  interrupted,
+  onStopSignal,
+  ownCommand,
+  processLives,
+  realDirectory,
+  realPathOf,
+  runCommand,
+  startDetached,
+} from "./cli/machine.ts";
 import { ownServerUrl, startOwnServer } from "./cli/own-server.ts";
 import { runCli } from "./cli/program.ts";
 import type { Clock, Compute, Random, Transport } from "./core/ports.ts";
 import type { EngineDeps } from "./engine/deps.ts";
 import type { Engine } from "./engine/facade.ts";
+import { autostartOf, removeAutostart, writeAutostart } from "./files/autostart.ts";
 import { currentPlaces, makePlaces } from "./files/places.ts";
 import { loadConfig, loadDevice, loadServiceFile, loadTokens, removeServiceFile, saveServiceFile, saveTokens } from "./files/settings.ts";
 import type { RpcOptions, RpcServer } from "./rpc/server.ts";
@@ -328,6 +339,25 @@ function absoluteHome(places: Places): NodeJS.ProcessEnv {
   return home === undefined || home === "" ? {} : { SATCHEL_HOME: places.config };
 }
 
+const autostart: Host["autostart"] = () => {
+  const places = placesNow();
+  makePlaces(places);
+  const { env, platform } = process;
+  // What tells where everything is must be told again: a session that a service manager begins has no shell's variables.
+  const told = ["XDG_CONFIG_HOME", "XDG_STATE_HOME"].flatMap((name) => (env[name] ? [[name, env[name]] as const] : []));
+  const unit = autostartOf({
+    platform,
+    command: ownCommand(["service", "run", "--background"]),
+    env: { UV_THREADPOOL_SIZE: POOL_THREADS, ...Object.fromEntries(told), ...absoluteHome(places) },
+    homeDir: homedir(),
+    configHome: env["XDG_CONFIG_HOME"] || null,
+    stateDir: places.state,
+    uid: process.getuid?.() ?? null,
+    user: platform === "win32" ? `${env["USERDOMAIN"] ?? "."}\\${userInfo().username}` : userInfo().username,
+  });
+  return { unit, write: writeAutostart, remove: removeAutostart, run: runCommand };
+};
+
 /** null: something else is wrong. */
 function portTaken(error: unknown, port: number | null, next: string): CliError | null {
   if (!(error instanceof Error && "code" in error && error.code === "EADDRINUSE")) return null;
@@ -396,6 +426,7 @@ const host: Host = {
   runService,
   spawnService,
   processLives,
+  autostart,
   serverRun,
   serverCall,
   ownServer: async () => await startOwnServer(placesNow()),

@@ -27,6 +27,26 @@ export type Starting = {
 /** The server that `satchel start` runs for somebody who has none. */
 export type OwnServer = { readonly url: string; readonly user: string; readonly passwordFile: string; readonly password: string };
 
+/** How the service starts with the user's session (`service/files/autostart.ts`). */
+export type Autostart = {
+  readonly kind: "systemd" | "launchd" | "schtasks";
+  readonly file: string;
+  readonly bytes: Uint8Array;
+  readonly reload: readonly (readonly [program: string, ...args: string[]])[];
+  readonly enable: Autostart["reload"];
+  readonly disable: Autostart["reload"];
+  readonly hint: string | null;
+};
+export type AutostartPort = {
+  /** null: this platform has none that we know. */
+  readonly unit: Autostart | null;
+  write(unit: Autostart): void;
+  /** false: there was none. */
+  remove(unit: Autostart): boolean;
+  /** Runs a command of the system to its end. `code` null: it could not be started. */
+  run(command: readonly [program: string, ...args: string[]]): Promise<{ readonly code: number | null; readonly said: string }>;
+};
+
 export interface Host {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** What relative paths on the command line are relative to. */
@@ -43,6 +63,7 @@ export interface Host {
   /** Starts one detached, in its own session. */
   spawnService(options: { readonly tcp: boolean }): Starting;
   processLives(pid: number): boolean;
+  autostart(): AutostartPort;
   /** Serves until SIGINT or SIGTERM; `listening` is told the URL. @throws Error with a message for people */
   serverRun(options: ServerRunOptions, listening: (url: string) => void): Promise<void>;
   /** The owner's commands: by the server that runs in `base`, or on its files where none does. `base` null: SYNC_BASE. */

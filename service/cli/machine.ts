@@ -1,5 +1,5 @@
 /** The parts of `Host` that are this machine's: processes, signals, paths as they really are. */
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import path from "node:path";
@@ -8,6 +8,8 @@ import type { Starting } from "./host.ts";
 
 /** What is started again in another process: the script that this one was started with. */
 const ENTRY = process.argv[1] ?? "";
+/** A service manager that does not answer within this is not there. */
+const COMMAND_MS = 60_000;
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** Relative paths are the caller's: npm changes the directory and tells where it came from, but only our own scripts mean that. */
@@ -90,6 +92,25 @@ export function startDetached(
   child.once("exit", (code) => resolve({ kind: "ended", code, said: readFileSync(options.said, "utf8") }));
   child.once("error", reject);
   return { outcome: promise };
+}
+
+/** How our program is begun again by somebody else: Node, the entry, its arguments. */
+export function ownCommand(args: readonly string[]): readonly string[] {
+  return [process.execPath, path.resolve(ENTRY), ...args];
+}
+
+/** Runs a command of the system to its end. `code` null: it could not be started. */
+export async function runCommand(
+  command: readonly [program: string, ...args: string[]],
+): Promise<{ readonly code: number | null; readonly said: string }> {
+  const [program, ...args] = command;
+  const { promise, resolve } = Promise.withResolvers<{ readonly code: number | null; readonly said: string }>();
+  execFile(program, args, { windowsHide: true, timeout: COMMAND_MS }, (error, stdout, stderr) => {
+    if (error === null) resolve({ code: 0, said: stdout + stderr });
+    else if (typeof error.code === "number") resolve({ code: error.code, said: stdout + stderr });
+    else resolve({ code: null, said: error.message });
+  });
+  return await promise;
 }
 
 /** Our own program again as a child that ends with us, also when we are killed (the IPC channel closes); its stdout is piped, its stderr ours. */

@@ -8,7 +8,7 @@ import type { Client } from "./client.ts";
 import { exitOfRuns, type Exit } from "./exit-codes.ts";
 import type { OwnServer } from "./host.ts";
 import { counted, shown, size, when } from "./io.ts";
-import { ensureService, stopService } from "./service-commands.ts";
+import { ensureService, stopService } from "./running.ts";
 import { runOf, runText, runWithProgress } from "./sync-commands.ts";
 import { withService, type Tools } from "./tools.ts";
 

@@ -124,6 +124,7 @@ function hostOf({ directory, around, written, handed }: Given): Host {
     runService: unused,
     spawnService: () => ({ outcome: unused() }),
     processLives: () => false,
+    autostart: () => ({ unit: null, write: () => undefined, remove: () => false, run: unused }),
     serverRun: unused,
     serverCall: async (base, call) => {
       handed.push({ base, ...call });
