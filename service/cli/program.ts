@@ -3,6 +3,8 @@ import { Command, CommanderError, Option } from "commander";
 
 import { VERSION } from "../../protocol/version.ts";
 import { registerAnswers } from "./answer-commands.ts";
+import { registerCompletion } from "./completion.ts";
+import { addExamples } from "./examples.ts";
 import { Exit, exitOfCode } from "./exit-codes.ts";
 import { registerFiles } from "./file-commands.ts";
 import { registerFolders } from "./folder-commands.ts";
@@ -25,6 +27,17 @@ Examples:
 
 Exit codes: 0 in sync, 1 conflicts or problems, 2 usage, 3 retry may help,
 4 fatal, 5 service not reachable, 6 authentication, 7 held by the guard.`;
+
+const REGISTERS = [
+  registerStart,
+  registerService,
+  registerFolders,
+  registerSync,
+  registerFiles,
+  registerAnswers,
+  registerServer,
+  registerCompletion,
+] as const;
 
 /** Runs one command; resolves with the exit code, never rejects for what a user or a disk does. `argv` without node and script. */
 export async function runCli(argv: readonly string[], host: Host): Promise<Exit> {
@@ -59,7 +72,8 @@ export async function runCli(argv: readonly string[], host: Host): Promise<Exit>
   }
 }
 
-function buildProgram(program: Command, tools: Tools): void {
+/** Every command, with its help. */
+export function buildProgram(program: Command, tools: Tools): void {
   const { host } = tools;
   program
     .description("Carries the media of your notes between your machines.")
@@ -73,8 +87,8 @@ function buildProgram(program: Command, tools: Tools): void {
     .addHelpText("after", EXAMPLES)
     .exitOverride()
     .configureOutput({ writeOut: (text) => host.stdout.write(text), writeErr: (text) => host.stderr.write(text) });
-  for (const register of [registerStart, registerService, registerFolders, registerSync, registerFiles, registerAnswers, registerServer])
-    register(program, tools);
+  for (const register of REGISTERS) register(program, tools);
+  addExamples(program);
   inherit(program);
 }
 
