@@ -47,16 +47,9 @@ const TASK = "Satchel";
 
 /** null: this platform has none that we know. */
 export function autostartOf(input: AutostartInput): Autostart | null {
-  switch (input.platform) {
-    case "linux":
-      return systemd(input);
-    case "darwin":
-      return launchd(input);
-    case "win32":
-      return schtasks(input);
-    default:
-      return null;
-  }
+  if (input.platform === "linux") return systemd(input);
+  if (input.platform === "darwin") return launchd(input);
+  return input.platform === "win32" ? schtasks(input) : null;
 }
 
 /** Durable enough for what can be written again: temp, rename. @throws SettingsError */
