@@ -72,8 +72,7 @@ export async function runCli(argv: readonly string[], host: Host): Promise<Exit>
   }
 }
 
-/** Every command, with its help. */
-export function buildProgram(program: Command, tools: Tools): void {
+function buildProgram(program: Command, tools: Tools): void {
   const { host } = tools;
   program
     .description("Carries the media of your notes between your machines.")
