@@ -119,7 +119,7 @@ async function buildService(target: string, directory: string, options: BuildOpt
     outExtension: { ".js": ".mjs" },
     loader: { ".node": "copy" },
     assetNames: "[name]",
-    entryPoints: { main: "service/main.ts", "hash-worker": "service/files/hash-worker.ts" },
+    entryPoints: { main: "service/main.ts", "disk-worker": "service/files/disk-worker.ts" },
     splitting: true,
     chunkNames: "chunks/[name]-[hash]",
     plugins: [natives(target, await watcherSource(target)), lazyHttp],

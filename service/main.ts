@@ -40,7 +40,7 @@ const POOL_THREADS = "16";
 const LOCK_WAIT_MS = 5000;
 const LOCK_LOOK_MS = 20;
 
-const hashWorker = new URL(import.meta.url.endsWith(".ts") ? "./files/hash-worker.ts" : "./hash-worker.mjs", import.meta.url);
+const diskWorker = new URL(import.meta.url.endsWith(".ts") ? "./files/disk-worker.ts" : "./disk-worker.mjs", import.meta.url);
 
 const clock: Clock = {
   wallMs: () => Date.now(),
@@ -253,7 +253,7 @@ async function openParts(places: Places, log: Logger, onDamage: () => void) {
   if (lost !== null) log.error({ lost }, "the database was damaged; it is built anew");
   // A cloned disk: what we knew of the feed was another device's knowledge.
   if (origin === "cloned") stored.folders.forEach(({ id }) => startOver({ state, rows: state.folder(id) }));
-  const disk = openNodeDisk({ hashWorker });
+  const disk = openNodeDisk({ diskWorker });
   const versions = await openVersionStore({ disk, clock, random, directory: path.join(places.state, "versions") });
   const transport = openNodeTransport({ clock });
   const remotes = await openRemotes({ transport, compute, device: device.name, config });
@@ -373,7 +373,7 @@ async function serverSettings(base: string | null, logLevel: string) {
   if (wanted === null) throw new CliError(Exit.Usage, "Say where the server keeps everything: --base DIR, or SYNC_BASE=DIR.");
   const logger = openLog(null, process.env["SATCHEL_LOG_LEVEL"] ?? logLevel);
   const log: ServerLog = (level, event, fields) => logger[level](fields, event);
-  return { told, options: { base: path.resolve(callersDirectory(), wanted), log, clock, hashWorker } };
+  return { told, options: { base: path.resolve(callersDirectory(), wanted), log, clock, diskWorker } };
 }
 
 const serverRun: Host["serverRun"] = async (asked, listening) => {

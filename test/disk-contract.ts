@@ -61,6 +61,22 @@ function files(promise: Promises): void {
     assert.equal(await textAt(disk, `${root}/a`), "one");
     await refuses(disk.create(`${root}/none/a`, bytesOf("x")), "notFound");
   });
+  promise("create() of many at once makes each that can be made, and leaves nothing of the others", async ({ disk, root }) => {
+    await disk.create(`${root}/f7`, bytesOf("taken"));
+    const wanted = Array.from({ length: 300 }, (_, index) => `f${index}`);
+    const ends = await Promise.allSettled(
+      wanted.map(async (name) => await disk.create(`${root}/${name}`, bytesOf(`bytes of ${name}`), 0o600)),
+    );
+    for (const [index, end] of ends.entries()) {
+      assert.equal(end.status, index === 7 ? "rejected" : "fulfilled");
+      if (end.status === "fulfilled") assert.equal(end.value.sizeBytes, `bytes of f${index}`.length);
+      else assert.ok(end.reason instanceof DiskError && end.reason.fault === "exists", String(end.reason));
+    }
+    assert.equal(await textAt(disk, `${root}/f7`), "taken");
+    assert.equal(await textAt(disk, `${root}/f299`), "bytes of f299");
+    const nowhere = await Promise.allSettled(wanted.map(async (name) => await disk.create(`${root}/none/${name}`, bytesOf("x"))));
+    assert.ok(nowhere.every((end) => end.status === "rejected" && end.reason instanceof DiskError && end.reason.fault === "notFound"));
+  });
   promise("read() gives bytes with their stat, refuses what is too large, absent, or no file", async ({ disk, root }) => {
     await disk.create(`${root}/a`, bytesOf("hello"));
     const got = await disk.read(`${root}/a`, 5);

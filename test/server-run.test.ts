@@ -25,7 +25,7 @@ async function withBase(work: (base: string, options: RunOptions) => Promise<voi
   const { pbkdf2Sync } = await import("node:crypto");
   const hash = pbkdf2Sync("pass", Buffer.from("c2F0Y2hlbHRlc3Q", "base64"), 1000, 32, "sha256").toString("base64").replaceAll("=", "");
   const account = { name: "ada", secret: PBKDF2 + hash, hashed: true };
-  const hashWorker = new URL("../service/files/hash-worker.ts", import.meta.url);
+  const diskWorker = new URL("../service/files/disk-worker.ts", import.meta.url);
   const log = (): void => undefined;
   try {
     await work(base, {
@@ -38,7 +38,7 @@ async function withBase(work: (base: string, options: RunOptions) => Promise<voi
       legacy: true,
       log,
       clock: realClock,
-      hashWorker,
+      diskWorker,
     });
   } finally {
     await rm(base, { recursive: true, force: true });

@@ -77,8 +77,8 @@ export interface Applier {
    * that: the caller discards it once its intent is forgotten. */
   commit(steps: readonly ApplyStep[], run: string): Promise<readonly ApplyResult[]>;
   discard(temps: readonly string[]): Promise<void>;
-  /** Reads a file for upload. `changed`: its bytes are not `entry.sha1` any more. */
-  read(entry: Entry): Promise<Uint8Array | "changed">;
+  /** Reads a file for upload. `changed`: its bytes are not `entry.sha1` any more. `memory`: see `Disk.read`. */
+  read(entry: Entry, memory?: Uint8Array): Promise<Uint8Array | "changed">;
   /** A slice of a file for people to look at: at most `lengthBytes` from `offsetBytes`. `changed`: the file is not the one that was hashed. */
   readRange(entry: Entry, offsetBytes: number, lengthBytes: number): Promise<Uint8Array | "changed">;
   /** Puts bytes straight into the version store (local-wins keeps the remote's). */

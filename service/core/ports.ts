@@ -86,8 +86,9 @@ export interface Disk {
   list(path: string): Promise<readonly string[]>;
   /** SHA-1 of each file, in order, read off the main thread; stat before and after must agree. Larger than `maxBytes` ⇒ trouble `tooLarge`, unread. */
   hash(paths: readonly string[], maxBytes: number, signal: AbortSignal): Promise<readonly HashResult[]>;
-  /** Whole bytes of a regular file, with its stat after reading. `changed` when it moved under the read. */
-  read(path: string, maxBytes: number): Promise<{ readonly bytes: Uint8Array; readonly stat: Stat } | "changed">;
+  /** Whole bytes of a regular file, with its stat after reading. `changed` when it moved under the read. `memory`: where the bytes may
+   * be put, if there is room for one more than there are; the result is then a part of it. */
+  read(path: string, maxBytes: number, memory?: Uint8Array): Promise<{ readonly bytes: Uint8Array; readonly stat: Stat } | "changed">;
   /** A slice, for ranges of versions: at most `lengthBytes` from `offsetBytes`. */
   readRange(path: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
   /** Creates `path` (which must not exist), writes, fsyncs the data, closes. `mode`: at most these permission bits. */
@@ -204,7 +205,8 @@ export type FeedRow = { readonly name: string; readonly usn: number; readonly sh
 /** `position` is where the next read begins; rows ascend by usn. */
 export type FeedPage = { readonly rows: readonly FeedRow[]; readonly position: string };
 export type Download =
-  | { readonly kind: "bytes"; readonly name: string; readonly bytes: Uint8Array }
+  /** `release`: the bytes are not needed any more, their memory may be used again. Who never calls it keeps them. */
+  | { readonly kind: "bytes"; readonly name: string; readonly bytes: Uint8Array; readonly release?: () => void }
   /** The list changed (Anki's 409), or the file is gone there: read the feed again. */
   | { readonly kind: "missing"; readonly name: string };
 export type Upload = {

@@ -96,11 +96,12 @@ async function fetchBatches(context: RunContext, remote: Remote, incoming: reado
     if (download.kind === "missing") {
       const detail = `The remote lists ${action.path} but could not give its bytes. The list is read again, then it is tried again.`;
       setAside(context, action, "missing", detail);
-    } else if (verified(context, action, download.bytes)) await batches.add({ action, bytes: download.bytes });
+    } else if (verified(context, action, download.bytes)) await batches.add({ action, ...download });
+    else download.release?.();
   }
 }
 
-type Fetched = { readonly action: Incoming; readonly bytes: Uint8Array };
+type Fetched = { readonly action: Incoming; readonly bytes: Uint8Array; readonly release?: () => void };
 type Batches = { readonly add: (item: Fetched) => Promise<void>; readonly end: () => Promise<void> };
 
 /** Collects batches; one is staged and one is committed while the next is fetched, in order, never more than these. */
@@ -167,6 +168,7 @@ async function stageBatch(context: RunContext, batch: readonly Fetched[]): Promi
   for (const { action, bytes } of keepOnly) await keepTheirs(context, action, bytes);
   const rest = batch.filter((item) => !keepOnly.includes(item));
   const temps = await parts.applier.stage(rest.map(({ action, bytes }) => ({ path: action.path, bytes })));
+  for (const { release } of batch) release?.();
   return rest.map(({ action, bytes }, index) => ({ action, temp: must(temps[index]), bytes: bytes.length }));
 }
 

@@ -3,10 +3,11 @@ import type { Action } from "../core/plan.ts";
 import type { Remote, Upload, UploadResult } from "../core/ports.ts";
 import { toWire } from "../core/wire-names.ts";
 import { skip, tellProgress, type RunContext } from "./run-context.ts";
+import { openMemories, type Wave } from "./wave-memory.ts";
 
 type Outgoing = Extract<Action, { kind: "upload" | "deleteRemote" }>;
-/** An action with its bytes read and its intent written. */
-type Sent = { readonly action: Outgoing; readonly upload: Upload; readonly intent: number };
+/** An action with its bytes read and its intent written; `wave`: the files it was read with. */
+type Sent = { readonly action: Outgoing; readonly upload: Upload; readonly intent: number; readonly wave: Wave };
 
 /** Entries whose intents share one commit, and bytes that are read ahead for them: a commit waits for the disk, a batch must not. */
 const WAVE_ENTRIES = 500;
@@ -95,9 +96,11 @@ async function* readyBatches(
   results: Results,
 ): AsyncGenerator<readonly Sent[], void> {
   const waves = wavesOf(outgoing, remote.limits, context);
+  const allBytes = outgoing.reduce((sum, action) => sum + sizeOf(action) + 1, 0);
+  const memories = openMemories(Math.min(allBytes, WAVE_BYTES + WAVE_ENTRIES));
   const prepare = async (): Promise<readonly (readonly Sent[])[] | null> => {
     const next = waves.next();
-    return next.done === true ? null : await announce(context, remote, next.value, results);
+    return next.done === true ? null : await announce(context, remote, { batches: next.value, memory: memories.take() }, results);
   };
   let next = prepare();
   try {
@@ -119,17 +122,23 @@ async function* readyBatches(
 async function announce(
   context: RunContext,
   remote: Remote,
-  wave: readonly (readonly Outgoing[])[],
+  { batches, memory: wave }: { readonly batches: readonly (readonly Outgoing[])[]; readonly memory: Wave },
   results: Results,
 ): Promise<readonly (readonly Sent[])[]> {
   const { parts, run } = context;
-  const read = await Promise.all(wave.map(async (batch) => await readBatch(context, remote, batch)));
+  const read = await Promise.all(batches.map(async (batch) => await readBatch(context, remote, batch, wave)));
   const full = read.filter((batch) => batch.length > 0);
+  wave.begin(full.reduce((sum, batch) => sum + batch.length, 0));
   if (full.length === 0) return [];
   parts.faults("upload/beforeIntent");
   const sent = parts.state.transaction(() =>
     full.map((batch) =>
-      batch.map(({ action, upload }): Sent => ({ action, upload, intent: parts.rows.uploadIntents.add(action.path, upload.sha1, run) })),
+      batch.map(({ action, upload }): Sent => ({
+        action,
+        upload,
+        intent: parts.rows.uploadIntents.add(action.path, upload.sha1, run),
+        wave,
+      })),
     ),
   );
   results.announced(sent.flat());
@@ -190,10 +199,16 @@ async function sendBatch(context: RunContext, remote: Remote, batch: readonly Se
   );
   if (parts.faults("upload/replyIgnored")) return;
   results.answered(batch, answers);
+  batch[0]?.wave.end(batch.length);
 }
 
 /** Reads the batch's files; one that is not what was planned any more is left for the next look. */
-async function readBatch(context: RunContext, remote: Remote, batch: readonly Outgoing[]): Promise<{ action: Outgoing; upload: Upload }[]> {
+async function readBatch(
+  context: RunContext,
+  remote: Remote,
+  batch: readonly Outgoing[],
+  wave: Wave,
+): Promise<{ action: Outgoing; upload: Upload }[]> {
   const { parts } = context;
   const uploads = await Promise.all(
     batch.map(async (action) => {
@@ -206,7 +221,7 @@ async function readBatch(context: RunContext, remote: Remote, batch: readonly Ou
       }
       if (entry?.sha1 !== action.sha1) return null;
       if (entry.sizeBytes > remote.limits.fileBytes) return tooLarge(context, action.path, remote.limits.fileBytes);
-      const bytes = await parts.applier.read(entry);
+      const bytes = await parts.applier.read(entry, wave.room(entry.sizeBytes));
       if (bytes === "changed") {
         parts.local.hint(entry.diskPath ?? entry.path);
         return null;

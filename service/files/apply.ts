@@ -47,7 +47,7 @@ export function openApplier(options: {
     discard: async (temps) => {
       await forAll(temps, async (temp) => await unlinkIfThere(context.disk, temp));
     },
-    read: async (entry) => await read(context, entry),
+    read: async (entry, memory) => await read(context, entry, memory),
     readRange: async (entry, offsetBytes, lengthBytes) => await readSlice(context, entry, offsetBytes, lengthBytes),
     keep: async (path, bytes, sha1, why, run) => {
       await makeRoom(context, bytes.length, reserveBytes);
@@ -164,9 +164,9 @@ async function copyVerified(context: ApplyContext, source: string, sha1: Sha1): 
 /** What a disk says when something else than the observed file stands at its path. */
 const NOT_THE_FILE = ["notFound", "notDirectory", "symlink", "isDirectory", "tooLarge", "notSupported", "access", "busy"] as const;
 
-async function read(context: ApplyContext, entry: Entry): Promise<Uint8Array | "changed"> {
+async function read(context: ApplyContext, entry: Entry, memory?: Uint8Array): Promise<Uint8Array | "changed"> {
   try {
-    const got = await context.disk.read(`${context.root}/${diskPathOf(entry.path, entry)}`, READ_MAX_BYTES);
+    const got = await context.disk.read(`${context.root}/${diskPathOf(entry.path, entry)}`, READ_MAX_BYTES, memory);
     if (got === "changed") return "changed";
     const unmoved = isSameFile(got.stat, entry, true) && !entry.racy;
     if (unmoved && got.bytes.length > HASH_HERE_BYTES) return got.bytes;

@@ -69,6 +69,11 @@ export function diskError(attempt: string, path: string, cause: unknown): DiskEr
   return new DiskError(fault, `Could not ${attempt} ${path}: ${WORDS[fault]} (${code}).`, { cause });
 }
 
+/** The same for a refusal that another thread met: `code` is the system's own word. */
+export function refusal(fault: DiskFault, attempt: string, path: string, code: string): DiskError {
+  return new DiskError(fault, `Could not ${attempt} ${path}: ${WORDS[fault]} (${code}).`);
+}
+
 export function refuse(fault: DiskFault, attempt: string, path: string): DiskError {
   return new DiskError(fault, `Could not ${attempt} ${path}: ${WORDS[fault]}.`);
 }
@@ -92,6 +97,7 @@ export function unmoved(before: Stats, after: Stats): boolean {
   return before.size === after.size && before.mtimeMs === after.mtimeMs && before.ctimeMs === after.ctimeMs && before.ino === after.ino;
 }
 
-function codeOf(error: unknown): string | undefined {
+/** `ENOENT` and the like, where the error has one. */
+export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }

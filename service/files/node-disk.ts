@@ -10,7 +10,8 @@ import { promisify } from "node:util";
 import type { Stat } from "../core/model.ts";
 import type { Disk, HashResult } from "../core/ports.ts";
 import { diskError, faultOf, READ_FLAGS, refuse, statOf, unmoved } from "./disk-fault.ts";
-import { HashPool } from "./hash-pool.ts";
+import { openCreations } from "./creations.ts";
+import { DiskCrew } from "./disk-crew.ts";
 import { walkTree } from "./node-walk.ts";
 
 // The promise API of node:fs wraps each handle in an object with a finaliser; the callbacks cost half of it.
@@ -37,12 +38,13 @@ const BUSY_FOR_MS = 2_000;
 
 export type NodeDisk = Disk & { close(): Promise<void> };
 
-/** `hashWorker`: address of hash-worker.ts, or of its bundle. `close` ends the workers. */
-export function openNodeDisk(options: { readonly hashWorker: URL }): NodeDisk {
-  const pool = new HashPool(options.hashWorker);
+/** `diskWorker`: address of disk-worker.ts, or of its bundle. `close` ends the workers. */
+export function openNodeDisk(options: { readonly diskWorker: URL }): NodeDisk {
+  const crew = new DiskCrew(options.diskWorker);
   const breathe = breather();
+  const creations = openCreations(crew, async ({ path, bytes, mode }) => await createSmall(path, bytes, mode));
   return {
-    close: async () => await pool.close(),
+    close: async () => await crew.close(),
     lstat: async (path) => {
       await breathe();
       return lookAt(path);
@@ -51,23 +53,25 @@ export function openNodeDisk(options: { readonly hashWorker: URL }): NodeDisk {
     list: async (path) => await attempt("list", path, async () => await listNames(path)),
     hash: async (paths, maxBytes, signal) => {
       signal.throwIfAborted();
-      if (pool.awake || paths.length > HERE_FILES) return await pool.hash(paths, maxBytes, signal);
+      if (crew.awake || paths.length > HERE_FILES) return await crew.hash(paths, maxBytes, signal);
       const here = await Promise.all(paths.map(async (path) => await hashHere(path, maxBytes)));
       const large = paths.filter((_, index) => here[index] === null);
-      const there = large.length === 0 ? [] : [...(await pool.hash(large, maxBytes, signal))];
+      const there = large.length === 0 ? [] : [...(await crew.hash(large, maxBytes, signal))];
       signal.throwIfAborted();
       return here.map((result) => result ?? there.shift() ?? { kind: "changed" });
     },
-    read: async (path, maxBytes) => {
+    read: async (path, maxBytes, memory) => {
       await breathe();
-      return await attempt("read", path, async () => await readWhole(path, maxBytes));
+      return await attempt("read", path, async () => await readWhole(path, maxBytes, memory));
     },
     readRange: async (path, offsetBytes, lengthBytes) =>
       await attempt("read", path, async () => await withFile(path, READ_FLAGS, async (fd) => await readSome(fd, offsetBytes, lengthBytes))),
-    create: async (path, bytes, mode) => {
-      await breathe();
-      return await attempt("write", path, async () => await (bytes.length > SMALL_BYTES ? createFile : createSmall)(path, bytes, mode));
-    },
+    create: async (path, bytes, mode) =>
+      await attempt(
+        "write",
+        path,
+        async () => await (bytes.length > SMALL_BYTES ? createFile(path, bytes, mode) : creations.create({ path, bytes, mode })),
+      ),
     append: async (path, bytes) => await attempt("append to", path, async () => await appendTo(path, bytes)),
     copy: async (from, to) => await attempt("copy", `${from} to ${to}`, async () => await copyFile(from, to)),
     link: async (from, to) => {
@@ -172,13 +176,14 @@ async function hashHere(path: string, maxBytes: number): Promise<HashResult | nu
   }
 }
 
-async function readWhole(path: string, maxBytes: number): Promise<{ bytes: Uint8Array; stat: Stat } | "changed"> {
+async function readWhole(path: string, maxBytes: number, memory?: Uint8Array): Promise<{ bytes: Uint8Array; stat: Stat } | "changed"> {
   const fd = fs.openSync(path, READ_FLAGS);
   try {
     const before = fs.fstatSync(fd);
     if (!before.isFile()) throw refuse(before.isDirectory() ? "isDirectory" : "notSupported", "read", path);
     if (before.size > maxBytes) throw refuse("tooLarge", "read", path);
-    const bytes = before.size > SMALL_BYTES ? await readSome(fd, 0, before.size + 1) : readSmall(fd, before.size);
+    const room = memory !== undefined && memory.length > before.size ? memory : undefined;
+    const bytes = before.size > SMALL_BYTES ? await readSome(fd, 0, before.size + 1, room) : readSmall(fd, before.size, room);
     if (bytes.length !== before.size || !unmoved(before, fs.fstatSync(fd))) return "changed";
     return { bytes, stat: statOf(before) };
   } finally {
@@ -187,8 +192,8 @@ async function readWhole(path: string, maxBytes: number): Promise<{ bytes: Uint8
 }
 
 /** One byte more than there should be is asked for: a file that grew shows itself. */
-function readSmall(fd: number, sizeBytes: number): Uint8Array {
-  const bytes = Buffer.allocUnsafeSlow(sizeBytes + 1);
+function readSmall(fd: number, sizeBytes: number, memory?: Uint8Array): Uint8Array {
+  const bytes = memory ?? Buffer.allocUnsafeSlow(sizeBytes + 1);
   let length = 0;
   while (length < sizeBytes) {
     const got = fs.readSync(fd, bytes, length, sizeBytes + 1 - length, length);
@@ -198,11 +203,11 @@ function readSmall(fd: number, sizeBytes: number): Uint8Array {
   return bytes.subarray(0, length);
 }
 
-function readSome(fd: number, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+function readSome(fd: number, offsetBytes: number, lengthBytes: number, memory?: Uint8Array): Promise<Uint8Array> {
   const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
-  const bytes = Buffer.allocUnsafeSlow(lengthBytes);
+  const bytes = memory ?? Buffer.allocUnsafeSlow(lengthBytes);
   const more = (length: number): void => {
-    if (length >= lengthBytes) return resolve(bytes);
+    if (length >= lengthBytes) return resolve(bytes.subarray(0, length));
     fs.read(fd, bytes, length, lengthBytes - length, offsetBytes + length, (error, got) => {
       if (error !== null) reject(error);
       else if (got === 0) resolve(bytes.subarray(0, length));

@@ -5,7 +5,7 @@ import http from "node:http";
 import https from "node:https";
 
 import { TransportError, type Clock, type HttpRequest, type HttpResponse, type Transport } from "../core/ports.ts";
-import { joined } from "./body-buffers.ts";
+import { joined, lengthOf, type Take } from "./body-buffers.ts";
 import { hostAndPort, isForbiddenAddress, isForbiddenHost } from "./endpoint.ts";
 import { isStaleSocket, toTransportError } from "./transport-errors.ts";
 
@@ -83,6 +83,9 @@ class NoAnswer extends Error {}
 /** Only within this file: it died on a connection that had been idle; worth one more try on a new one. */
 class StaleSocket extends Error {}
 
+/** Why a watch ends when all went well. Made once: a DOMException per request is work for nothing. */
+const OVER = new Error("the exchange is over");
+
 type Watch = {
   /** Bytes moved. */
   moved(sentBytes: number, receivedBytes: number): void;
@@ -127,7 +130,7 @@ function startWatch(clock: Clock, request: HttpRequest, url: URL, signal: AbortS
     reason: () => ended,
     stop() {
       signal.removeEventListener("abort", onAbort);
-      done.abort();
+      done.abort(OVER);
     },
   };
 }
@@ -185,27 +188,55 @@ async function answerOf(outgoing: http.ClientRequest, { watch }: Exchange): Prom
 /** The whole body, refused (never cut) when it is larger than allowed. */
 async function readWhole(request: HttpRequest, response: http.IncomingMessage, watch: Watch): Promise<HttpResponse> {
   if (Number(response.headers["content-length"] ?? 0) > request.maxResponseBytes) throw tooLarge(request);
-  const chunks = await chunksOf(request, response, watch);
   const head = { status: response.statusCode ?? 0, headers: flatten(response.headers) };
-  const [only] = chunks;
-  if (chunks.length === 1 && only !== undefined) return { ...head, body: only };
-  return { ...head, body: joined(chunks, request.replyMemory ?? ((bytes) => Buffer.allocUnsafe(bytes))) };
+  const body = collect(Number(response.headers["content-length"] ?? 0), request.replyMemory ?? ((bytes) => Buffer.allocUnsafe(bytes)));
+  await readChunks(request, response, watch, body.add);
+  return { ...head, body: body.whole() };
 }
 
-/** All chunks of the reply; listeners, because an async iterator costs a promise per chunk. @throws TransportError */
-async function chunksOf(request: HttpRequest, response: http.IncomingMessage, watch: Watch): Promise<readonly Uint8Array[]> {
+/** Up to this long an announced body gets its memory before it comes: a lie can't reserve more. */
+const RESERVED_BYTES_MAX = 16 * 1024 * 1024;
+
+/** The chunks of a body in one piece. Each is copied as it comes, so that its own memory is free at once. */
+function collect(announcedBytes: number, take: Take): { readonly add: (chunk: Uint8Array) => void; readonly whole: () => Uint8Array } {
   const chunks: Uint8Array[] = [];
+  let memory: Uint8Array | null = null;
   let length = 0;
-  return await new Promise((resolve, reject) => {
+  return {
+    add: (chunk) => {
+      if (chunks.length === 0 && memory === null && chunk.length < announcedBytes && announcedBytes <= RESERVED_BYTES_MAX)
+        memory = take(announcedBytes);
+      if (memory !== null && length + chunk.length <= memory.length) memory.set(chunk, length);
+      else chunks.push(chunk);
+      length += chunk.length;
+    },
+    whole: () => {
+      if (memory !== null && chunks.length === 0) return memory.subarray(0, length);
+      const [only] = chunks;
+      if (memory === null && chunks.length === 1 && only !== undefined) return only;
+      return joined(memory === null ? chunks : [memory.subarray(0, length - lengthOf(chunks)), ...chunks], take);
+    },
+  };
+}
+
+/** Hands on all chunks of the reply; listeners, because an async iterator costs a promise per chunk. @throws TransportError */
+async function readChunks(
+  request: HttpRequest,
+  response: http.IncomingMessage,
+  watch: Watch,
+  add: (chunk: Uint8Array) => void,
+): Promise<void> {
+  let length = 0;
+  await new Promise<void>((resolve, reject) => {
     response.on("data", (chunk: Uint8Array) => {
       length += chunk.length;
       if (length > request.maxResponseBytes) reject(tooLarge(request));
-      else chunks.push(chunk);
+      else add(chunk);
       watch.moved(0, chunk.length);
     });
     response.on("error", reject);
     response.on("close", () => {
-      if (response.complete) resolve(chunks);
+      if (response.complete) resolve();
       else
         reject(
           new TransportError(
@@ -215,7 +246,7 @@ async function chunksOf(request: HttpRequest, response: http.IncomingMessage, wa
         );
     });
     response.on("end", () => {
-      if (response.complete) resolve(chunks);
+      if (response.complete) resolve();
     });
   });
 }

@@ -51,8 +51,8 @@ export type RunOptions = {
   readonly retention?: Retention;
   readonly log: ServerLog;
   readonly clock: Clock;
-  /** Address of hash-worker.ts, or of its bundle. */
-  readonly hashWorker: URL;
+  /** Address of disk-worker.ts, or of its bundle. */
+  readonly diskWorker: URL;
 };
 
 export type RunningServer = { readonly url: string; close(): Promise<void> };
@@ -107,7 +107,7 @@ async function stopAll(http: HttpServer, link: { close(): Promise<void> }, kept:
 
 /** The owner's commands: by the server that runs in `base`, or on the files where none does. `close` gives them back. */
 export async function openServerAdmin(
-  options: Pick<RunOptions, "base" | "clock" | "log" | "hashWorker">,
+  options: Pick<RunOptions, "base" | "clock" | "log" | "diskWorker">,
 ): Promise<Admin & { close(): Promise<void> }> {
   const open = await openDirectory(options);
   if (open !== null) return { ...makeAdmin(open.storage, open.accounts), close: async () => await open.close() };
@@ -129,13 +129,13 @@ async function openDirectory({
   base,
   clock,
   log,
-  hashWorker,
-}: Pick<RunOptions, "base" | "clock" | "log" | "hashWorker">): Promise<Directory | null> {
+  diskWorker,
+}: Pick<RunOptions, "base" | "clock" | "log" | "diskWorker">): Promise<Directory | null> {
   const directory = path.join(base, "satchel");
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const lock = takeLock(path.join(directory, "server.lock"));
   if (lock === null) return null;
-  const disk = openNodeDisk({ hashWorker });
+  const disk = openNodeDisk({ diskWorker });
   const secrets = (bytes: number): Uint8Array => randomBytes(bytes);
   try {
     const storage = await openLocalStorage({ directory, disk, compute: nodeCompute, clock, secrets, faults: noFaults });

@@ -12,7 +12,7 @@ import { buildFloor } from "./floor.ts";
 import { inTime, quantile } from "./measure.ts";
 import { makeWorkload, WORKLOADS, type Workload } from "./workload.ts";
 
-const HASH_WORKER = new URL("../../service/files/hash-worker.ts", import.meta.url);
+const DISK_WORKER = new URL("../../service/files/disk-worker.ts", import.meta.url);
 const ROUNDS = 5;
 const RESCAN_MS = 300;
 const HELD_MS = 10;
@@ -25,7 +25,7 @@ async function scan(
   entries: Pick<Map<string, Entry>, "get"> & { all(): Iterable<Entry> },
   files: number | null,
 ): Promise<{ readonly ms: number; readonly seen: Entry[] }> {
-  const disk = openNodeDisk({ hashWorker: HASH_WORKER });
+  const disk = openNodeDisk({ diskWorker: DISK_WORKER });
   try {
     const begun = performance.now();
     const tree = openLocalTree({

@@ -36,7 +36,7 @@ let lastRandom = 1;
 const random = { u32: () => (lastRandom = (lastRandom * 1_664_525 + 1_013_904_223) >>> 0) };
 
 function openRealDisk(): NodeDisk {
-  return openNodeDisk({ hashWorker: new URL("../../service/files/hash-worker.ts", import.meta.url) });
+  return openNodeDisk({ diskWorker: new URL("../../service/files/disk-worker.ts", import.meta.url) });
 }
 
 export function sha1Of(text: string): Sha1 {

@@ -18,7 +18,7 @@ import { slowPasswords } from "../../service/server/passwords.ts";
 import type { Storage } from "../../service/server/storage.ts";
 import { ManualClock } from "./memory-device.ts";
 
-const HASH_WORKER = new URL("../../service/files/hash-worker.ts", import.meta.url);
+const DISK_WORKER = new URL("../../service/files/disk-worker.ts", import.meta.url);
 const secrets = (bytes: number): Uint8Array => randomBytes(bytes);
 
 export type Reply = {
@@ -70,7 +70,7 @@ export type HandleOptions = {
 /** Accounts `user` and those asked for, password `pass`. */
 export async function openSyncHandle(given: HandleOptions = {}): Promise<SyncHandle> {
   const directory = await mkdtemp(path.join(tmpdir(), "satchel-handle-"));
-  const node = openNodeDisk({ hashWorker: HASH_WORKER });
+  const node = openNodeDisk({ diskWorker: DISK_WORKER });
   const disk = given.disk?.(node) ?? node;
   const clock = new ManualClock();
   const audits: string[] = [];

@@ -2,12 +2,12 @@
 import { RemoteError, type Download } from "../../core/ports.ts";
 
 /** Replies under way and files not yet taken by the reader may hold about this much; one reply is always allowed. */
-const BUFFER_BYTES = 64 * 1024 * 1024;
+const BUFFER_BYTES = 48 * 1024 * 1024;
 /** What a reply is thought to weigh before any was seen: the ZIP target of the official server. */
 const FIRST_REPLY_BYTES = 2_621_440;
 
-/** `bytes` null: the server says that it has this file no more. */
-export type Received = { readonly name: string; readonly bytes: Uint8Array | null };
+/** `bytes` null: the server says that it has this file no more. `release`: see `Download`. */
+export type Received = { readonly name: string; readonly bytes: Uint8Array | null; readonly release?: () => void };
 /** One request. Any non-empty part of `names` may come back. `gone`: the server has at least one of them no more (409). `tooMuch`: several
  * files whose reply is larger than is allowed. */
 export type FetchFiles = (names: readonly string[], signal: AbortSignal) => Promise<readonly Received[] | "gone" | "tooMuch">;
@@ -126,9 +126,10 @@ class Work {
     const rest = checkReply(names, received);
     if (rest.length > 0) this.again.push(rest);
     let bytes = 0;
-    for (const { name, bytes: content } of received) {
+    for (const { name, bytes: content, release } of received) {
       bytes += content?.length ?? 0;
-      this.ready.push(content === null ? { kind: "missing", name } : { kind: "bytes", name, bytes: content });
+      if (content === null) release?.();
+      this.ready.push(content === null ? { kind: "missing", name } : { kind: "bytes", name, bytes: content, ...(release && { release }) });
     }
     this.readyBytes += bytes;
     this.replyBytes = Math.max(bytes, this.replyBytes * 0.75);

@@ -82,6 +82,10 @@ export function openSession(options: SessionOptions) {
     rest: () => memory.clear(),
     /** The reply as it came, whatever its status. */
     exchange,
+    /** The reply's memory, for one whose every byte was used. */
+    giveBack: (reply: Uint8Array) => memory.giveBack(reply),
+    /** Memory for `Ask.replyMemory`, given back by `giveBack` or never. */
+    lend: memory.take,
     /** Satchel's own routes: body and reply as they are. */
     async plain(ask: Omit<Ask, "body">, chunks: readonly Uint8Array[], signal: AbortSignal): Promise<Uint8Array> {
       const body = joined(chunks, memory.take);

@@ -128,12 +128,23 @@ export async function askSatchelFiles(
   names: readonly string[],
   signal: AbortSignal,
 ): Promise<readonly Received[] | "gone" | "tooMuch"> {
-  const question = ask("satchel/download", "fetch files from", LIMITS.downloadBytes);
+  const question = { ...ask("satchel/download", "fetch files from", LIMITS.downloadBytes), replyMemory: session.lend };
   const body = [json({ files: names })];
   return await receive(names, async () => {
     const payload = await session.plain(question, body, signal);
-    return read(session, question, () => readSatchelDownload(payload, names));
+    const files = read(session, question, () => readSatchelDownload(payload, names));
+    const release = afterAll(files.length, () => session.giveBack(payload));
+    return files.map((file) => ({ ...file, release }));
   });
+}
+
+/** Calls `done` at the last of `count` calls. */
+function afterAll(count: number, done: () => void): () => void {
+  let left = count;
+  return () => {
+    left -= 1;
+    if (left === 0) done();
+  };
 }
 
 /** Conditional upload to our own server: each entry with what we believe stands there. */

@@ -1,9 +1,10 @@
-/** Hashes files off the main thread: two workers while the data is in memory, eight while the disk must be waited for; none when idle. */
+/** Hashes and makes files off the main thread: two workers while the data is in memory, eight while the disk must be waited for; none when idle. */
 import { Worker } from "node:worker_threads";
 
 import type { Stat } from "../core/model.ts";
 import { DiskError, type HashResult } from "../core/ports.ts";
-import { STAT_NUMBERS, type HashReply, type HashRequest } from "./hash-message.ts";
+import { refusal } from "./disk-fault.ts";
+import { STAT_NUMBERS, type CreateReply, type DiskReply, type DiskRequest, type HashReply } from "./disk-message.ts";
 
 /** Warm data is bound by processors, cold data by the disk's queue depth (measured: 8 threads read 2.4–3.1 times as fast as one). */
 const WARM_WORKERS = 2;
@@ -19,15 +20,29 @@ const WARM_FILE_MS = 0.03;
 const WARM_BYTE_MS = 1 / 500_000;
 const COLD_FACTOR = 3;
 
-type Job = { readonly paths: readonly string[]; readonly maxBytes: number; readonly done: PromiseWithResolvers<readonly HashResult[]> };
+/** New files per message, and their bytes: memory of this size is used again and again. */
+const CREATE_PATHS = 128;
+const CREATE_BYTES = 4 * 1024 * 1024;
+const MEMORIES_KEPT = 4;
+
+type Job = {
+  readonly request: DiskRequest;
+  readonly transfer: readonly ArrayBuffer[];
+  readonly answered: (reply: DiskReply) => void;
+  readonly failed: (reason: unknown) => void;
+};
 /** A worker and what it was posted, in order. */
 type Hand = { readonly worker: Worker; readonly jobs: Job[] };
 
+/** A file to be made; `mode` undefined: the usual permission bits. */
+export type NewFile = { readonly path: string; readonly bytes: Uint8Array; readonly mode: number | undefined };
+
 /** Owns its workers; `close` ends them. */
-export class HashPool {
+export class DiskCrew {
   readonly #workerUrl: URL;
   readonly #hands = new Set<Hand>();
   readonly #queue: Job[] = [];
+  readonly #memories: ArrayBuffer[] = [];
   #wanted = WARM_WORKERS;
   #idle: NodeJS.Timeout | null = null;
   #closed = false;
@@ -44,26 +59,73 @@ export class HashPool {
   /** Results in the order of `paths`. @throws DiskError when a worker died; the signal's reason when aborted between chunks. */
   async hash(paths: readonly string[], maxBytes: number, signal: AbortSignal): Promise<readonly HashResult[]> {
     const jobs: Job[] = [];
+    const parts: Promise<readonly HashResult[]>[] = [];
     const size = Math.max(1, Math.min(CHUNK_PATHS, Math.ceil(paths.length / WARM_WORKERS)));
     for (let at = 0; at < paths.length; at += size) {
-      jobs.push({ paths: paths.slice(at, at + size), maxBytes, done: Promise.withResolvers() });
+      const { promise, resolve, reject } = Promise.withResolvers<readonly HashResult[]>();
+      const part = paths.slice(at, at + size);
+      const answered = (reply: DiskReply): void => resolve(reply.kind === "hash" ? resultsOf(reply, part.length) : []);
+      jobs.push({ request: { kind: "hash", paths: part, maxBytes }, transfer: [], answered, failed: reject });
+      parts.push(promise);
     }
     const onAbort = () => this.#drop(jobs, signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
     try {
       this.#queue.push(...jobs);
       this.#deal();
-      const parts = await Promise.all(jobs.map(async (job) => await job.done.promise));
+      const results = await Promise.all(parts);
       signal.throwIfAborted();
-      return parts.flat();
+      return results.flat();
     } finally {
       signal.removeEventListener("abort", onAbort);
     }
   }
 
+  /** Makes each file, writes and fsyncs it; its stat, or why it could not be made (then nothing is left of it), in order. */
+  async create(files: readonly NewFile[]): Promise<readonly (Stat | DiskError)[]> {
+    const parts: Promise<readonly (Stat | DiskError)[]>[] = [];
+    for (let from = 0; from < files.length;) {
+      let to = from;
+      for (let bytes = 0; to < files.length && to - from < CREATE_PATHS; to += 1) {
+        bytes += files[to]?.bytes.length ?? 0;
+        if (to > from && bytes > CREATE_BYTES) break;
+      }
+      parts.push(this.#createPart(files.slice(from, to)));
+      from = to;
+    }
+    this.#deal();
+    return (await Promise.all(parts)).flat();
+  }
+
+  #createPart(files: readonly NewFile[]): Promise<readonly (Stat | DiskError)[]> {
+    const { promise, resolve, reject } = Promise.withResolvers<readonly (Stat | DiskError)[]>();
+    const needed = files.reduce((sum, file) => sum + file.bytes.length, 0);
+    const memory = (needed <= CREATE_BYTES ? this.#memories.pop() : undefined) ?? new ArrayBuffer(Math.max(needed, CREATE_BYTES));
+    const shapes = new Float64Array(files.length * 2);
+    const all = new Uint8Array(memory);
+    let at = 0;
+    for (const [index, { bytes, mode }] of files.entries()) {
+      all.set(bytes, at);
+      at += bytes.length;
+      shapes[index * 2] = bytes.length;
+      shapes[index * 2 + 1] = mode ?? -1;
+    }
+    this.#queue.push({
+      request: { kind: "create", paths: files.map((file) => file.path), shapes, memory },
+      transfer: [memory, shapes.buffer],
+      answered: (reply) => {
+        if (reply.kind !== "create") return;
+        if (reply.memory.byteLength === CREATE_BYTES && this.#memories.length < MEMORIES_KEPT) this.#memories.push(reply.memory);
+        resolve(files.map(({ path }, index) => madeOf(reply, index, path)));
+      },
+      failed: reject,
+    });
+    return promise;
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
-    this.#drop([...this.#queue], new DiskError("other", "Could not hash: the service is stopping."));
+    this.#drop([...this.#queue], new DiskError("other", "Could not look at the disk: the service is stopping."));
     await this.#dismiss();
   }
 
@@ -72,13 +134,13 @@ export class HashPool {
       const at = this.#queue.indexOf(job);
       if (at >= 0) this.#queue.splice(at, 1);
       // One that a worker has begun resolves by itself; rejecting it as well lets its caller go at once.
-      job.done.reject(reason);
+      job.failed(reason);
     }
   }
 
   #deal(): void {
     if (this.#closed) {
-      this.#drop([...this.#queue], new DiskError("other", "Could not hash: the service is stopping."));
+      this.#drop([...this.#queue], new DiskError("other", "Could not look at the disk: the service is stopping."));
       return;
     }
     if (this.#idle !== null) clearTimeout(this.#idle);
@@ -89,7 +151,7 @@ export class HashPool {
       if (hand === null || job === undefined) return;
       hand.jobs.push(job);
       hand.worker.ref();
-      hand.worker.postMessage({ paths: job.paths, maxBytes: job.maxBytes } satisfies HashRequest);
+      hand.worker.postMessage(job.request, job.transfer);
     }
     if ([...this.#hands].every((hand) => hand.jobs.length === 0)) {
       this.#idle = setTimeout(() => void this.#dismiss(), IDLE_MS);
@@ -107,21 +169,23 @@ export class HashPool {
 
   #hire(): Hand {
     const hand: Hand = { worker: new Worker(this.#workerUrl), jobs: [] };
-    hand.worker.on("message", (reply: HashReply) => {
-      this.#wanted = isCold(reply) ? COLD_WORKERS : this.#wanted;
-      const job = hand.jobs.shift();
-      job?.done.resolve(resultsOf(reply, job.paths.length));
+    hand.worker.on("message", (reply: DiskReply) => {
+      this.#wanted = reply.kind === "hash" && isCold(reply) ? COLD_WORKERS : this.#wanted;
+      hand.jobs.shift()?.answered(reply);
       // An idle worker keeps no process alive; a busy one does.
       if (hand.jobs.length === 0) hand.worker.unref();
       this.#deal();
     });
     hand.worker.on("error", (error) => {
       this.#hands.delete(hand);
-      this.#drop(hand.jobs, new DiskError("other", `Could not hash: the hash worker failed (${String(error)}).`, { cause: error }));
+      this.#drop(
+        hand.jobs,
+        new DiskError("other", `Could not work on the disk: a disk worker failed (${String(error)}).`, { cause: error }),
+      );
       this.#deal();
     });
     hand.worker.on("exit", () => {
-      if (this.#hands.delete(hand)) this.#drop(hand.jobs, new DiskError("other", "Could not hash: the hash worker ended."));
+      if (this.#hands.delete(hand)) this.#drop(hand.jobs, new DiskError("other", "Could not work on the disk: a disk worker ended."));
     });
     hand.worker.unref();
     this.#hands.add(hand);
@@ -134,7 +198,8 @@ export class HashPool {
     this.#wanted = WARM_WORKERS;
     const hands = [...this.#hands];
     this.#hands.clear();
-    for (const hand of hands) this.#drop(hand.jobs, new DiskError("other", "Could not hash: the service is stopping."));
+    this.#memories.length = 0;
+    for (const hand of hands) this.#drop(hand.jobs, new DiskError("other", "Could not look at the disk: the service is stopping."));
     await Promise.all(hands.map(async (hand) => await hand.worker.terminate()));
   }
 }
@@ -161,6 +226,11 @@ function statAt(stats: Float64Array, at: number): Stat {
     links: number(5),
     mode: number(6),
   };
+}
+
+function madeOf(reply: CreateReply, index: number, path: string): Stat | DiskError {
+  const refused = reply.faults.get(index);
+  return refused === undefined ? statAt(reply.stats, index * STAT_NUMBERS) : refusal(refused.fault, "write", path, refused.code);
 }
 
 function isCold(reply: HashReply): boolean {
