@@ -1,35 +1,37 @@
 /**
- * Bytes of one account by their hash, appended to packs: one write and one fsync for everything that waits at that moment, whoever sent it.
- * Each record says its own hash and length, so a pack can be read without the database that indexes it.
+ * Bytes of one account by their hash, appended to packs, and beside them the notes that tell what the bytes are for: one write and one fsync
+ * make both durable. Each record says its own hash and length, so that packs can be read without the database that indexes them.
  */
 import path from "node:path";
 
-import type { Sha1 } from "../core/model.ts";
-import { DiskError, type Compute, type Disk } from "../core/ports.ts";
+import type { Compute, Disk } from "../core/ports.ts";
 import type { Place } from "../core/server-rows.ts";
+import { PackBatch, type PackPosition } from "./pack-batch.ts";
+import { packPath, readPlaces, readRecords, type PackRecord } from "./pack-read.ts";
 
-/** "Sblb", length (4 bytes, big-endian), SHA-1 (20 bytes). */
-const MAGIC = 0x53_62_6c_62;
-const HEADER_BYTES = 28;
 /** A pack is closed at this size: what compaction rewrites at most, and what a check reads at once. */
 const PACK_BYTES = 64 * 1024 * 1024;
-/** Two reads with less than this between them are one. */
-const GAP_BYTES = 64 * 1024;
-/** And no read is longer, but for one large blob. */
-const READ_BYTES = 16 * 1024 * 1024;
 
 export type PackFile = { readonly pack: number; readonly sizeBytes: number; readonly mtimeMs: number };
 
 /** @throws DiskError from every method. */
 export interface Packs {
-  /** Durable when it resolves, in order. Never twice the same file of the disk for one call's bytes after a failure: what a failed fsync left is garbage. */
-  append(files: readonly { readonly sha1: Sha1; readonly bytes: Uint8Array }[]): Promise<readonly Place[]>;
+  /** Something to append, all in one pack. Only one may be filled at a time, and none while one is written. */
+  batch(): PackBatch;
+  /** Where the next batch goes. */
+  next(): PackPosition;
+  /** Durable when it resolves. After a failure nothing is ever appended to that pack: what a failed fsync left is garbage. */
+  write(batch: PackBatch): Promise<void>;
   /** In order; null: not there, or other bytes than the hash says (read twice before it is said). */
   read(places: readonly Place[]): Promise<readonly (Uint8Array | null)[]>;
+  /** Everything intact from `from` on, in order. */
+  records(from: PackPosition): AsyncIterable<PackRecord>;
   list(): Promise<readonly PackFile[]>;
   remove(pack: number): Promise<void>;
   /** The pack that is written to now, or null. */
   current(): number | null;
+  /** Never appends to the current pack again. */
+  leave(): void;
 }
 
 export type PackOptions = {
@@ -47,20 +49,26 @@ export async function openPacks(options: PackOptions): Promise<Packs> {
   await disk.fsyncDir(path.dirname(directory));
   const writer = new Writer(options, await listPacks(disk, directory));
   return {
-    append: async (files) => await writer.append(files),
+    batch: () => new PackBatch(writer.next()),
+    next: () => writer.next(),
+    write: async (batch) => await writer.write(batch),
     read: async (places) => await readPlaces(options, places),
+    records: (from) => readAll(options, from),
     list: async () => await listPacks(disk, directory),
     remove: async (pack) => {
-      writer.leave(pack);
+      if (writer.pack === pack) writer.leave();
       await disk.unlink(packPath(directory, pack));
       await disk.fsyncDir(directory);
     },
     current: () => writer.pack,
+    leave: () => writer.leave(),
   };
 }
 
-function packPath(directory: string, pack: number): string {
-  return path.join(directory, `${pack.toString(16).padStart(8, "0")}.pack`);
+async function* readAll(options: PackOptions, from: PackPosition): AsyncGenerator<PackRecord> {
+  for (const { pack, sizeBytes } of await listPacks(options.disk, options.directory)) {
+    if (pack >= from.pack) yield* readRecords(options, pack, pack === from.pack ? from.at : 0, sizeBytes);
+  }
 }
 
 async function listPacks(disk: Disk, directory: string): Promise<PackFile[]> {
@@ -74,19 +82,11 @@ async function listPacks(disk: Disk, directory: string): Promise<PackFile[]> {
   return found.toSorted((a, b) => a.pack - b.pack);
 }
 
-type Waiting = {
-  readonly files: readonly { readonly sha1: Sha1; readonly bytes: Uint8Array }[];
-  readonly resolve: (places: readonly Place[]) => void;
-  readonly reject: (error: unknown) => void;
-};
-
-/** One append at a time; whatever came meanwhile goes with the next one (group commit). */
+/** One batch at a time. */
 class Writer {
   pack: number | null;
   private end: number;
   private highest: number;
-  private running = false;
-  private waiting: Waiting[] = [];
   private readonly options: PackOptions;
   private readonly packBytes: number;
 
@@ -95,65 +95,33 @@ class Writer {
     this.packBytes = options.packBytes ?? PACK_BYTES;
     const newest = found.at(-1);
     this.highest = newest?.pack ?? 0;
-    // What stands behind the last known record (a torn append) is never referred to: it only takes room until the pack is compacted.
     this.pack = newest !== undefined && newest.sizeBytes < this.packBytes ? newest.pack : null;
     this.end = this.pack === null ? 0 : (newest?.sizeBytes ?? 0);
   }
 
-  async append(files: Waiting["files"]): Promise<readonly Place[]> {
-    if (files.length === 0) return [];
-    const { promise, resolve, reject } = Promise.withResolvers<readonly Place[]>();
-    this.waiting.push({ files, resolve, reject });
-    if (!this.running) {
-      this.running = true;
-      this.drain().catch(reject);
-    }
-    return await promise;
+  next(): PackPosition {
+    return this.pack === null ? { pack: this.highest + 1, at: 0 } : { pack: this.pack, at: this.end };
   }
 
-  /** Never appends to this pack again. */
-  leave(pack: number): void {
-    if (this.pack === pack) this.pack = null;
+  leave(): void {
+    this.pack = null;
   }
 
-  private async drain(): Promise<void> {
-    try {
-      while (this.waiting.length > 0) {
-        const batch = this.waiting;
-        this.waiting = [];
-        await this.write(batch);
-      }
-    } finally {
-      this.running = false;
-    }
-  }
-
-  private async write(batch: readonly Waiting[]): Promise<void> {
+  async write(batch: PackBatch): Promise<void> {
+    if (batch.chunks.length === 0) return;
     const { disk, directory } = this.options;
-    const fresh = this.pack === null;
-    const pack = this.pack ?? ++this.highest;
-    const chunks: Uint8Array[] = [];
-    let end = fresh ? 0 : this.end;
-    const places = batch.map(({ files }) =>
-      files.map(({ sha1, bytes }): Place => {
-        chunks.push(recordHeader(sha1, bytes.length), bytes);
-        const start = end + HEADER_BYTES;
-        end = start + bytes.length;
-        return { sha1, sizeBytes: bytes.length, pack, start };
-      }),
-    );
+    const { pack, at } = batch.end;
+    this.highest = Math.max(this.highest, pack);
     try {
-      await joined(chunks, async (bytes) => await disk.append(packPath(directory, pack), bytes));
-      if (fresh) await disk.fsyncDir(directory);
+      await joined(batch.chunks, async (bytes) => await disk.append(packPath(directory, pack), bytes));
+      if (batch.start.at === 0) await disk.fsyncDir(directory);
     } catch (error) {
       // After a failed fsync nobody knows what the file holds, and a second fsync would not say: go on with another one.
-      this.pack = null;
-      for (const { reject } of batch) reject(error);
-      return;
+      this.leave();
+      throw error;
     }
-    this.end = end;
-    this.pack = end < this.packBytes ? pack : null;
-    batch.forEach(({ resolve }, index) => resolve(places[index] ?? []));
+    this.end = at;
+    this.pack = at < this.packBytes ? pack : null;
   }
 }
 
@@ -179,66 +147,5 @@ async function joined(chunks: readonly Uint8Array[], work: (bytes: Uint8Array) =
     await work(mine.subarray(0, at));
   } finally {
     spare = mine;
-  }
-}
-
-function recordHeader(sha1: Sha1, sizeBytes: number): Buffer {
-  const header = Buffer.alloc(HEADER_BYTES);
-  header.writeUInt32BE(MAGIC, 0);
-  header.writeUInt32BE(sizeBytes, 4);
-  header.write(sha1, 8, "hex");
-  return header;
-}
-
-type Run = { readonly pack: number; readonly start: number; end: number; readonly at: number[] };
-
-/** Neighbours in one pack are read together: clients ask for what they saw in the feed, which is what was sent together. */
-async function readPlaces(options: PackOptions, places: readonly Place[]): Promise<readonly (Uint8Array | null)[]> {
-  const order = places.map((_, index) => index).toSorted((a, b) => comparePlaces(places[a], places[b]));
-  const runs: Run[] = [];
-  for (const index of order) {
-    const place = places[index];
-    if (place === undefined) continue;
-    const end = place.start + place.sizeBytes;
-    const last = runs.at(-1);
-    if (last?.pack === place.pack && place.start - last.end < GAP_BYTES && end - last.start <= READ_BYTES) {
-      last.end = Math.max(last.end, end);
-      last.at.push(index);
-    } else runs.push({ pack: place.pack, start: place.start, end, at: [index] });
-  }
-  const result: (Uint8Array | null)[] = places.map(() => null);
-  for (const run of runs) {
-    const bytes = await readRange(options, run.pack, run.start, run.end - run.start);
-    for (const index of run.at) {
-      const place = places[index];
-      if (place !== undefined) result[index] = await verified(options, place, slice(bytes, place.start - run.start, place.sizeBytes));
-    }
-  }
-  return result;
-}
-
-function comparePlaces(a: Place | undefined, b: Place | undefined): number {
-  if (a === undefined || b === undefined) return 0;
-  return a.pack - b.pack || a.start - b.start;
-}
-
-function slice(bytes: Uint8Array | null, from: number, sizeBytes: number): Uint8Array | null {
-  return bytes === null || from + sizeBytes > bytes.length ? null : bytes.subarray(from, from + sizeBytes);
-}
-
-/** The bytes if they are what their hash says; a first wrong read may be the memory's or the cable's fault, so it is read once more (W19, S13). */
-async function verified(options: PackOptions, place: Place, bytes: Uint8Array | null): Promise<Uint8Array | null> {
-  if (bytes !== null && options.compute.sha1(bytes) === place.sha1) return bytes;
-  const again = slice(await readRange(options, place.pack, place.start, place.sizeBytes), 0, place.sizeBytes);
-  return again !== null && options.compute.sha1(again) === place.sha1 ? again : null;
-}
-
-/** null: there is no such pack. Any other trouble (too many open files, a bad cable) says nothing about the bytes and is thrown. */
-async function readRange({ disk, directory }: PackOptions, pack: number, start: number, sizeBytes: number): Promise<Uint8Array | null> {
-  try {
-    return await disk.readRange(packPath(directory, pack), start, sizeBytes);
-  } catch (error) {
-    if (error instanceof DiskError && error.fault === "notFound") return null;
-    throw error;
   }
 }

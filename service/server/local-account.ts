@@ -2,12 +2,13 @@
 import path from "node:path";
 
 import type { Sha1 } from "../core/model.ts";
-import type { Place } from "../core/server-rows.ts";
 import { openPacks } from "../files/blobs.ts";
+import { makeChanges } from "./local-changes.ts";
 import { makeCollections } from "./local-collections.ts";
 import { checkAccount, housekeep } from "./local-upkeep.ts";
-import { epochOf, verifyPlaces, withStorageFault, type LocalContext, type LocalParts } from "./local-context.ts";
-import { StorageError, type Account, type AccountTx, type Change } from "./storage.ts";
+import { verifyPlaces, withStorageFault, type LocalContext, type LocalParts } from "./local-context.ts";
+import { StorageError, type Account } from "./storage.ts";
+import { replayNotes } from "./local-replay.ts";
 import { Turns } from "./turn.ts";
 
 const KEEP_FREE_BYTES = 500 * 1024 * 1024;
@@ -43,22 +44,33 @@ export async function openLocalAccount(parts: LocalParts): Promise<LocalAccount>
     turns,
     pinned: new Map(),
     checkSpace: makeSpaceCheck(parts),
-    transaction: async (durable, work) =>
+    transaction: async (work) =>
       await turns.run(async () => {
-        rows.begin(durable);
+        if (!rows.intact()) await replayNotes(context);
+        rows.open();
+        let result;
         try {
-          const result = await work(rows);
-          rows.commit();
-          return result;
+          result = await work(rows);
+          rows.keep();
         } catch (error) {
-          rows.rollback();
+          rows.undo();
           throw error;
         }
+        rows.flush(true);
+        return result;
       }),
   };
+  const change = makeChanges(context);
+  const rebuilt = await turns.run(async () => await replayNotes(context));
+  // Devices compare all they have with what could be made again, and nothing is deleted for it (L6).
+  if (rebuilt) await change({ durable: true, files: [] }, async (tx) => await tx.newEpoch());
   return {
     id: parts.id,
-    change: async (options, work) => await counted(async () => await change(context, options, work)),
+    change: async (options, work) =>
+      await counted(async () => {
+        if (context.faults("server/gcNow")) await housekeep(context, { keepMs: GC_NOW_KEEP_MS, capBytes: 0 });
+        return await change(options, work);
+      }),
     read: async (sha1s) => await counted(async () => await readBlobs(context, sha1s)),
     withdraw: async (sha1s) => await counted(async () => await withdraw(context, sha1s)),
     collection: makeCollections(context),
@@ -67,6 +79,7 @@ export async function openLocalAccount(parts: LocalParts): Promise<LocalAccount>
     busy: () => under > 0,
     close: async () =>
       await turns.run(async () => {
+        if (rows.intact()) rows.flush(false);
         rows.close();
         await Promise.resolve();
       }),
@@ -90,28 +103,6 @@ function makeSpaceCheck({ disk, home, keepFreeBytes }: LocalParts): LocalContext
   };
 }
 
-async function change<T>(context: LocalContext, { durable, files }: Change, work: (tx: AccountTx) => Promise<T>): Promise<T> {
-  const unpin = pin(
-    context,
-    files.map(({ sha1 }) => sha1),
-  );
-  try {
-    if (context.faults("server/gcNow")) await housekeep(context, { keepMs: GC_NOW_KEEP_MS, capBytes: 0 });
-    const places = await stage(context, files);
-    if (files.length > 0) context.faults("server/afterBlobBeforeRow");
-    const before = context.rows.state().top;
-    const result = await context.transaction(durable, async (rows) => {
-      rows.staged(places);
-      return await work(txOf(context));
-    });
-    const { top } = context.rows.state();
-    if (top !== before) context.changed(top);
-    return result;
-  } finally {
-    unpin();
-  }
-}
-
 function pin({ pinned }: LocalContext, sha1s: readonly Sha1[]): () => void {
   for (const sha1 of sha1s) pinned.set(sha1, (pinned.get(sha1) ?? 0) + 1);
   return () => {
@@ -120,40 +111,6 @@ function pin({ pinned }: LocalContext, sha1s: readonly Sha1[]): () => void {
       if (left === 0) pinned.delete(sha1);
       else pinned.set(sha1, left);
     }
-  };
-}
-
-/** Appends what is not stored yet; equal bytes are stored once. */
-async function stage(context: LocalContext, files: Change["files"]): Promise<readonly Place[]> {
-  if (files.length === 0) return [];
-  const fresh = await context.turns.run(async () => {
-    const missing = new Map(files.map((file) => [file.sha1, file]));
-    for (const { sha1 } of files) if (context.rows.place(sha1) !== undefined) missing.delete(sha1);
-    return await Promise.resolve([...missing.values()]);
-  });
-  await context.checkSpace(fresh.reduce((sum, { bytes }) => sum + bytes.length, 0));
-  return await context.packs.append(fresh);
-}
-
-function txOf({ rows, clock, secrets }: LocalContext): AccountTx {
-  const soon = async <T>(value: T): Promise<T> => await Promise.resolve(value);
-  return {
-    state: async () => await soon(rows.state()),
-    rows: async (names) => {
-      const found = new Map<string, NonNullable<ReturnType<typeof rows.row>>>();
-      for (const name of names) {
-        const row = rows.row(name);
-        if (row !== undefined) found.set(name, row);
-      }
-      return await soon(found);
-    },
-    feed: async (usn, limit) => await soon(rows.feed(usn, limit)),
-    write: async (entries, sender) => await soon(rows.write(entries, sender, clock.wallMs())),
-    log: async (usn) => await soon(rows.log(usn)),
-    memory: async (device) => await soon(rows.memory(device)),
-    remember: async (device, memory) => await soon(rows.remember(device, memory)),
-    newEpoch: async () => await soon(rows.newEpoch(epochOf(secrets))),
-    versions: async (name) => await soon(rows.versions(name)),
   };
 }
 
@@ -170,7 +127,7 @@ async function readBlobs(context: LocalContext, sha1s: readonly Sha1[]): Promise
 }
 
 async function readOnce(context: LocalContext, sha1s: readonly Sha1[]): Promise<readonly (Uint8Array | null)[]> {
-  const places = await context.turns.run(async () => await Promise.resolve(sha1s.map((sha1) => context.rows.place(sha1))));
+  const places = sha1s.map((sha1) => context.rows.place(sha1));
   const known = places.filter((place) => place !== undefined);
   const bytes = [...(await context.packs.read(known))];
   return places.map((place) => (place === undefined ? null : (bytes.shift() ?? null)));
@@ -194,5 +151,5 @@ async function withdraw(context: LocalContext, sha1s: readonly Sha1[]): Promise<
   // A damaged place may stand beside good ones: asked again, so that what was only moved stays.
   const still = await readOnce(context, [...bad]);
   const lost = [...bad].filter((_, index) => still[index] === null);
-  return await context.transaction(true, async () => await Promise.resolve(rows.withdraw(lost)));
+  return await context.transaction(async () => await Promise.resolve(rows.withdraw(lost)));
 }

@@ -83,14 +83,14 @@ async function adopt(
   facts: CollectionFacts & { sizeBytes: number; storedAtMs: number },
 ) {
   const { disk } = context;
-  const stored = await context.transaction(true, async (rows) => {
+  const stored = await context.transaction(async (rows) => {
     const id = rows.nextCollection();
     await disk.rename(temp, fileOf(id));
     await disk.fsyncDir(directory);
     rows.addCollection(facts);
     return { ...facts, id };
   });
-  const old = await context.transaction(true, async (rows) => {
+  const old = await context.transaction(async (rows) => {
     const gone = rows.collections().slice(KEEP);
     for (const { id } of gone) rows.removeCollection(id);
     return await Promise.resolve(gone);

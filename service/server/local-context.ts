@@ -27,12 +27,12 @@ export type LocalParts = {
 export type LocalContext = LocalParts & {
   readonly packs: Packs;
   readonly turns: Turns;
-  /** Bytes that a change under way relies on: they may not go as dead ones. */
+  /** Bytes that are being read: they may not go as dead ones. */
   readonly pinned: Map<Sha1, number>;
   /** @throws StorageError full where too little would be left */
   checkSpace(moreBytes: number): Promise<void>;
-  /** One transaction of the rows, in its turn. */
-  transaction<T>(durable: boolean, work: (rows: ServerAccountRows) => Promise<T>): Promise<T>;
+  /** A change that no note tells of, durable when it resolves, in its turn. */
+  transaction<T>(work: (rows: ServerAccountRows) => Promise<T>): Promise<T>;
 };
 
 /** An epoch nobody has seen before. */

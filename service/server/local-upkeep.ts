@@ -15,14 +15,13 @@ export async function housekeep(context: LocalContext, rules: Retention): Promis
   const beforeMs = clock.wallMs() - rules.keepMs;
   for (;;) {
     const removed = await context.transaction(
-      true,
       async () => await Promise.resolve(rows.trimVersions(beforeMs, rules.capBytes, clock.wallMs(), TRIM_AT_ONCE)),
     );
     if (removed < TRIM_AT_ONCE) break;
   }
-  await context.transaction(true, async () => await Promise.resolve(rows.trimLog(LOG_KEEP)));
+  await context.transaction(async () => await Promise.resolve(rows.trimLog(LOG_KEEP)));
   // Dead bytes wait as long as versions: a row that was withdrawn or a backup of the database may still name them.
-  await context.transaction(true, async () => await Promise.resolve(rows.dropDead(beforeMs, new Set(context.pinned.keys()))));
+  await context.transaction(async () => await Promise.resolve(rows.dropDead(beforeMs, new Set(context.pinned.keys()))));
   const needed = await context.turns.run(async () => await Promise.resolve(rows.packs()));
   for (const { pack, sizeBytes, mtimeMs } of await packs.list()) {
     if (pack === packs.current() || mtimeMs > beforeMs) continue;
@@ -39,15 +38,14 @@ async function rewrite(context: LocalContext, pack: number): Promise<void> {
   for (let at = 0; at < places.length; at += 64) {
     const part = places.slice(at, at + 64);
     const bytes = await packs.read(part);
-    const good = part.flatMap(({ sha1 }, index) => {
-      const found = bytes[index] ?? null;
-      return found === null ? [] : [{ sha1, bytes: found }];
-    });
-    // Damaged bytes stay where they are, and the pack with them: a download withdraws them.
-    const moved = await packs.append(good);
-    await context.transaction(true, async () => {
-      for (const place of moved) if (rows.place(place.sha1)?.pack === pack) rows.move(place);
-      await Promise.resolve();
+    await context.transaction(async () => {
+      const batch = packs.batch();
+      for (const [index, { sha1 }] of part.entries()) {
+        const found = bytes[index] ?? null;
+        // Damaged bytes stay where they are, and the pack with them: a download withdraws them.
+        if (found !== null && rows.place(sha1)?.pack === pack) rows.move(batch.blob(sha1, found));
+      }
+      await packs.write(batch);
     });
   }
   const left = await context.turns.run(async () => await Promise.resolve(rows.inPack(pack).length));

@@ -52,7 +52,7 @@ export interface AccountTx {
 export type Change = {
   /** False: may be lost by a power cut (never by a kill). For what is remembered only to serve better. */
   readonly durable: boolean;
-  /** Bytes that `write` will name: durable before the transaction begins. */
+  /** Bytes that `write` may name: durable before any row that names them is seen. */
   readonly files: readonly { readonly sha1: Sha1; readonly bytes: Uint8Array }[];
 };
 

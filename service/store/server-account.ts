@@ -5,11 +5,14 @@ import type { Sha1 } from "../core/model.ts";
 import type { AccountState, CollectionVersion, Entry, KeptVersion, Logged, Row, Sender } from "../core/server-rows.ts";
 import { openDatabase } from "./database.ts";
 import { StoreError, withFault } from "./errors.ts";
-import { prepareBlobs, type BlobRows } from "./server-blobs.ts";
+import { prepareBlobs, type BlobRows, type Stage } from "./server-blobs.ts";
 import { ACCOUNT_SCHEMA } from "./server-schema.ts";
+import { openSession, type Counters, type Session } from "./server-session.ts";
 
 /** Page cache of one account; many are open at once. */
 const CACHE_KIB = 4096;
+/** Rows that one change remembers to have read. */
+const CACHED_ROWS = 2000;
 
 export type ServerAccountOptions = {
   /** A file, `:memory:`, or an image from `serialize`. */
@@ -18,16 +21,15 @@ export type ServerAccountOptions = {
   readonly firstEpoch: string;
 };
 
-/** @throws StoreError from every method. Methods that write belong between `begin` and `commit`. */
-export interface ServerAccountRows extends BlobRows {
-  begin(durable: boolean): void;
-  commit(): void;
-  rollback(): void;
+/** @throws StoreError from every method. Methods that write belong between `open` and `keep`. */
+export interface ServerAccountRows extends BlobRows, Session {
   state(): AccountState;
   row(name: string): Row | undefined;
   feed(usn: number, limit: number): Row[];
-  /** Applies one upload, in order. `atMs`: wall clock. */
-  write(entries: readonly Entry[], sender: Sender, atMs: number): void;
+  /** Applies one upload, in order. `atMs`: wall clock. `stage`: places of its bytes. */
+  write(entries: readonly Entry[], sender: Sender, atMs: number, stage: Stage): void;
+  /** As if the name had never been here. */
+  dropTombstone(name: string): void;
   /** null: trimmed so far that it can't tell. */
   log(usn: number): Logged[] | null;
   memory(device: string): string | null;
@@ -57,7 +59,9 @@ export function openServerAccount(options: ServerAccountOptions): ServerAccountR
   try {
     return withFault("read an account", () => {
       db.pragma(`cache_size = -${CACHE_KIB}`);
-      db.prepare("INSERT OR IGNORE INTO state VALUES (1, 0, 0, 0, ?, 1, 0)").run(options.firstEpoch);
+      // What must outlive a power cut stands in the packs' notes first, or is committed so by `flush`.
+      db.pragma("synchronous = NORMAL");
+      db.prepare("INSERT OR IGNORE INTO state VALUES (1, 0, 0, 0, ?, 1, 0, 0, 0, 0)").run(options.firstEpoch);
       return assemble(db);
     });
   } catch (error) {
@@ -70,9 +74,9 @@ type Raw = [name: string, usn: number, sha1: string | null, size: number];
 const toRow = ([name, usn, sha1, sizeBytes]: Raw): Row => ({ name, usn, sha1, sizeBytes });
 
 function assemble(db: Database): ServerAccountRows {
-  const counters = openCounters(db);
+  const cache = new Map<string, Row | undefined>();
+  const { session, counters } = openSession(db, () => cache.clear());
   const blobs = prepareBlobs(db);
-  const session = openSession(db, counters);
   const byName = db.prepare<[string], Raw>("SELECT name, usn, lower(hex(sha1)), size FROM file WHERE name = ?").raw();
   const since = db
     .prepare<[number, number], Raw>("SELECT name, usn, lower(hex(sha1)), size FROM file WHERE usn > ? ORDER BY usn LIMIT ?")
@@ -80,25 +84,40 @@ function assemble(db: Database): ServerAccountRows {
   const fixed = (row: Raw): Row => toRow(row[2] === "" ? [row[0], row[1], null, row[3]] : row);
   const memory = db.prepare<[string], string>("SELECT memory FROM device WHERE id = ?").pluck();
   const remember = db.prepare<[string, string]>("INSERT INTO device VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET memory = excluded.memory");
+  // A change looks at its rows, decides, and writes them: each name is asked for once.
   const row = (name: string): Row | undefined => {
+    if (cache.has(name)) return cache.get(name);
     const found = byName.get(name);
-    return found === undefined ? undefined : fixed(found);
+    const fresh = found === undefined ? undefined : fixed(found);
+    if (cache.size < CACHED_ROWS) cache.set(name, fresh);
+    return fresh;
   };
+  const drop = db.prepare<[string]>("DELETE FROM file WHERE name = ? AND sha1 IS NULL");
   return {
     ...session,
+    open: () => {
+      cache.clear();
+      session.open();
+    },
     ...blobs,
     ...prepareVersions(db, blobs, counters),
     ...prepareCollections(db),
-    row,
+    row: (name) => withFault("read a row", () => row(name)),
     state: () => counters.now(),
     feed: (usn, limit) => withFault("read the feed", () => since.all(usn, limit).map((found) => fixed(found))),
-    write: prepareWrite(db, row, blobs, counters),
+    write: prepareWrite(db, { row, wrote: (name) => cache.delete(name) }, blobs, counters),
+    dropTombstone: (name) =>
+      withFault("drop a row", () => {
+        drop.run(name);
+        cache.delete(name);
+      }),
     ...prepareLog(db),
     memory: (device) => memory.get(device) ?? null,
-    remember: (device, text) => void withFault("remember a device", () => remember.run(device, text)),
+    remember: (device, text) => withFault("remember a device", () => counters.wrote(remember.run(device, text).changes)),
     newEpoch: (epoch) => {
       const { top, generation } = counters.now();
       counters.set({ epoch, generation: generation + 1, restoredTop: top });
+      counters.wrote(1);
     },
     faults: () => withFault("check an account", () => faultsOf(db, counters.now())),
     serialize: () => withFault("copy an account", () => db.serialize()),
@@ -106,67 +125,9 @@ function assemble(db: Database): ServerAccountRows {
   };
 }
 
-/** The one row of `state`, kept in memory and written back with the transaction that changed it. */
-function openCounters(db: Database) {
-  const read = db.prepare<[], AccountState>(
-    "SELECT top, live, live_bytes AS liveBytes, epoch, generation, restored_top AS restoredTop FROM state",
-  );
-  const save = db.prepare<[number, number, number, string, number, number]>(
-    "UPDATE state SET top = ?, live = ?, live_bytes = ?, epoch = ?, generation = ?, restored_top = ?",
-  );
-  const load = (): AccountState => {
-    const found = read.get();
-    if (found === undefined) throw new StoreError("corrupt", "Could not read an account: it has no state.");
-    return found;
-  };
-  let state = load();
-  let changed = false;
-  return {
-    now: (): AccountState => state,
-    set: (change: Partial<AccountState>): void => {
-      state = { ...state, ...change };
-      changed = true;
-    },
-    flush: (): void => {
-      if (changed) save.run(state.top, state.live, state.liveBytes, state.epoch, state.generation, state.restoredTop);
-      changed = false;
-    },
-    reload: (): void => {
-      state = load();
-      changed = false;
-    },
-  };
-}
-type Counters = ReturnType<typeof openCounters>;
-
-function openSession(db: Database, counters: Counters) {
-  const begin = db.prepare("BEGIN IMMEDIATE");
-  const commit = db.prepare("COMMIT");
-  const rollback = db.prepare("ROLLBACK");
-  let durableNow = true;
-  return {
-    begin: (durable: boolean): void =>
-      withFault("begin a change", () => {
-        if (durable !== durableNow) db.pragma(`synchronous = ${durable ? "FULL" : "NORMAL"}`);
-        durableNow = durable;
-        begin.run();
-      }),
-    commit: (): void =>
-      withFault("commit a change", () => {
-        counters.flush();
-        commit.run();
-      }),
-    rollback: (): void =>
-      withFault("take a change back", () => {
-        if (db.inTransaction) rollback.run();
-        counters.reload();
-      }),
-  };
-}
-
 function prepareWrite(
   db: Database,
-  rowOf: (name: string) => Row | undefined,
+  rows: { row(name: string): Row | undefined; wrote(name: string): void },
   blobs: BlobRows,
   counters: Counters,
 ): ServerAccountRows["write"] {
@@ -179,15 +140,17 @@ function prepareWrite(
   const keep = db.prepare<[string, string, number, string, number]>(
     "INSERT INTO version (name, sha1, size, why, at_ms) VALUES (?, unhex(?), ?, ?, ?)",
   );
-  const apply = (entry: Entry, before: Row | undefined, atMs: number, upload: number | bigint): void => {
+  const apply = (entry: Entry, atMs: number, upload: number | bigint, stage: Stage): void => {
+    const before = rows.row(entry.name);
     const wasLive = before !== undefined && before.sha1 !== null;
     const live = entry.real ? entry.sha1 !== null : wasLive;
     if (entry.real) {
       // The reference of the old bytes passes from the row to the version (W1, W5).
       if (before !== undefined && before.sha1 !== null)
         keep.run(entry.name, before.sha1, before.sizeBytes, entry.sha1 === null ? "deleted" : "replaced", atMs);
-      if (entry.sha1 !== null) blobs.refer(entry.sha1, entry.sizeBytes);
+      if (entry.sha1 !== null) blobs.refer(entry.sha1, stage);
       put.run(entry.usn, entry.name, entry.sha1, entry.sha1 === null ? 0 : entry.sizeBytes, atMs);
+      rows.wrote(entry.name);
       const { live: liveRows, liveBytes } = counters.now();
       counters.set({
         live: liveRows + Number(live) - Number(wasLive),
@@ -197,13 +160,14 @@ function prepareWrite(
     logLine.run(entry.usn, entry.name, Number(live), Number(wasLive), upload);
     counters.set({ top: entry.usn });
   };
-  return (entries, sender, atMs) =>
+  return (entries, sender, atMs, stage) =>
     withFault("write rows", () => {
       const { lastInsertRowid: upload } = addUpload.run(sender.device, sender.session, atMs);
       for (const entry of entries) {
         if (entry.usn <= counters.now().top) throw new StoreError("other", "Could not write rows: their numbers do not rise.");
-        apply(entry, rowOf(entry.name), atMs, upload);
+        apply(entry, atMs, upload, stage);
       }
+      counters.wrote(entries.length);
     });
 }
 

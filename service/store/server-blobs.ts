@@ -4,13 +4,17 @@ import type { Sha1 } from "../core/model.ts";
 import type { Place } from "../core/server-rows.ts";
 import { StoreError, withFault } from "./errors.ts";
 
+/** Where bytes will stand that are not stored yet; null: they are not here. */
+export type Stage = (sha1: Sha1) => Place | null;
+
 /** Which bytes are stored where, and how many rows and versions need them. */
 export interface BlobRows {
   place(sha1: Sha1): Place | undefined;
-  /** Bytes that are durable in a pack and may be named by the rows of the transaction that begins. */
-  staged(places: readonly Place[]): void;
-  /** One more row or version needs these bytes. @throws StoreError other where they are neither stored nor staged (S11) */
-  refer(sha1: Sha1, sizeBytes: number): void;
+  /** One more row or version needs these bytes. `stage` is asked for a place where none is known. @throws StoreError other where it has
+   * none either (S11) */
+  refer(sha1: Sha1, stage: Stage): void;
+  /** Bytes that stand in a pack and that nothing needs yet; no change where they are known. */
+  found(place: Place, nowMs: number): void;
   /** One less. */
   release(sha1: Sha1, nowMs: number): void;
   forget(sha1: Sha1): void;
@@ -27,9 +31,8 @@ export function prepareBlobs(db: Database): BlobRows {
   const find = db.prepare<[string], Place>(
     "SELECT lower(hex(sha1)) AS sha1, size AS sizeBytes, pack, start FROM blob WHERE sha1 = unhex(?)",
   );
-  const add = db.prepare<[string, number, number, number]>(
-    "INSERT INTO blob VALUES (unhex(?), ?, ?, ?, 1, NULL) ON CONFLICT (sha1) DO UPDATE SET refs = refs + 1, dead_ms = NULL",
-  );
+  const add = db.prepare<[string, number, number, number]>("INSERT INTO blob VALUES (unhex(?), ?, ?, ?, 1, NULL)");
+  const meet = db.prepare<[string, number, number, number, number]>("INSERT OR IGNORE INTO blob VALUES (unhex(?), ?, ?, ?, 0, ?)");
   const up = db.prepare<[string]>("UPDATE blob SET refs = refs + 1, dead_ms = NULL WHERE sha1 = unhex(?)");
   const down = db.prepare<[number, string]>(
     "UPDATE blob SET refs = refs - 1, dead_ms = iif(refs = 1, ?, dead_ms) WHERE sha1 = unhex(?) AND refs > 0",
@@ -42,19 +45,15 @@ export function prepareBlobs(db: Database): BlobRows {
   const dead = db.prepare<[number], string>("SELECT lower(hex(sha1)) FROM blob WHERE refs = 0 AND dead_ms < ?").pluck();
   const move = db.prepare<[number, number, string]>("UPDATE blob SET pack = ?, start = ? WHERE sha1 = unhex(?)");
   const count = db.prepare<[], { blobs: number; bytes: number }>("SELECT count(*) AS blobs, coalesce(sum(size), 0) AS bytes FROM blob");
-  const waiting = new Map<Sha1, Place>();
   return {
     place: (sha1) => withFault("find bytes", () => find.get(sha1)),
-    staged: (places) => {
-      waiting.clear();
-      for (const place of places) waiting.set(place.sha1, place);
+    refer: (sha1, stage) => {
+      if (up.run(sha1).changes > 0) return;
+      const place = stage(sha1);
+      if (place === null) throw new StoreError("other", "Could not write a row: its bytes are not stored.");
+      add.run(sha1, place.sizeBytes, place.pack, place.start);
     },
-    refer: (sha1, sizeBytes) => {
-      const place = waiting.get(sha1);
-      if (place !== undefined) add.run(sha1, place.sizeBytes, place.pack, place.start);
-      else if (up.run(sha1).changes === 0)
-        throw new StoreError("other", `Could not write a row of ${String(sizeBytes)} bytes: they are not stored.`);
-    },
+    found: ({ sha1, sizeBytes, pack, start }, nowMs) => void withFault("note bytes", () => meet.run(sha1, sizeBytes, pack, start, nowMs)),
     release: (sha1, nowMs) => void down.run(nowMs, sha1),
     forget: (sha1) => void drop.run(sha1),
     inPack: (pack) => withFault("list a pack", () => inPack.all(pack)),

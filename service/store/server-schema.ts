@@ -66,6 +66,13 @@ export const ACCOUNT_SCHEMA: Schema = {
       at_ms INTEGER NOT NULL
     ) STRICT;
     `,
+    `
+    -- How much of the packs' notes is in these tables: everything before this offset, up to this number. What comes after is replayed when the
+    -- account is opened. Pack 0: nothing is yet; -1: from before there were notes.
+    ALTER TABLE state ADD COLUMN noted_pack INTEGER NOT NULL DEFAULT -1;
+    ALTER TABLE state ADD COLUMN noted_at INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE state ADD COLUMN noted INTEGER NOT NULL DEFAULT 0;
+    `,
   ],
 };
 

@@ -29,6 +29,7 @@ export type ServerGiven = {
 };
 
 type Database = { serialize(): Buffer };
+type Flushing = Database & { flush(durable: boolean): void };
 type Process = { readonly life: Life; readonly databases: Map<string, Database>; handle: ServerHandle | null; storage: Storage | null };
 
 export class SimServer implements NetServer {
@@ -36,6 +37,8 @@ export class SimServer implements NetServer {
   readonly #volume: Volume;
   readonly #power = new Life("server's power");
   readonly #images = new Map<string, Buffer>();
+  /** What the disk has of a database whatever happens: as of its last durable commit. */
+  readonly #synced = new Map<string, Buffer>();
   readonly #mourners = new Map<Life, Set<() => void>>();
   #process: Process | null = null;
   #lives = 0;
@@ -88,7 +91,9 @@ export class SimServer implements NetServer {
     for (const [file, database] of process.databases) {
       // What was not committed is gone with the process.
       if (canRollBack(database)) database.rollback();
-      this.#images.set(file, database.serialize());
+      // Later commits may or may not have reached the disk.
+      const synced = kind === "power" && this.#lives % 2 === 0 ? this.#synced.get(file) : undefined;
+      this.#images.set(file, synced ?? database.serialize());
       if (canClose(database)) database.close();
     }
     this.#process = null;
@@ -105,6 +110,14 @@ export class SimServer implements NetServer {
     const record = await storage.accounts.byName(USER);
     if (record === null) throw new Error("the account is gone");
     return await storage.account(record.id);
+  }
+
+  #watchFlushes(file: string, database: Flushing): void {
+    const flush = database.flush.bind(database);
+    database.flush = (durable) => {
+      flush(durable);
+      if (durable) this.#synced.set(file, database.serialize());
+    };
   }
 
   async #open(process: Process): Promise<void> {
@@ -127,7 +140,10 @@ export class SimServer implements NetServer {
       secrets,
       faults,
       database: (file) => this.#images.get(file) ?? ":memory:",
-      onOpen: (file, database) => process.databases.set(file, database),
+      onOpen: (file, database) => {
+        process.databases.set(file, database);
+        if (canFlush(database)) this.#watchFlushes(file, database);
+      },
     });
     const passwords = {
       hash: async (password: string) => await Promise.resolve(`plain ${password}`),
@@ -152,6 +168,10 @@ export class SimServer implements NetServer {
       addressHeader: null,
     });
   }
+}
+
+function canFlush(database: Database): database is Flushing {
+  return "flush" in database && typeof database.flush === "function";
 }
 
 function canRollBack(database: Database): database is Database & { rollback(): void } {

@@ -1,0 +1,105 @@
+/**
+ * What an account's packs note beside the bytes: every durable change, in order, so that one append makes bytes and rows durable, and the
+ * rows can be made again from the packs alone.
+ */
+import * as z from "zod";
+
+import type { Sha1 } from "../core/model.ts";
+import type { Entry, Sender } from "../core/server-rows.ts";
+import type { Stage } from "../store/server-blobs.ts";
+import type { ServerAccountRows } from "../store/server-account.ts";
+
+/** One step of a change. `atMs`: wall clock. */
+export type Step =
+  | { readonly kind: "write"; readonly entries: readonly Entry[]; readonly sender: Sender; readonly atMs: number }
+  | { readonly kind: "remember"; readonly device: string; readonly memory: string }
+  | { readonly kind: "epoch"; readonly epoch: string };
+/** `count` rises by one from note to note. One that is not larger than an earlier one takes the place of that one, which failed. */
+export type Note = { readonly count: number; readonly steps: readonly Step[] };
+
+const whole = z.int().min(0);
+const line = z
+  .tuple([whole, z.string(), z.string().nullable(), whole, z.literal([0, 1])])
+  .transform(([usn, name, sha1, sizeBytes, real]): Entry => ({ usn, name, sha1, sizeBytes, real: real === 1 }));
+const step = z.union([
+  z
+    .tuple([z.literal("write"), z.number(), z.string(), z.string(), z.array(line)])
+    .transform(([kind, atMs, device, session, entries]): Step => ({ kind, atMs, sender: { device, session }, entries })),
+  z.tuple([z.literal("remember"), z.string(), z.string()]).transform(([kind, device, memory]): Step => ({ kind, device, memory })),
+  z.tuple([z.literal("epoch"), z.string()]).transform(([kind, epoch]): Step => ({ kind, epoch })),
+]);
+const note = z.object({ v: z.literal(1), count: whole, steps: z.array(step) });
+
+export function writeNote({ count, steps }: Note): Buffer {
+  return Buffer.from(JSON.stringify({ v: 1, count, steps: steps.map((one) => lineOf(one)) }));
+}
+
+function lineOf(one: Step): readonly unknown[] {
+  switch (one.kind) {
+    case "write": {
+      const lines = one.entries.map(({ usn, name, sha1, sizeBytes, real }) => [usn, name, sha1, sizeBytes, Number(real)]);
+      return [one.kind, one.atMs, one.sender.device, one.sender.session, lines];
+    }
+    case "remember":
+      return [one.kind, one.device, one.memory];
+    case "epoch":
+      return [one.kind, one.epoch];
+  }
+}
+
+/** @throws Error for a note of a later version */
+export function readNote(bytes: Uint8Array): Note {
+  return note.parse(JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8")));
+}
+
+export function perform(rows: ServerAccountRows, one: Step, stage: Stage): void {
+  switch (one.kind) {
+    case "write":
+      return rows.write(one.entries, one.sender, one.atMs, stage);
+    case "remember":
+      return rows.remember(one.device, one.memory);
+    case "epoch":
+      return rows.newEpoch(one.epoch);
+  }
+}
+
+/** The notes that hold, in order. */
+export function standing(notes: readonly Note[]): readonly Note[] {
+  const kept: Note[] = [];
+  for (const one of notes) {
+    while ((kept.at(-1)?.count ?? -1) >= one.count) kept.pop();
+    kept.push(one);
+  }
+  return kept;
+}
+
+/** Whether all bytes that it names are known to the rows. */
+export function isWhole(rows: ServerAccountRows, { steps }: Note): boolean {
+  return missing(rows, steps).size === 0;
+}
+
+function missing(rows: ServerAccountRows, steps: readonly Step[]): ReadonlySet<Sha1> {
+  const found = new Set<Sha1>();
+  for (const one of steps) {
+    for (const { sha1, real } of one.kind === "write" ? one.entries : [])
+      if (real && sha1 !== null && rows.place(sha1) === undefined) found.add(sha1);
+  }
+  return found;
+}
+
+/**
+ * Does again what a note tells. A row whose bytes are damaged goes, without a tombstone: a device that has the file sends it again (W10). What
+ * stood there before stays as a version.
+ */
+export function redo(rows: ServerAccountRows, { steps }: Note): void {
+  const lost = missing(rows, steps);
+  for (const one of steps) {
+    if (one.kind !== "write" || lost.size === 0) perform(rows, one, () => null);
+    else {
+      const isLost = ({ sha1, real }: Entry): boolean => real && sha1 !== null && lost.has(sha1);
+      const entries = one.entries.map((entry) => (isLost(entry) ? { ...entry, sha1: null, sizeBytes: 0 } : entry));
+      perform(rows, { ...one, entries }, () => null);
+      for (const entry of one.entries) if (isLost(entry)) rows.dropTombstone(entry.name);
+    }
+  }
+}

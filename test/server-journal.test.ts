@@ -1,0 +1,283 @@
+/** What the packs note beside the bytes: rows survive a kill, a power cut and the loss of the database. */
+import assert from "node:assert/strict";
+import { hash, randomBytes } from "node:crypto";
+import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { test } from "node:test";
+
+import { DiskError, noFaults, type Disk, type Faults } from "../service/core/ports.ts";
+import { nodeCompute } from "../service/files/compute.ts";
+import { openNodeDisk } from "../service/files/node-disk.ts";
+import { openLocalStorage } from "../service/server/local-storage.ts";
+import type { Account, Storage } from "../service/server/storage.ts";
+import { failAt } from "./support/sync-handle.ts";
+import { ManualClock } from "./support/memory-device.ts";
+
+const DISK_WORKER = new URL("../service/files/disk-worker.ts", import.meta.url);
+const sender = { device: "d1", session: "s1" };
+const sha1 = (bytes: Uint8Array): string => hash("sha1", bytes);
+
+type World = {
+  readonly directory: string;
+  readonly home: string;
+  readonly account: Account;
+  /** Opens a copy of the directory as it is now, as the next process finds it; `harm` works on the copy first. */
+  readonly after: (harm: (home: string) => Promise<void>, look: (account: Account) => Promise<void>) => Promise<void>;
+};
+type Given = { readonly faults?: Faults; readonly disk?: (disk: Disk) => Disk };
+
+async function withAccount(work: (world: World) => Promise<void>, { faults = noFaults, disk = (one) => one }: Given = {}): Promise<void> {
+  const top = await mkdtemp(path.join(tmpdir(), "satchel-journal-"));
+  const node = openNodeDisk({ diskWorker: DISK_WORKER });
+  const open = async (directory: string, given: Disk, failing: Faults): Promise<Storage> =>
+    await openLocalStorage({
+      directory,
+      disk: given,
+      compute: nodeCompute,
+      clock: new ManualClock(),
+      secrets: (bytes) => randomBytes(bytes),
+      faults: failing,
+      keepFreeBytes: 0,
+    });
+  const directory = path.join(top, "first");
+  const storage = await open(directory, disk(node), faults);
+  let copies = 0;
+  try {
+    await storage.accounts.put({ id: "a1", name: "ada", origin: "command", credential: null, disabled: false, createdMs: 1 });
+    await work({
+      directory,
+      home: path.join(directory, "accounts", "a1"),
+      account: await storage.account("a1"),
+      after: async (harm, look) => {
+        const copy = path.join(top, `copy${String(++copies)}`);
+        await cp(directory, copy, { recursive: true });
+        await harm(path.join(copy, "accounts", "a1"));
+        const again = await open(copy, node, noFaults);
+        try {
+          await look(await again.account("a1"));
+        } finally {
+          await again.close();
+        }
+      },
+    });
+  } finally {
+    await storage.close();
+    await node.close();
+    await rm(top, { recursive: true, force: true });
+  }
+}
+
+const nothing = async (): Promise<void> => await Promise.resolve();
+
+async function put(account: Account, files: Readonly<Record<string, Uint8Array | null>>): Promise<void> {
+  const given = Object.values(files).flatMap((bytes) => (bytes === null ? [] : [{ sha1: sha1(bytes), bytes }]));
+  await account.change({ durable: true, files: given }, async (tx) => {
+    const { top } = await tx.state();
+    const entries = Object.entries(files).map(([name, bytes], index) => ({
+      usn: top + 1 + index,
+      name,
+      sha1: bytes === null ? null : sha1(bytes),
+      sizeBytes: bytes?.length ?? 0,
+      real: true,
+    }));
+    await tx.write(entries, sender);
+    await tx.remember("d1", JSON.stringify({ top }));
+  });
+}
+
+const look = async (account: Account) =>
+  await account.change({ durable: false, files: [] }, async (tx) => ({
+    state: await tx.state(),
+    feed: await tx.feed(0, 100),
+    log: await tx.log(0),
+    versions: await tx.versions(null),
+    memory: await tx.memory("d1"),
+  }));
+
+async function packsOf(home: string): Promise<readonly string[]> {
+  return (await readdir(path.join(home, "packs"))).toSorted().map((name) => path.join(home, "packs", name));
+}
+
+async function dropDatabase(home: string): Promise<void> {
+  for (const name of await readdir(home)) if (name.startsWith("rows.db")) await rm(path.join(home, name));
+}
+
+test("change() S18 S8 what was acknowledged is there after a kill and after a power cut, wherever the database stood", async () => {
+  await withAccount(async ({ account, home, after }) => {
+    const before = path.join(home, "..", "early");
+    await put(account, { a: randomBytes(900) });
+    await cp(home, before, { recursive: true });
+    await put(account, { a: randomBytes(500), b: randomBytes(10) });
+    await put(account, { b: null, c: randomBytes(77) });
+    const expected = await look(account);
+    assert.equal(expected.state.top, 5);
+    await after(nothing, async (again) => assert.deepEqual(await look(again), expected));
+    const older = async (copy: string): Promise<void> => {
+      await dropDatabase(copy);
+      for (const name of await readdir(before)) if (name.startsWith("rows.db")) await cp(path.join(before, name), path.join(copy, name));
+    };
+    await after(older, async (again) => {
+      assert.deepEqual(await look(again), expected);
+      assert.deepEqual((await again.check()).faults, []);
+    });
+    await rm(before, { recursive: true });
+  });
+});
+
+test("change() S12 an append that a power cut tore is as if it had never been asked for", async () => {
+  await withAccount(async ({ account, after }) => {
+    await put(account, { a: randomBytes(900) });
+    const expected = await look(account);
+    await put(account, { b: randomBytes(3000), c: randomBytes(3000) });
+    const harms: readonly ((home: string) => Promise<void>)[] = [
+      async (home) => {
+        const [pack = ""] = await packsOf(home);
+        await truncate(pack, (await readFile(pack)).length - 5);
+      },
+      // The note is whole, the bytes before it are not.
+      async (home) => {
+        const [pack = ""] = await packsOf(home);
+        const bytes = await readFile(pack);
+        bytes.fill(0, bytes.length - 4000, bytes.length - 3000);
+        await writeFile(pack, bytes);
+      },
+    ];
+    for (const harm of harms) {
+      await after(harm, async (again) => {
+        const { state, feed } = await look(again);
+        assert.deepEqual([state, feed], [expected.state, expected.feed]);
+        await put(again, { d: Buffer.from("d") });
+        assert.equal((await look(again)).state.top, 2);
+        assert.deepEqual((await again.check()).faults, []);
+      });
+    }
+  });
+});
+
+test("account() S1 N6 a lost database is made again from the packs, in a new epoch", async () => {
+  await withAccount(async ({ account, after }) => {
+    const [one, two] = [randomBytes(400), randomBytes(60)];
+    await put(account, { a: one, b: one });
+    await put(account, { a: two });
+    await put(account, { b: null, c: randomBytes(1) });
+    const expected = await look(account);
+    await after(dropDatabase, async (again) => {
+      const { state, feed, log, versions } = await look(again);
+      assert.deepEqual({ feed, log, versions }, { feed: expected.feed, log: expected.log, versions: expected.versions });
+      assert.deepEqual([state.top, state.live, state.liveBytes], [5, 2, 61]);
+      assert.notEqual(state.epoch, expected.state.epoch);
+      assert.equal(state.generation, expected.state.generation + 1, "devices compare all they have");
+      assert.deepEqual(await again.read([sha1(one), sha1(two)]), [one, two]);
+      assert.deepEqual((await again.check()).faults, []);
+    });
+    // One file's bytes are damaged as well: it alone is missing, and a device that has it sends it again.
+    const harm = async (home: string): Promise<void> => {
+      await dropDatabase(home);
+      const [pack = ""] = await packsOf(home);
+      const bytes = await readFile(pack);
+      bytes.fill(0, bytes.indexOf(two), bytes.indexOf(two) + 9);
+      await writeFile(pack, bytes);
+    };
+    await after(harm, async (again) => {
+      const { feed, versions } = await look(again);
+      assert.deepEqual(
+        feed.map(({ name }) => name),
+        ["b", "c"],
+      );
+      assert.deepEqual(
+        versions.map(({ name, sha1: kept }) => [name, kept]),
+        [
+          ["b", sha1(one)],
+          ["a", sha1(one)],
+        ],
+      );
+      assert.deepEqual((await again.check()).faults, []);
+    });
+  });
+});
+
+test("change() S12 what failed after its append is not there later, and its numbers are given again", async () => {
+  await withAccount(
+    async ({ account, after }) => {
+      await put(account, { a: Buffer.from("a") });
+      await assert.rejects(put(account, { b: Buffer.from("b") }), /injected/);
+      await put(account, { c: Buffer.from("c") });
+      const expected = await look(account);
+      assert.deepEqual(
+        expected.feed.map(({ name, usn }) => [name, usn]),
+        [
+          ["a", 1],
+          ["c", 2],
+        ],
+      );
+      await after(nothing, async (again) => assert.deepEqual(await look(again), expected));
+      await after(dropDatabase, async (again) => assert.deepEqual((await look(again)).feed, expected.feed));
+    },
+    { faults: failAt("server/afterBlobBeforeRow", 2) },
+  );
+});
+
+test("change() DK01 the disk refuses an append: all who shared it are told, and the next one works", async () => {
+  let refusals = -1;
+  const disk = (node: Disk): Disk => ({
+    ...node,
+    append: async (file, bytes) => {
+      if (refusals-- === 0) throw new DiskError("noSpace", `Could not append to ${file}: the disk is full.`);
+      await node.append(file, bytes);
+    },
+  });
+  await withAccount(
+    async ({ account }) => {
+      await put(account, { first: Buffer.from("f") });
+      refusals = 0;
+      const tries = [0, 1, 2].map(async (at) => await put(account, { [`n${String(at)}`]: Buffer.from(String(at)) }));
+      const ended = await Promise.allSettled(tries);
+      assert.deepEqual(
+        ended.map(({ status }) => status),
+        ["rejected", "rejected", "rejected"],
+      );
+      await put(account, { after: Buffer.from("x") });
+      const { feed } = await look(account);
+      assert.deepEqual(
+        feed.map(({ name, usn }) => [name, usn]),
+        [
+          ["first", 1],
+          ["after", 2],
+        ],
+      );
+      assert.deepEqual((await account.check()).faults, []);
+    },
+    { disk },
+  );
+});
+
+test("change() NW08 changes that wait share one append, and each has its own outcome", async () => {
+  let appends = 0;
+  const disk = (node: Disk): Disk => ({
+    ...node,
+    append: async (file, bytes) => {
+      appends += 1;
+      await node.append(file, bytes);
+    },
+  });
+  await withAccount(
+    async ({ account }) => {
+      const wrong = async (): Promise<void> =>
+        await account.change({ durable: true, files: [] }, async () => await Promise.reject(new Error("mine alone")));
+      const ended = await Promise.allSettled([
+        put(account, { a: Buffer.from("a") }),
+        put(account, { b: Buffer.from("b") }),
+        wrong(),
+        put(account, { c: Buffer.from("c") }),
+      ]);
+      assert.deepEqual(
+        ended.map(({ status }) => status),
+        ["fulfilled", "fulfilled", "rejected", "fulfilled"],
+      );
+      assert.equal(appends, 1);
+      assert.equal((await look(account)).state.top, 3);
+    },
+    { disk },
+  );
+});
