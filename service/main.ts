@@ -30,7 +30,17 @@ import type { EngineDeps } from "./engine/deps.ts";
 import type { Engine } from "./engine/facade.ts";
 import { autostartOf, removeAutostart, writeAutostart } from "./files/autostart.ts";
 import { currentPlaces, makePlaces } from "./files/places.ts";
-import { loadConfig, loadDevice, loadServiceFile, loadTokens, removeServiceFile, saveServiceFile, saveTokens } from "./files/settings.ts";
+import { readSupportFacts, writeSupportBundle } from "./files/support.ts";
+import {
+  deviceName,
+  loadConfig,
+  loadDevice,
+  loadServiceFile,
+  loadTokens,
+  removeServiceFile,
+  saveServiceFile,
+  saveTokens,
+} from "./files/settings.ts";
 import type { RpcOptions, RpcServer } from "./rpc/server.ts";
 import type { ServerLog } from "./server/handle.ts";
 
@@ -358,6 +368,20 @@ const autostart: Host["autostart"] = () => {
   return { unit, write: writeAutostart, remove: removeAutostart, run: runCommand };
 };
 
+const support: Host["support"] = () => {
+  const places = placesNow();
+  const facts = readSupportFacts(places);
+  return {
+    facts,
+    known: { folders: facts.config?.folders.map(({ root }) => root) ?? [], remotes: facts.config?.remotes ?? [] },
+    homeDir: homedir(),
+    userName: userInfo().username,
+    hostName: hostname(),
+    device: deviceName(hostname()),
+    write: writeSupportBundle,
+  };
+};
+
 /** null: something else is wrong. */
 function portTaken(error: unknown, port: number | null, next: string): CliError | null {
   if (!(error instanceof Error && "code" in error && error.code === "EADDRINUSE")) return null;
@@ -427,6 +451,7 @@ const host: Host = {
   spawnService,
   processLives,
   autostart,
+  support,
   serverRun,
   serverCall,
   ownServer: async () => await startOwnServer(placesNow()),

@@ -1,7 +1,7 @@
 /** `satchel explain`, `problems`, `versions`, `restore`. */
 import type { Command } from "commander";
 
-import type { FileView, Version } from "../../protocol/api/model.ts";
+import type { FileView, FolderStatus, Version } from "../../protocol/api/model.ts";
 import type { ResultOf } from "../../protocol/api/table.ts";
 import { Exit } from "./exit-codes.ts";
 import { CliError } from "./host.ts";
@@ -37,14 +37,24 @@ async function explain(tools: Tools, named: string): Promise<Exit> {
     const { folder, path } = await pickFile(tools.host, client, named);
     const found = await client.call("files/explain", { folder: folder.folder, path });
     tools.io.data({ folder: folder.folder, ...found });
-    tools.io.say(explanation(tools.io, folder.root, found));
+    tools.io.say(explanation(tools.io, folder, found));
     return found.state === "problem" ? Exit.Unfinished : Exit.InSync;
   });
 }
 
 const STATES: Readonly<Record<FileView["state"], string>> = { synced: "in sync", pending: "not yet in sync", problem: "can't be synced" };
 
-function explanation(io: Io, root: string, found: ResultOf<"files/explain">): string {
+/** What of its folder bears on a file: that it waits, what failed last, when it is tried again. */
+function circumstances(folder: FolderStatus): readonly (readonly string[])[] {
+  const state =
+    folder.state === "insync" || folder.state === "pending"
+      ? []
+      : [["folder", `${folder.state}${folder.detail === null ? "" : `: ${folder.detail}`}`]];
+  const again = folder.nextRunAt === null || folder.state === "paused" ? [] : [["looked at again", when(folder.nextRunAt)]];
+  return [...state, ...again];
+}
+
+function explanation(io: Io, folder: FolderStatus, found: ResultOf<"files/explain">): string {
   const brief = (sha1: string | null): string => (sha1 === null ? "nothing" : sha1.slice(0, 12));
   const unknown = found.local === null && found.remote === null && found.base === null && found.changes.length === 0;
   const rows = [
@@ -57,7 +67,11 @@ function explanation(io: Io, root: string, found: ResultOf<"files/explain">): st
     ["agreed on", brief(found.base)],
     ["next", `${found.wouldDo}: ${found.reason}`],
     ...(found.ignoredBy === null ? [] : [["ignored by", found.ignoredBy]]),
-    ...found.problems.map((problem) => ["problem", `${problem.detail} (since ${when(problem.sinceMs)})`]),
+    ...found.problems.map((problem) => [
+      "problem",
+      `${problem.detail} (${problem.reason}, ${problem.side}, since ${when(problem.sinceMs)})`,
+    ]),
+    ...circumstances(folder),
     ...found.conflicts.map((conflict) => [
       "conflict",
       `${conflict.id}, ${conflict.state}${conflict.copyPath === null ? "" : `, other bytes at ${shown(conflict.copyPath)}`}`,
@@ -68,7 +82,7 @@ function explanation(io: Io, root: string, found: ResultOf<"files/explain">): st
       .map((change) => ["seen", `${when(change.atMs)}  ${change.kind} by ${change.origin}  ${brief(change.sha1)}`]),
   ];
   return [
-    io.paint("strong", `${shown(root)}/${shown(found.path)}`),
+    io.paint("strong", `${shown(folder.root)}/${shown(found.path)}`),
     table(rows.map(([name = "", value = ""]) => [`  ${name}`, value])),
   ].join("\n");
 }

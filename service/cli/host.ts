@@ -47,6 +47,27 @@ export type AutostartPort = {
   run(command: readonly [program: string, ...args: string[]]): Promise<{ readonly code: number | null; readonly said: string }>;
 };
 
+/** What a support bundle is made of beside the service's own answers (`service/files/support.ts`). */
+export type SupportPort = {
+  readonly facts: {
+    readonly log: readonly string[];
+    readonly config: unknown;
+    readonly trouble: readonly string[];
+    readonly secrets: readonly string[];
+  };
+  readonly known: {
+    /** Roots. */
+    readonly folders: readonly string[];
+    readonly remotes: readonly { readonly id: string; readonly url: string; readonly user: string }[];
+  };
+  readonly homeDir: string;
+  readonly userName: string;
+  readonly hostName: string;
+  readonly device: string;
+  /** @throws SettingsError */
+  write(file: string, text: string): void;
+};
+
 export interface Host {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** What relative paths on the command line are relative to. */
@@ -64,6 +85,7 @@ export interface Host {
   spawnService(options: { readonly tcp: boolean }): Starting;
   processLives(pid: number): boolean;
   autostart(): AutostartPort;
+  support(): SupportPort;
   /** Serves until SIGINT or SIGTERM; `listening` is told the URL. @throws Error with a message for people */
   serverRun(options: ServerRunOptions, listening: (url: string) => void): Promise<void>;
   /** The owner's commands: by the server that runs in `base`, or on its files where none does. `base` null: SYNC_BASE. */

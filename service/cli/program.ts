@@ -13,8 +13,10 @@ import { Io } from "./io.ts";
 import { registerServer } from "./server-commands.ts";
 import { registerService } from "./service-commands.ts";
 import { registerStart } from "./start-command.ts";
+import { registerSupport } from "./support-commands.ts";
 import { commandNamed, mistypedVerb, nearest } from "./suggest.ts";
 import { registerSync } from "./sync-commands.ts";
+import { registerTokens } from "./token-commands.ts";
 import type { Tools } from "./tools.ts";
 
 const EXAMPLES = `
@@ -35,6 +37,8 @@ const REGISTERS = [
   registerSync,
   registerFiles,
   registerAnswers,
+  registerTokens,
+  registerSupport,
   registerServer,
   registerCompletion,
 ] as const;

@@ -35,7 +35,10 @@ export function registerSync(program: Command, tools: Tools): void {
     .command("undo")
     .description("take back the last sync or command that replaced or removed files here")
     .argument("[folder]", "path or id")
-    .action(tools.act(async (folder: string | undefined) => await undo(tools, folder)));
+    .option("--preview", "only tell what would be taken back")
+    .action(
+      tools.act(async (folder: string | undefined, options: { preview?: true }) => await undo(tools, folder, options.preview === true)),
+    );
   program
     .command("log")
     .description("the change log: what was observed, and who made it")
@@ -220,14 +223,15 @@ async function apply(tools: Tools, named: string | undefined, hash: string): Pro
   });
 }
 
-async function undo(tools: Tools, named: string | undefined): Promise<Exit> {
+async function undo(tools: Tools, named: string | undefined, preview: boolean): Promise<Exit> {
   const { io, host } = tools;
   return await withService(host, async (client) => {
     const { folder } = await pickFolder(host, client, named);
-    const { undone, skipped } = await client.call("sync/undo", { folder });
-    io.data({ folder, undone, skipped });
-    for (const path of undone) io.say(`back as it was: ${shown(path)}`);
-    for (const { path, reason } of skipped) io.say(`left as it is: ${shown(path)} (${reason})`);
+    const { undone, skipped } = await client.call("sync/undo", { folder, ...(preview ? { preview } : {}) });
+    io.data({ folder, preview, undone, skipped });
+    for (const path of undone) io.say(`${preview ? "would be" : "back"} as it was: ${shown(path)}`);
+    for (const { path, reason } of skipped) io.say(`${preview ? "would stay" : "left"} as it is: ${shown(path)} (${reason})`);
+    if (preview) io.note("Nothing was done. To do it: satchel undo");
     return skipped.length > 0 ? Exit.Unfinished : Exit.InSync;
   });
 }

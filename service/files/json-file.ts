@@ -46,7 +46,8 @@ export function readJson<Schema extends z.ZodType>(
   try {
     raw = JSON.parse(text.replace(/^\uFEFF/, ""));
   } catch (error) {
-    throw corrupt(file, error instanceof Error ? error.message : "not JSON", error);
+    // The parser quotes what it could not read: of a secret nothing may be quoted (X3), not even as a cause.
+    throw options.secret ? corrupt(file, "not JSON") : corrupt(file, error instanceof Error ? error.message : "not JSON", error);
   }
   const found = z.looseObject({ version: z.number().optional() }).safeParse(raw);
   if (found.success && found.data.version !== undefined && found.data.version > options.version)

@@ -125,6 +125,9 @@ function hostOf({ directory, around, written, handed }: Given): Host {
     spawnService: () => ({ outcome: unused() }),
     processLives: () => false,
     autostart: () => ({ unit: null, write: () => undefined, remove: () => false, run: unused }),
+    support: () => {
+      throw new Error("not in this test");
+    },
     serverRun: unused,
     serverCall: async (base, call) => {
       handed.push({ base, ...call });

@@ -1,0 +1,75 @@
+/** Takes out of a text what must not leave the machine: credentials, names of files, people and machines. */
+import { createHash } from "node:crypto";
+
+export type RedactInput = {
+  /** Credentials, as they are. */
+  readonly secrets: readonly string[];
+  /** Words with what stands for them: roots, remotes, hosts, users. */
+  readonly names: readonly (readonly [word: string, stands: string])[];
+  /** Files of the user that are known by name; each becomes a pseudonym. */
+  readonly files: ReadonlySet<string>;
+  /** Makes the pseudonyms of this bundle unlike those of any other. */
+  readonly salt: string;
+};
+
+/** Keys whose value is the name of a file of the user. */
+const FILE_KEYS: ReadonlySet<string> = new Set(["path", "paths", "copyPath", "wireName", "file", "from", "to", "as", "undone", "diskPath"]);
+/** Below this a word is too common to be replaced wherever it stands. */
+const WORD_MIN = 3;
+
+/** Returns a copy of plain data with every string redacted; what stands under a file's key becomes a pseudonym. */
+export function redactor(input: RedactInput): (value: unknown) => unknown {
+  const text = redactText(input);
+  const walk = (value: unknown, key: string): unknown => {
+    if (typeof value === "string") return FILE_KEYS.has(key) ? text(pseudonym(value, input.salt)) : text(value);
+    if (Array.isArray(value)) return value.map((item) => walk(item, key));
+    if (typeof value !== "object" || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([name, item]) => [text(name), walk(item, name)]));
+  };
+  return (value) => walk(value, "");
+}
+
+/** What files a log line or an event speaks of, by its keys. */
+export function filesIn(value: unknown, found: Set<string>, key = ""): void {
+  if (typeof value === "string") {
+    if (FILE_KEYS.has(key)) found.add(value);
+  } else if (Array.isArray(value)) value.forEach((item) => filesIn(item, found, key));
+  else if (typeof value === "object" && value !== null) for (const [name, item] of Object.entries(value)) filesIn(item, found, name);
+}
+
+/** Same name, same pseudonym; depth and ending stay, for they often are the very cause. */
+export function pseudonym(file: string, salt: string): string {
+  return file
+    .split("/")
+    .map((part) => {
+      if (part === "") return part;
+      const ending = /\.[A-Za-z0-9]{1,5}$/.exec(part)?.[0] ?? "";
+      return `name-${createHash("sha256").update(`${salt}/${part}`).digest("hex").slice(0, 8)}${ending}`;
+    })
+    .join("/");
+}
+
+function redactText({ secrets, names, files, salt }: RedactInput): (text: string) => string {
+  const stands = new Map<string, string>();
+  for (const file of files) stands.set(file, pseudonym(file, salt));
+  for (const [word, other] of names) stands.set(word, other);
+  for (const secret of secrets) stands.set(secret, "[secret]");
+  // As JSON writes them inside a string, too.
+  const escaped = [...stands].map(([word, other]) => [JSON.stringify(word).slice(1, -1), other] as const);
+  for (const [word, other] of escaped) stands.set(word, other);
+  const words = [...stands.keys()].filter((word) => word.length >= WORD_MIN).toSorted((a, b) => b.length - a.length);
+  const known = words.length === 0 ? null : new RegExp(words.map((word) => word.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")).join("|"), "g");
+  return (text) => {
+    const replaced = known === null ? text : text.replace(known, (word) => stands.get(word) ?? "[name]");
+    return replaced
+      .replace(/\b(Bearer|Basic) +[\w.~+/=-]+/gi, "$1 [secret]")
+      .replace(/satchel\.token\.[\w-]+/g, "satchel.token.[secret]")
+      .replace(/(\w+:\/\/)[^\s/@"]+@/g, "$1[secret]@")
+      .replace(/[\w-]{32,}/g, (word) => (looksSecret(word) ? "[long word]" : word));
+  };
+}
+
+/** Random base64 has capitals, small letters and digits; a hash in hex or a long identifier has not all three. */
+function looksSecret(word: string): boolean {
+  return /[A-Z]/.test(word) && /[a-z]/.test(word) && /\d/.test(word);
+}
