@@ -33,6 +33,7 @@ export const ErrorCode = {
   Busy: 1025,
   TokenNotFound: 1026,
   TooMany: 1027,
+  FolderChanged: 1028,
 } as const;
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
 
@@ -71,4 +72,5 @@ export const ERROR_MEANING: Readonly<Record<ErrorCode, string>> = {
   1025: "Too many requests of this connection are under way.",
   1026: "There is no such token.",
   1027: "There are as many as there may be.",
+  1028: "The folder is not set up as it was shown; nothing was done.",
 };

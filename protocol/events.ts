@@ -44,5 +44,7 @@ export const EVENT_KINDS = {
     .describe("The monthly look found rot: the change log from this number on, or kept bytes (by hash) that were thrown away."),
   gap: z
     .object({ after: eventSeq, through: eventSeq })
-    .describe("Never stored: sent to a subscriber in place of events that are not kept any more."),
+    .describe(
+      "Never stored: sent to a subscriber in place of events that are not kept any more. `through` below `after`: the log began anew.",
+    ),
 } as const satisfies Readonly<Record<string, z.ZodType>>;

@@ -1,6 +1,6 @@
 import * as z from "zod";
 
-import { progressNotice } from "./api/service.ts";
+import { progressNotice, requestProgress } from "./api/service.ts";
 import { storedEvent } from "./api/model.ts";
 import { METHODS } from "./api/table.ts";
 import { ERROR_MEANING, ErrorCode } from "./errors.ts";
@@ -73,7 +73,11 @@ export type OpenRpcDocument = {
 export function openRpcDocument(): OpenRpcDocument {
   const named: Record<string, Schema> = {};
   const methods = METHODS.map((one: Method) => methodEntry(one, named));
-  const notifications = { event: jsonSchema(storedEvent, named), "sync/progress": jsonSchema(progressNotice, named) };
+  const notifications = {
+    event: jsonSchema(storedEvent, named),
+    "sync/progress": jsonSchema(progressNotice, named),
+    "$/progress": jsonSchema(requestProgress, named),
+  };
   const kinds = Object.fromEntries(Object.entries(EVENT_KINDS).map(([kind, schema]) => [kind, jsonSchema(schema, named)]));
   return {
     openrpc: "1.3.2",
@@ -82,7 +86,7 @@ export function openRpcDocument(): OpenRpcDocument {
       version: VERSION,
       license: { name: "MIT" },
       description:
-        "JSON-RPC 2.0 over WebSocket, one message per text frame, parameters by name. Notifications: `event`, `sync/progress` (see x-notifications).",
+        "JSON-RPC 2.0 over WebSocket, one message per text frame, parameters by name. Notifications: `event`, `sync/progress`, `$/progress` (see x-notifications).",
     },
     "x-protocol-version": PROTOCOL_VERSION,
     methods,

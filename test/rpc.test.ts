@@ -7,10 +7,19 @@ import { ErrorCode } from "../protocol/errors.ts";
 import type { Method } from "../protocol/method.ts";
 import { DiskError, RemoteError } from "../service/core/ports.ts";
 import { Halt } from "../service/engine/halt.ts";
+import { Dispatcher, type Peer as RpcPeer } from "../service/rpc/dispatch.ts";
 import { errorBody } from "../service/rpc/failures.ts";
 import { runSummary, type EngineDouble } from "./support/engine-double.ts";
 import { codeOf, Peer } from "./support/rpc-peer.ts";
 import { openRpcService, SERVICE_KEY, type RpcService } from "./support/rpc-service.ts";
+
+/** For a dispatcher alone. */
+const noPeer: RpcPeer = {
+  scope: "admin",
+  subscribe: () => undefined,
+  unsubscribe: () => undefined,
+  withProgress: async (_token, _folder, work) => await work(),
+};
 
 suite("JSON-RPC 2.0", () => {
   let service: RpcService;
@@ -45,6 +54,7 @@ suite("JSON-RPC 2.0", () => {
       `[${Array.from({ length: 101 }, () => '{"jsonrpc":"2.0","method":"service/status"}').join(",")}]`,
       ErrorCode.InvalidRequest,
     ],
+    ["a batch of 100 000", `[${Array.from({ length: 100_000 }, () => "1").join(",")}]`, ErrorCode.InvalidRequest],
     ["depth 10 000", `${"[".repeat(10_000)}${"]".repeat(10_000)}`, ErrorCode.InvalidRequest],
   ];
   for (const [name, text, code] of broken)
@@ -135,6 +145,30 @@ suite("JSON-RPC 2.0", () => {
     assert.equal(codeOf(await peer.call("guard/approve", { id: 1 })), ErrorCode.InvalidParams);
     assert.equal(codeOf(await peer.call("guard/approve", { id: 1, hash: "old" })), ErrorCode.HoldChanged);
     assert.deepEqual((await peer.call("guard/approve", { id: 1, hash: "shown" }))["result"], {});
+  });
+
+  test("folders/update WS19 a moved root names the folder as it was shown", async () => {
+    const shown = await peer.ask("folders/get", { folder: "f1" });
+    assert.equal(codeOf(await peer.call("folders/update", { folder: "f1", root: "/media/two" })), ErrorCode.InvalidParams);
+    await peer.ask("folders/update", { folder: "f1", root: "/media/two", hash: shown.hash });
+    assert.notEqual((await peer.ask("folders/get", { folder: "f1" })).hash, shown.hash);
+    const again = await peer.call("folders/update", { folder: "f1", root: "/media/three", hash: shown.hash });
+    assert.equal(codeOf(again), ErrorCode.FolderChanged);
+    assert.equal((await peer.ask("folders/get", { folder: "f1" })).root, "/media/two");
+  });
+
+  test("Dispatcher.handle() WS17 every request of a batch counts against the rate", async () => {
+    const spent: number[] = [];
+    const dispatcher = new Dispatcher(
+      new Map(),
+      noPeer,
+      () => "",
+      (requests) => spent.push(requests),
+    );
+    await dispatcher.handle(JSON.stringify(Array.from({ length: 100 }, (_, id) => ({ jsonrpc: "2.0", id, method: "x" }))));
+    await dispatcher.handle("{");
+    await dispatcher.handle(`[${Array.from({ length: 100_000 }, () => "1").join(",")}]`);
+    assert.deepEqual(spent, [1, 99, 1, 1]);
   });
 
   test("service/hello proves the service key; the token alone could not", async () => {

@@ -51,16 +51,26 @@ export const foldersApi = [
     source: "SPEC §5",
   }),
   method("folders/update", {
-    params: z.strictObject({
-      folder: folderId,
-      remote: remoteId.optional(),
-      policy: policy.optional(),
-      root: absoluteRoot.optional().describe("Where the folder has been moved to."),
-    }),
+    params: z
+      .strictObject({
+        folder: folderId,
+        remote: remoteId.optional(),
+        policy: policy.optional(),
+        root: absoluteRoot.optional().describe("Where the folder has been moved to. Needs `hash`."),
+        hash: z
+          .string()
+          .min(1)
+          .max(64)
+          .optional()
+          .describe("`hash` of the folder as the user was shown it; if it is another by now, nothing is done."),
+      })
+      .refine(({ root, hash }) => root === undefined || hash !== undefined, "`root` needs the `hash` of the folder that was shown"),
     result: folderStatus,
     errors: [
       ErrorCode.FolderNotFound,
+      ErrorCode.FolderChanged,
       ErrorCode.NotADirectory,
+      ErrorCode.Exists,
       ErrorCode.Nested,
       ErrorCode.RemoteNotFound,
       ErrorCode.RemoteTaken,

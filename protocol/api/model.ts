@@ -21,6 +21,13 @@ export const timeMs = z.number().describe("Milliseconds since 1970.");
 /** How many, or a number that something is known by; which of the two is said where it is used. */
 export const count = z.int().min(0);
 export const eventSeq = count.describe("Number of an event. One sequence for all folders; it only rises, across restarts too.");
+export const eventLog = z
+  .string()
+  .max(64)
+  .describe("Names the log that event numbers belong to. Another one: the service's state was lost and rebuilt, and numbers began anew.");
+export const progressToken = z
+  .union([z.string().min(1).max(256), z.int()])
+  .describe("Chosen by the caller: `$/progress` notifications with it tell how far this request is.");
 export const conflictId = count.describe("Conflict id, from `conflicts/list`.");
 export const holdId = count.describe("Hold id, from `guard/list`.");
 
@@ -67,6 +74,7 @@ export const folderStatus = z
     lastRunAt: timeMs.nullable(),
     watching: z.enum(["events", "timed"]).describe("`timed`: file events can't be had, the folder is looked at by the clock."),
     nextRunAt: timeMs.nullable(),
+    hash: z.string().describe("Names the folder's settings as they are told here; moving the root must repeat it."),
   })
   .meta({ id: "FolderStatus" });
 export type FolderStatus = Frozen<z.infer<typeof folderStatus>>;

@@ -1,7 +1,7 @@
 import * as z from "zod";
 
 import { method } from "../method.ts";
-import { count, folderStatus, timeMs } from "./model.ts";
+import { count, eventLog, folderStatus, progressToken, timeMs } from "./model.ts";
 
 const processId = z.int().describe("Process id of the service.");
 
@@ -20,6 +20,7 @@ export const serviceApi = [
       scope: z.enum(["read", "write", "admin"]),
       proof: z.string().nullable().describe("HMAC-SHA-256, hex, of `satchel-hello:` + nonce, keyed with `serviceKey` of service.json."),
       lastSeq: count.describe("Number of the newest event."),
+      log: eventLog,
     }),
     errors: [],
     scope: "read",
@@ -81,3 +82,6 @@ export const progressNotice = z.object({
     .describe("filesUp, filesUpTotal, bytesUp, bytesUpTotal, filesDown, filesDownTotal, bytesDown."),
   atMs: timeMs,
 });
+
+/** `$/progress`: the same for one request that brought a `progressToken`; none comes after its answer. */
+export const requestProgress = z.object({ token: progressToken, value: progressNotice });

@@ -2,7 +2,7 @@ import * as z from "zod";
 
 import { ErrorCode } from "../errors.ts";
 import { method } from "../method.ts";
-import { count, folderId, hold, runSummary } from "./model.ts";
+import { count, folderId, hold, progressToken, runSummary } from "./model.ts";
 
 export const syncApi = [
   method("sync/run", {
@@ -10,6 +10,7 @@ export const syncApi = [
       folder: folderId.nullable().optional().describe("Left out or null: every folder that is not paused."),
       scan: z.boolean().optional().describe("True (default): look at every file, so that all that happened before the call is covered."),
       wait: z.boolean().optional().describe("False: answer as soon as the runs are asked for, with an empty list. Default true."),
+      progressToken: progressToken.optional(),
     }),
     result: z.object({ runs: z.array(runSummary) }),
     errors: [ErrorCode.FolderNotFound, ErrorCode.FolderPaused, ErrorCode.NoRemote, ErrorCode.Auth],
@@ -38,7 +39,11 @@ export const syncApi = [
     source: "SPEC §3 Reconcile",
   }),
   method("sync/apply", {
-    params: z.strictObject({ folder: folderId, hash: z.string().min(1).max(128).describe("From `sync/plan`.") }),
+    params: z.strictObject({
+      folder: folderId,
+      hash: z.string().min(1).max(128).describe("From `sync/plan`."),
+      progressToken: progressToken.optional(),
+    }),
     result: runSummary,
     errors: [ErrorCode.FolderNotFound, ErrorCode.PlanDrifted, ErrorCode.NoRemote, ErrorCode.Auth],
     scope: "write",

@@ -174,6 +174,8 @@ export type StoredEvent = {
   readonly data: unknown;
 };
 export interface EventLog {
+  /** Another one when the state was lost and the numbers began anew. */
+  readonly id: string;
   append(kind: string, folder: string | null, data: unknown, atMs: number): number;
   /** Strictly after `seq`. `gap`: rows between `seq` and the first returned were trimmed. */
   since(seq: number, limit: number): { readonly events: readonly StoredEvent[]; readonly gap: boolean };

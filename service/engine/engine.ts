@@ -97,6 +97,7 @@ function createContext(deps: EngineDeps, tell: () => void): EngineContext {
 function withNotices(state: State, tell: () => void): State {
   let told = true;
   const events: EventLog = {
+    id: state.events.id,
     append: (...fact) => {
       if (told) queueMicrotask(() => ((told = true), tell()));
       told = false;

@@ -1,13 +1,16 @@
 /** From every method of the API to the engine's facade, and nothing else. */
-import { createHmac } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 
+import type { FolderStatus as FolderShown } from "../../protocol/api/model.ts";
 import { METHODS, type MethodName, type ParsedOf, type ResultOf } from "../../protocol/api/table.ts";
 import type { Method } from "../../protocol/method.ts";
 import { openRpcDocument } from "../../protocol/openrpc.ts";
 import { PROTOCOL_VERSION, VERSION } from "../../protocol/version.ts";
-import type { Engine } from "../engine/facade.ts";
+import { ErrorCode } from "../../protocol/errors.ts";
+import type { Engine, FolderStatus } from "../engine/facade.ts";
 import { shownUrl } from "../remotes/endpoint.ts";
 import type { Bindings, Bound, Call } from "./dispatch.ts";
+import { RpcFailure } from "./failures.ts";
 import type { TokenBook } from "./tokens.ts";
 
 /** What only the process itself can tell or do. */
@@ -76,10 +79,11 @@ function serviceHandlers(
       scope: peer.scope,
       proof: nonce === undefined ? null : helloProof(self.serviceKey, nonce),
       lastSeq: engine.events.lastSeq(),
+      log: engine.events.id,
     }),
     "service/status": () => ({
       service: { version: VERSION, pid: self.pid, uptimeMs: self.uptimeMs(), port: self.port(), device: self.device },
-      folders: engine.folders.list(),
+      folders: engine.folders.list().map(shown),
       remotes: remotesShown(engine),
     }),
     "service/shutdown": () => {
@@ -123,21 +127,39 @@ function folderHandlers(
   const { folders, remotes } = engine;
   return {
     "folders/add": async ({ root, remote, policy, paused }) =>
-      await folders.add({ root, remote: remote ?? null, policy: policy ?? "keep-both", paused: paused ?? false }),
-    "folders/list": () => ({ folders: folders.list() }),
-    "folders/get": ({ folder }) => folders.get(folder),
-    "folders/update": async ({ folder, remote, policy, root }) =>
-      await folders.update(folder, {
+      shown(await folders.add({ root, remote: remote ?? null, policy: policy ?? "keep-both", paused: paused ?? false })),
+    "folders/list": () => ({ folders: folders.list().map(shown) }),
+    "folders/get": ({ folder }) => shown(folders.get(folder)),
+    "folders/update": async ({ folder, remote, policy, root, hash }) => {
+      const now = shown(folders.get(folder));
+      if (hash !== undefined && hash !== now.hash)
+        throw new RpcFailure(
+          ErrorCode.FolderChanged,
+          `Could not change ${now.root}: it is not set up as it was shown. Look again, then decide.`,
+        );
+      const change = {
         ...(remote === undefined ? {} : { remote }),
         ...(policy === undefined ? {} : { policy }),
         ...(root === undefined ? {} : { root }),
-      }),
+      };
+      return shown(await folders.update(folder, change));
+    },
     "folders/remove": async ({ folder }) => await done(folders.remove(folder)),
     "remotes/list": () => ({ remotes: remotesShown(engine) }),
     "remotes/login": async ({ url, user, password }) => await remotes.login({ url, user, password }),
     "remotes/logout": async ({ remote }) => await done(remotes.logout(remote)),
     "remotes/test": async ({ remote }) => await remotes.test(remote),
   };
+}
+
+/** With the hash that names its settings (WS19): what is asked of a folder that was set up otherwise meanwhile is refused. */
+function shown(status: FolderStatus): FolderShown {
+  const { folder, root, remote, policy } = status;
+  const hash = createHash("sha256")
+    .update(JSON.stringify([folder, root, remote, policy]))
+    .digest("hex")
+    .slice(0, 16);
+  return { ...status, hash };
 }
 
 /** An address may hold a proxy's user and password: those are for nobody who only reads (X3). */
@@ -152,9 +174,9 @@ function syncHandlers(
 > {
   const { sync } = engine;
   return {
-    "sync/run": async ({ folder, scan, wait }, { signal }) => {
+    "sync/run": async ({ folder, scan, wait, progressToken }, { peer, signal }) => {
       const asked = { folder: folder ?? null, scan: scan ?? true };
-      if (wait !== false) return { runs: await sync.run(asked, signal) };
+      if (wait !== false) return { runs: await peer.withProgress(progressToken, asked.folder, async () => await sync.run(asked, signal)) };
       // What can be refused at once (no such folder, paused, not signed in) is; the run itself tells its story in events.
       const begun = Promise.withResolvers<void>();
       setImmediate(begun.resolve);
@@ -162,7 +184,8 @@ function syncHandlers(
       return { runs: [] };
     },
     "sync/plan": async ({ folder }) => await sync.plan(folder),
-    "sync/apply": async ({ folder, hash }) => await sync.apply(folder, hash),
+    "sync/apply": async ({ folder, hash, progressToken }, { peer }) =>
+      await peer.withProgress(progressToken, folder, async () => await sync.apply(folder, hash)),
     "sync/cancel": async ({ folder }) => await done(sync.cancel(folder)),
     "sync/pause": async ({ folder }) => await done(sync.pause(folder)),
     "sync/resume": async ({ folder }) => await done(sync.resume(folder)),
@@ -222,12 +245,13 @@ function eventHandlers(engine: Engine): Part<"events/list" | "events/subscribe" 
   const { events } = engine;
   return {
     "events/list": ({ since, limit }) => ({ ...events.since(since ?? 0, limit ?? PAGE), lastSeq: events.lastSeq() }),
-    "events/subscribe": ({ since, progress }, { peer }) => {
+    "events/subscribe": ({ since, log, progress }, { peer }) => {
       const lastSeq = events.lastSeq();
-      // A number from a life that was lost (a rebuilt state counts from 1 again) would wait for ever: begin with what is new.
-      const from = Math.min(since ?? lastSeq, lastSeq);
-      peer.subscribe(from, progress ?? false);
-      return { since: from, lastSeq };
+      // A number of a log that was lost (a rebuilt state counts from 1 again) says nothing here: all there is is new, and the gap is told.
+      const foreign = since !== undefined && (since > lastSeq || (log !== undefined && log !== events.id));
+      const from = foreign ? 0 : (since ?? lastSeq);
+      peer.subscribe({ after: from, lostAfter: foreign ? since : null }, progress ?? false);
+      return { since: from, lastSeq, log: events.id };
     },
     "events/unsubscribe": (_params, { peer }) => {
       peer.unsubscribe();

@@ -13,9 +13,11 @@ export type Call = { readonly peer: Peer; readonly signal: AbortSignal };
 /** One connection as handlers see it. */
 export interface Peer {
   readonly scope: Scope;
-  /** Begins (again) to send events after `since`. */
-  subscribe(since: number, progress: boolean): void;
+  /** Begins (again) to send events. `lostAfter`: the asker's number is of another log, which a gap tells first. */
+  subscribe(from: { readonly after: number; readonly lostAfter: number | null }, progress: boolean): void;
   unsubscribe(): void;
+  /** Tells this request's progress (of one folder; null: of all) under the caller's token while `work` goes on, and nothing after it. */
+  withProgress<T>(token: string | number | undefined, folder: string | null, work: () => Promise<T>): Promise<T>;
 }
 export type Bound = { readonly method: Method; readonly run: (params: unknown, call: Call) => unknown };
 /** A `Map`, so that `__proto__` and its like are names like any other (WS14). */
@@ -33,18 +35,22 @@ export class Dispatcher {
   readonly #bindings: Bindings;
   readonly #peer: Peer;
   readonly #report: (error: unknown) => string;
+  readonly #spend: (requests: number) => void;
   readonly #inFlight = new Map<string, AbortController>();
   #unnamed = 0;
 
-  constructor(bindings: Bindings, peer: Peer, report: (error: unknown) => string) {
+  /** `spend`: told how many requests a message holds, before any is carried out. */
+  constructor(bindings: Bindings, peer: Peer, report: (error: unknown) => string, spend: (requests: number) => void = () => undefined) {
     this.#bindings = bindings;
     this.#peer = peer;
     this.#report = report;
+    this.#spend = spend;
   }
 
   /** The answer to one message, or null where none is due. Never rejects. */
   async handle(text: string): Promise<string | null> {
     let message: unknown;
+    this.#spend(1);
     try {
       message = JSON.parse(text);
     } catch {
@@ -55,6 +61,7 @@ export class Dispatcher {
       const why = message.length === 0 ? "A batch holds at least one request." : `A batch holds at most ${BATCH_MAX} requests.`;
       return JSON.stringify(failure(null, ErrorCode.InvalidRequest, why));
     }
+    this.#spend(message.length - 1);
     const replies = await Promise.all(message.map(async (one: unknown) => await this.#answer(one)));
     const due = replies.filter((reply) => reply !== null);
     return due.length === 0 ? null : JSON.stringify(due);

@@ -42,6 +42,8 @@ export type RpcOptions = {
 };
 export type RpcServer = {
   readonly port: number | null;
+  /** Bytes that wait in our memory for all peers together. */
+  waitingBytes(): number;
   /** No new connections; those there are get a goodbye. */
   close(): Promise<void>;
 };
@@ -71,6 +73,7 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
       maxPayload: MESSAGE_MAX_BYTES,
       maxFragments: FRAGMENTS_MAX,
       perMessageDeflate: false,
+      allowSynchronousEvents: false, // one message a turn: what it makes us send counts before the next is begun
       handleProtocols: () => SUBPROTOCOL,
     }),
     connections,
@@ -92,7 +95,8 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
   }
   const pings = setInterval(() => doors.connections.forEach((connection) => connection.checkAlive()), PING_EVERY_MS);
   pings.unref();
-  return { port, close: async () => await closeAll(doors, servers, pings) };
+  const waitingBytes = () => [...connections].reduce((sum, connection) => sum + connection.waitingBytes, 0);
+  return { port, waitingBytes, close: async () => await closeAll(doors, servers, pings) };
 }
 
 function openTokens({ token, tokenFile, log }: RpcOptions): TokenBook {

@@ -14,8 +14,10 @@ export function openEvents(session: Session): EventLog {
   const last = db.prepare<[], number>("SELECT seq FROM sqlite_sequence WHERE name = 'event'").pluck();
   const firstYoung = db.prepare<[number], number>("SELECT seq FROM event WHERE at_ms >= ? ORDER BY seq LIMIT 1").pluck();
   const trim = db.prepare<[number]>("DELETE FROM event WHERE seq < ?");
+  const id = db.prepare<[], string>("SELECT event_log FROM health").pluck().get() ?? "";
   const lastSeq = session.read("read the number of the last event", () => last.get() ?? 0);
   return {
+    id,
     append: session.write("record an event", (kind: string, folder: string | null, data: unknown, atMs: number) =>
       // `undefined` has no JSON: an event without data says null.
       Number(append.run(atMs, kind, folder, JSON.stringify(data ?? null)).lastInsertRowid),

@@ -220,5 +220,10 @@ CREATE TABLE health (
 INSERT INTO health (only, open) VALUES (1, 0);
 `;
 
+const LOG_ID = `
+ALTER TABLE health ADD COLUMN event_log TEXT;  -- names this log of events: numbers of another (the state was lost) mean nothing here
+UPDATE health SET event_log = lower(hex(randomblob(8)));
+`;
+
 /** `MIGRATIONS[n]` takes a database from `user_version` n to n + 1. Never edit one that was released: append. */
-export const MIGRATIONS: readonly string[] = [TREES + LOG + JOURNALS + QUESTIONS];
+export const MIGRATIONS: readonly string[] = [TREES + LOG + JOURNALS + QUESTIONS, LOG_ID];

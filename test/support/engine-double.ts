@@ -37,6 +37,7 @@ export class EngineDouble implements Engine {
   }
 
   readonly events: Engine["events"] = {
+    id: "0123456789abcdef",
     append: () => 0,
     since: (seq, limit) => {
       this.askedAfter = Math.max(this.askedAfter, seq);
@@ -61,7 +62,12 @@ export class EngineDouble implements Engine {
       this.rows.push(row);
       return await Promise.resolve(row);
     },
-    update: async (folder) => await Promise.resolve(this.#need(folder)),
+    update: async (folder, change) => {
+      const row = this.#need(folder);
+      const next = { ...row, ...change };
+      this.rows[this.rows.indexOf(row)] = next;
+      return await Promise.resolve(next);
+    },
     remove: async (folder) => {
       this.rows.splice(this.rows.indexOf(this.#need(folder)), 1);
       await Promise.resolve();
