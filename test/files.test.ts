@@ -9,6 +9,7 @@ import { versionsToTrim } from "../service/files/versions.ts";
 import { parcelWatcher } from "../service/files/watch.ts";
 import { diskContract } from "./disk-contract.ts";
 import { onDisk } from "./support/apply-steps.ts";
+import { refusingDisk } from "./support/failing-disk.ts";
 import { never, openFolderOnDisk, sha1Of } from "./support/folder-on-disk.ts";
 
 const MIB = 1024 * 1024;
@@ -161,6 +162,17 @@ onDisk("observeAll() N2 S14 an unmounted or replaced root concludes nothing", as
   assert.equal(await tree.allStand(["a.png", "b.png"]), false);
   assert.equal(await tree.checkRoot({ makeMarker: true }), "ok");
   assert.ok(fs.statSync(`${root}/.satchel`).isDirectory());
+});
+
+onDisk("checkRoot() S14 a root that may not be entered is unreadable, not without its marker", async (given) => {
+  let denied = true;
+  await given.reopen({
+    disk: refusingDisk(given.disk, (method, path) => (denied && method === "lstat" && path.startsWith(`${given.root}/`) ? "access" : null)),
+  });
+  assert.equal(await given.tree.checkRoot({ makeMarker: false }), "unreadable");
+  assert.equal(await given.tree.checkRoot({ makeMarker: true }), "unreadable", "nothing is made where nothing can be seen");
+  denied = false;
+  assert.equal(await given.tree.checkRoot({ makeMarker: false }), "ok");
 });
 
 onDisk("observeAll() CT10 a folder swapped for a symlink: its files are problems, nothing outside is read", async (given) => {

@@ -4,6 +4,7 @@ import type { EngineContext } from "./deps.ts";
 import { EngineError, type Engine } from "./facade.ts";
 import { meetAnew } from "./fetch.ts";
 import type { Folder } from "./folder.ts";
+import type { FolderParts } from "./parts.ts";
 
 export function guardArea(context: EngineContext): Engine["guard"] {
   const { folders, need } = context;
@@ -63,18 +64,41 @@ async function approve(context: EngineContext, folder: Folder, hold: Hold): Prom
 /** The files come back: fetched where they are gone here, sent again where they are gone there. */
 async function reject(context: EngineContext, folder: Folder, hold: Hold): Promise<void> {
   const { state, clock } = context.deps;
-  const { rows } = folder;
+  const { rows, parts } = folder;
   if (hold.reason === "otherServer")
     throw new EngineError(
       "holdNotFound",
-      "Put the old server back under its address, or sign in to another remote; there are no files to bring back.",
+      "There are no files to bring back: another server answers at the remote's address. Put the old server back (then the question goes by itself), or choose another remote for the folder. To merge with the new server, approve; nothing is deleted by that.",
     );
-  if (hold.scope === "folder") await folder.parts.local.checkRoot({ makeMarker: true });
+  if (hold.reason === "rootMissing")
+    throw new EngineError(
+      "notADirectory",
+      `${parts.root} is not there, so no files can be brought back into it. Mount it, or put it back where it was (then the question goes by itself), or make an empty folder there and answer the question that follows.`,
+    );
+  const lost = hold.scope === "folder" ? await missingHere(parts) : hold.paths;
+  if (hold.scope === "folder") await parts.local.checkRoot({ makeMarker: true });
   state.transaction(() => {
-    const paths = hold.scope === "folder" ? [...rows.base.livePaths()].filter((path) => rows.entries.get(path) !== undefined) : hold.paths;
-    // Without a base both "absent here, there" and "here, absent there" mean a new file on the side that has it.
-    for (const path of paths) rows.base.remove(path);
+    for (const path of lost) {
+      // Without a base both "absent here, there" and "here, absent there" mean a new file on the side that has it.
+      rows.base.remove(path);
+      if (hold.scope === "folder") forget(parts, path, clock.wallMs());
+    }
     rows.holds.remove(hold.id);
-    state.events.append("guard/rejected", rows.id, { reason: hold.reason, files: paths.length }, clock.wallMs());
+    state.events.append("guard/rejected", rows.id, { reason: hold.reason, files: lost.length }, clock.wallMs());
   });
+}
+
+async function missingHere({ rows, local }: FolderParts): Promise<readonly string[]> {
+  const missing: string[] = [];
+  // Collected first: the rows may not be read while others are written.
+  const paths = Array.from(rows.base.livePaths());
+  for (const path of paths) if (!(await local.allStand([path]))) missing.push(path);
+  return missing;
+}
+
+/** The user has told what became of it: were it only found out by the next scans, it would be taken for his deletion then. */
+function forget({ rows }: FolderParts, path: string, atMs: number): void {
+  if (rows.entries.get(path) === undefined) return;
+  rows.entries.remove(path);
+  rows.changes.append({ path, kind: "remove", sha1: null, sizeBytes: null, origin: "user", atMs });
 }

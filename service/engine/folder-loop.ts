@@ -4,6 +4,7 @@ import type { Origin, RunSummary } from "../core/model.ts";
 import { decideSchedule, POLL_STREAMED_MS, REHASH_EVERY_MS, type ScheduleFacts } from "../core/schedule.ts";
 import { EngineError } from "./facade.ts";
 import type { FolderParts } from "./parts.ts";
+import { ROOT_FAULTS } from "./root-guard.ts";
 import { ASKED, lookAhead, runFolder, type AheadPlan, type RunEnd, type RunOptions } from "./run.ts";
 
 /** Something was put off (a restless path, a file that changed under us): looked at again after this. */
@@ -13,6 +14,9 @@ const LOOK_UP_MS = 60_000;
 const WAKE_JUMP_MS = 30_000;
 /** How often to look before a remote has said what suits it. */
 const POLL_UNKNOWN_MS = 60_000;
+
+/** A root that is away is looked for at least this often: a few looks at the disk, and the folder is back when the root is. */
+const ROOT_LOOK_MS = 15_000;
 
 const WOKEN = new Error("a fact changed");
 
@@ -298,9 +302,11 @@ function lastRehashMono({ rows, clock }: FolderParts): number {
 /** What a run's end means for the next one. */
 function noteEnd(parts: FolderParts, facts: LoopFacts, end: RunEnd, options: { readonly scan: boolean; readonly rehash: boolean }): void {
   const nowMs = parts.clock.monoMs();
-  const looked =
-    end.summary.fault === null ||
-    !["rootMissing", "rootReplaced", "markerGone", "unreadable", "disk", "cancelled"].includes(end.summary.fault);
+  const { fault } = end.summary;
+  const noRoot = fault !== null && ROOT_FAULTS.has(fault);
+  // Nobody told of what happened to the files meanwhile.
+  if (noRoot) parts.local.hint(null);
+  const looked = !noRoot && fault !== "disk" && fault !== "cancelled";
   if (looked && (options.scan || !parts.local.needsScan())) {
     if (options.scan || facts.lastScanMs === null) facts.lastScanMs = nowMs;
     if (options.rehash || parts.rows.rehash.lastMs() === null) {
@@ -311,8 +317,11 @@ function noteEnd(parts: FolderParts, facts: LoopFacts, end: RunEnd, options: { r
   facts.lastRunMs = nowMs;
   facts.workLeft = end.workLeft;
   facts.failures = end.retry ? facts.failures + 1 : 0;
-  if (end.retry) facts.retryAtMs = nowMs + backOffMs(facts.failures, parts.random, end.retryAfterMs);
-  else facts.retryAtMs = end.workLeft ? nowMs + WORK_LEFT_MS : null;
+  facts.retryAtMs = end.workLeft ? nowMs + WORK_LEFT_MS : null;
+  if (end.retry) {
+    const delayMs = backOffMs(facts.failures, parts.random, end.retryAfterMs);
+    facts.retryAtMs = nowMs + (noRoot ? Math.min(delayMs, ROOT_LOOK_MS) : delayMs);
+  }
   const pushEveryMs = parts.remote()?.limits.pushEveryMs ?? 0;
   facts.pushAtMs = pushEveryMs > 0 && end.summary.uploadedFiles + end.summary.deletedRemote > 0 ? nowMs + pushEveryMs : facts.pushAtMs;
 }

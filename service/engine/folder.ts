@@ -9,10 +9,12 @@ import { newRunId, type FolderParts } from "./parts.ts";
 import { recoverFolder } from "./recover.ts";
 import { followRemote } from "./stream.ts";
 
-/** A root that is missing or taken by another service is tried again this often. */
+/** A root that is missing or taken by another service is tried again this often, and so is watching one that is away. */
 const REOPEN_MS = 15_000;
 /** While events are impossible, watching is tried again this often. */
 const REWATCH_MS = 5 * 60_000;
+/** The watch ended because the root went or was replaced: what stands there now is watched this soon. */
+const REWATCH_GONE_MS = 2_000;
 
 type Opened = { readonly root: OpenedRoot; readonly parts: FolderParts; readonly loop: FolderLoop };
 
@@ -211,25 +213,35 @@ export class Folder {
   async #keepWatching(opened: Opened): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      const gone = Promise.withResolvers<void>();
-      const onAbort = () => gone.resolve();
-      signal.addEventListener("abort", onAbort, { once: true });
-      try {
-        this.#watch = await opened.root.watch((hint) => this.#onHint(opened, hint, gone.resolve));
-        opened.loop.setWatching(true);
-        // What changed before the watch stood was told to nobody.
-        opened.parts.local.hint(null);
-        opened.loop.wake();
-        await gone.promise;
-        await this.#closeWatch();
-      } catch (error) {
-        if (!(error instanceof DiskError)) throw error;
-        this.#deps.observer.trouble?.(this.config.id, null, error);
-      } finally {
-        signal.removeEventListener("abort", onAbort);
-      }
+      const again = await this.#watchOnce(opened);
       opened.loop.setWatching(false);
-      if (!signal.aborted) await this.#sleep(REWATCH_MS);
+      if (!signal.aborted) await this.#sleep(again);
+    }
+  }
+
+  /** Until the root goes or the folder is closed. Returns when (ms) another try is worth it. */
+  async #watchOnce(opened: Opened): Promise<number> {
+    const { signal } = this.#stop;
+    const gone = Promise.withResolvers<void>();
+    const onAbort = () => gone.resolve();
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      this.#watch = await opened.root.watch((hint) => this.#onHint(opened, hint, gone.resolve));
+      opened.loop.setWatching(true);
+      // What changed before the watch stood was told to nobody.
+      opened.parts.local.hint(null);
+      opened.loop.wake();
+      await gone.promise;
+      await this.#closeWatch();
+      return REWATCH_GONE_MS;
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      // A root that is away is told by the runs.
+      if (error.fault === "notFound") return REOPEN_MS;
+      this.#deps.observer.trouble?.(this.config.id, null, error);
+      return REWATCH_MS;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
     }
   }
 

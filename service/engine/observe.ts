@@ -1,7 +1,9 @@
 /** Phase 1: disk → change log. Events mark what is dirty, a scan finds the rest; both end here as rows. */
 import type { Observation } from "../core/local.ts";
 import type { Origin } from "../core/model.ts";
+import { DiskError } from "../core/ports.ts";
 import type { FolderParts } from "./parts.ts";
+import { unreadable } from "./root-guard.ts";
 import type { RunContext } from "./run-context.ts";
 
 /** A run that somebody waits for gives what is dirty this long to settle. */
@@ -68,7 +70,13 @@ export async function observe(
   const { parts, signal } = context;
   const { local, clock } = parts;
   if (options.scan || local.needsScan()) {
-    for await (const batch of local.observeAll({ rehash: options.rehash }, signal)) record(parts, batch, options.origin);
+    try {
+      for await (const batch of local.observeAll({ rehash: options.rehash }, signal)) record(parts, batch, options.origin);
+    } catch (error) {
+      // It may be entered but not listed: the same trouble, seen later.
+      if (error instanceof DiskError && error.fault === "access") throw unreadable(parts);
+      throw error;
+    }
   }
   const deadlineMs = clock.monoMs() + SETTLE_WAIT_MAX_MS;
   for (;;) {

@@ -19,14 +19,7 @@ export async function checkRoot(parts: FolderParts): Promise<void> {
   const waiting = rows.holds.list("held").filter((row) => row.scope === "folder" && row.reason !== "otherServer");
   const state = await local.checkRoot({ makeMarker: false });
   if (state === "ok") return dissolve(parts, waiting);
-  if (state === "unreadable") {
-    throw new Halt(
-      "failed",
-      "unreadable",
-      `${parts.root} can't be read (permission denied or disk trouble). Nothing was synced; it will be tried again.`,
-      true,
-    );
-  }
+  if (state === "unreadable") throw unreadable(parts);
   const reason = state === "missing" ? "rootMissing" : state === "replaced" ? "rootReplaced" : "markerGone";
   if (state !== "missing") {
     const approved = rows.holds.list("approved").find((row) => row.scope === "folder" && row.reason === reason);
@@ -39,6 +32,19 @@ export async function checkRoot(parts: FolderParts): Promise<void> {
   hold(parts, waiting, reason);
   throw new Halt("held", reason, `${parts.root}: ${WORDS[reason]}`, true);
 }
+
+/** The root is there, but what is in it can't be told: no question for the user, and nothing is concluded from it (N2). */
+export function unreadable({ root }: Pick<FolderParts, "root">): Halt {
+  return new Halt(
+    "failed",
+    "unreadable",
+    `${root} is there but can't be read: permission denied, or the disk refuses. Nothing was synced and nothing counts as deleted. Give yourself the right to read and enter it (chmod u+rwx), or check the disk; Satchel looks again by itself.`,
+    true,
+  );
+}
+
+/** The root as a whole is not to be had: every run ends before it has looked at anything. */
+export const ROOT_FAULTS: ReadonlySet<string> = new Set(["rootMissing", "rootReplaced", "markerGone", "unreadable"]);
 
 /** What must stand for the folder to be the same one. Before anything was agreed on, what was seen there: of nothing, all would stand. */
 function knownPaths({ rows }: FolderParts): Iterable<string> {

@@ -87,7 +87,10 @@ class Tree implements LocalTree, ScanState {
     const known = this.#identity;
     if (known !== null && (known.dev !== stat.dev || known.fileId !== stat.fileId) && !options.makeMarker) return "replaced";
     const marker = `${root}/${OWN_DIRECTORY}`;
-    if ((await lookOrFault(this.context, OWN_DIRECTORY)).stat?.kind !== "directory") {
+    const own = await lookOrFault(this.context, OWN_DIRECTORY);
+    // A folder that may not be entered hides its marker: that says nothing about whether the marker is there (N2).
+    if (own.fault !== null) return "unreadable";
+    if (own.stat?.kind !== "directory") {
       if (!options.makeMarker) return "markerGone";
       await disk.mkdir(marker, 0o700);
       await disk.fsyncDir(root);

@@ -146,11 +146,17 @@ class SimDisk implements Disk {
   }
 
   async link(from: string, to: string): Promise<void> {
-    await this.#do("link", to, () => {
-      this.#hooks.onWrite(to, "link");
-      const node = this.#volume.link(from, to);
-      this.#hooks.onReplaced({ path: to, before: null, after: node, op: "link" });
-    });
+    await this.#do(
+      "link",
+      to,
+      () => {
+        this.#hooks.onWrite(to, "link");
+        const node = this.#volume.link(from, to);
+        this.#hooks.onReplaced({ path: to, before: null, after: node, op: "link" });
+      },
+      [],
+      [from],
+    );
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -220,14 +226,15 @@ class SimDisk implements Disk {
     return await this.#do("caps", directory, () => ({ foldsCase: false, foldsNormalization: false }));
   }
 
-  /** `claims`: names that this call takes away or replaces. */
-  async #do<T>(op: DiskOp, path: string, work: () => T, claims: readonly string[] = []): Promise<T> {
+  /** `claims`: names that this call takes away or replaces; `also`: further names that it needs. */
+  async #do<T>(op: DiskOp, path: string, work: () => T, claims: readonly string[] = [], also = claims): Promise<T> {
     return await this.#scheduler.call(
       this.#life,
       `${op} ${path}`,
       () => {
         const fault = op === "readdir" || op === "fsync" ? null : this.#hooks.fault(op, path);
         if (fault !== null) throw refuse(fault, op, path);
+        if ([path, ...also].some((at) => this.#volume.isDenied(at, op === "readdir"))) throw refuse("access", op, path);
         return work();
       },
       claims.map((claim) => claimOf(this.#volume, claim)),

@@ -184,6 +184,18 @@ export class Machine {
     }
   }
 
+  /** Nobody may look into the folder, or list it (CT13). */
+  deny(): void {
+    this.given.scheduler.note(`${this.name} shuts the folder`);
+    this.volume.denied = ROOT;
+  }
+
+  allow(): void {
+    if (this.volume.denied === null) return;
+    this.given.scheduler.note(`${this.name} opens the folder`);
+    this.volume.denied = null;
+  }
+
   mount(): void {
     if (this.#unmounted === null) return;
     this.given.scheduler.note(`${this.name} mounts`);

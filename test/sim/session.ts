@@ -56,7 +56,7 @@ class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    this.#swarm = drawSwarm(options, this.#stream("swarm"), canaryOf(options.canary)?.needs ?? []);
+    this.#swarm = drawSwarm(options, this.#stream("swarm"), this.#stream("later swarm"), canaryOf(options.canary)?.needs ?? []);
     this.#scheduler = new Scheduler(this.#stream("schedule"));
     if (options.trace === true) this.#scheduler.trace = [];
     this.#oracles = new Oracles(this.#ledger, () => this.#scheduler.nowMs);
@@ -230,12 +230,21 @@ class Session {
     const rng = this.#stream("acts");
     const choice = rng.below(40);
     if (skipped) return;
+    if (this.#weather.on("denied") && this.#stream("doors").chance(0.04)) this.#shut(machine);
     if (choice === 0 && this.#weather.on("unmount") && machine.mounted) {
       machine.unmount(rng.chance(0.5) ? "missing" : "empty");
       this.#weather.saw("unmount");
       this.#scheduler.after(this.#world, rng.below(30_000), "mount", () => machine.mount());
     } else if (choice <= 3) this.#askForSync(machine, rng.chance(0.7));
-    else if (machine.mounted) machine.user.act();
+    else if (machine.mounted && machine.volume.denied === null) machine.user.act();
+  }
+
+  /** The folder's rights are taken away for a while. */
+  #shut(machine: Machine): void {
+    if (!machine.mounted || machine.volume.denied !== null) return;
+    machine.deny();
+    this.#weather.saw("denied");
+    this.#scheduler.after(this.#world, this.#stream("doors").below(40_000), "open", () => machine.allow());
   }
 
   #askForSync(machine: Machine, scan: boolean): void {
@@ -278,6 +287,7 @@ class Session {
     this.#scheduler.note("heal");
     this.#cloud.start();
     for (const machine of this.#machines) {
+      machine.allow();
       machine.mount();
       machine.start();
     }

@@ -34,8 +34,11 @@ const OTHERS = [
   "buggify",
   "stateLost",
 ] as const;
-export type FaultClass = NetFault | (typeof OTHERS)[number];
-export const FAULT_CLASSES: readonly FaultClass[] = [...NET, ...OTHERS];
+/** Drawn from a stream of their own: seeds of the time before them stay what they were. */
+const LATER = ["denied"] as const;
+export type FaultClass = NetFault | (typeof OTHERS)[number] | (typeof LATER)[number];
+const EARLIER: readonly FaultClass[] = [...NET, ...OTHERS];
+export const FAULT_CLASSES: readonly FaultClass[] = [...EARLIER, ...LATER];
 
 export type SessionOptions = {
   readonly seed: number;
@@ -87,7 +90,7 @@ const NAMES = [
 ];
 
 /** `needed`: faults that are on whatever the seed says. */
-export function drawSwarm(options: SessionOptions, rng: Rng, needed: readonly FaultClass[]): Swarm {
+export function drawSwarm(options: SessionOptions, rng: Rng, later: Rng, needed: readonly FaultClass[]): Swarm {
   const clients = rng.weighted([
     [1, 1],
     [6, 2],
@@ -100,7 +103,7 @@ export function drawSwarm(options: SessionOptions, rng: Rng, needed: readonly Fa
     [2, 60],
     [1, 150],
   ] as const);
-  const faults = drawFaults(rng);
+  const faults = [...drawFaults(rng), ...drawLater(later)];
   const habits: Habits = {
     paths: someOf(rng, NAMES, 3 + rng.below(5)),
     unlinkCreate: rng.chance(0.5),
@@ -131,8 +134,13 @@ export function drawSwarm(options: SessionOptions, rng: Rng, needed: readonly Fa
 function drawFaults(rng: Rng): ReadonlySet<FaultClass> {
   const kind = rng.below(10);
   if (kind === 0) return new Set();
-  if (kind === 1) return new Set([rng.pick(FAULT_CLASSES)]);
-  return new Set(FAULT_CLASSES.filter((one) => rng.chance(RARE.has(one) ? 0.12 : 0.4)));
+  if (kind === 1) return new Set([rng.pick(EARLIER)]);
+  return new Set(EARLIER.filter((one) => rng.chance(RARE.has(one) ? 0.12 : 0.4)));
+}
+
+/** Two in three sessions have none of them. */
+function drawLater(rng: Rng): readonly FaultClass[] {
+  return rng.chance(0.66) ? [] : LATER.filter(() => rng.chance(0.4));
 }
 
 /** What hides other trouble when it happens in every second session. */

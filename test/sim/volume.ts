@@ -44,6 +44,8 @@ const BLOCK_BYTES = 512;
 export class Volume {
   readonly profile: VolumeProfile;
   readonly root: Node;
+  /** Below this folder nothing can be seen or listed (its rights were taken away); null: all can. */
+  denied: string | null = null;
   /** Told of any change at a path, the engine's own too: watchers. */
   readonly listeners = new Set<(path: string) => void>();
   readonly #wallMs: () => number;
@@ -227,6 +229,11 @@ export class Volume {
     directory.children.set(name, node);
     directory.durable.set(name, node);
     this.#tell(path);
+  }
+
+  /** A program without rights meets this path, or would list it. */
+  isDenied(path: string, listing: boolean): boolean {
+    return this.denied !== null && (path.startsWith(`${this.denied}/`) || (listing && path === this.denied));
   }
 
   /** A power cut now would leave this file whole, under some name. */

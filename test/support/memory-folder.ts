@@ -16,6 +16,8 @@ export class MemoryFolder {
   readonly troubles = new Map<string, LocalReason>();
   readonly restless = new Set<string>();
   rootState: RootState = "ok";
+  /** So often a path that went is looked for before it counts as gone: the settle window, in looks. */
+  looksBeforeGone = 0;
   /** Called before each step of a commit: a test may change a file in that instant. */
   beforeStep: (step: ApplyStep) => void = () => {};
   readonly #folder: string;
@@ -25,6 +27,7 @@ export class MemoryFolder {
   readonly #temps = new Map<string, Uint8Array>();
   #dirty = new Set<string>();
   #scan = true;
+  readonly #looked = new Map<string, number>();
 
   constructor(folder: string, entries: () => Iterable<Entry>) {
     this.#folder = folder;
@@ -141,7 +144,15 @@ export class MemoryFolder {
     const reason = this.troubles.get(path);
     if (reason !== undefined) return { kind: "problem", path, reason, detail: `${path} is ${reason}` };
     const entry = this.entryOf(path);
-    return entry === null ? { kind: "gone", path } : { kind: "put", entry };
+    if (entry !== null) {
+      this.#looked.delete(path);
+      return { kind: "put", entry };
+    }
+    const looks = (this.#looked.get(path) ?? 0) + 1;
+    this.#looked.set(path, looks);
+    if (looks > this.looksBeforeGone) return { kind: "gone", path };
+    this.#dirty.add(path);
+    return null;
   }
 
   #newTemp(bytes: Uint8Array): string {
