@@ -108,7 +108,7 @@ test("guard.reject rootMissing: refused in words that say what to do, the questi
   assert.equal(hold.reason, "rootMissing");
   await assert.rejects(engine.guard.reject(hold.id, hold.hash), (error: Error) => {
     assert.match(error.message, /not there.*Mount it/);
-    return "fault" in error && error.fault === "notADirectory";
+    return "fault" in error && error.fault === "disk";
   });
   assert.equal(onlyHold(memory).id, hold.id);
   at("f").folder.rootState = "ok";

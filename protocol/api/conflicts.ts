@@ -82,7 +82,7 @@ export const guardApi = [
   method("guard/reject", {
     params: z.strictObject({ id: holdId, hash: holdHash }),
     result: z.object({}),
-    errors: [ErrorCode.HoldNotFound, ErrorCode.HoldChanged, ErrorCode.NotADirectory, ErrorCode.Disk],
+    errors: [ErrorCode.HoldNotFound, ErrorCode.HoldChanged, ErrorCode.Disk],
     scope: "admin",
     doc: "They were an accident: the files come back, fetched where they are gone here, sent again where they are gone there.",
     source: "SPEC §3 Guard",

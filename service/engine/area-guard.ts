@@ -72,7 +72,7 @@ async function reject(context: EngineContext, folder: Folder, hold: Hold): Promi
     );
   if (hold.reason === "rootMissing")
     throw new EngineError(
-      "notADirectory",
+      "disk",
       `${parts.root} is not there, so no files can be brought back into it. Mount it, or put it back where it was (then the question goes by itself), or make an empty folder there and answer the question that follows.`,
     );
   const lost = hold.scope === "folder" ? await missingHere(parts) : hold.paths;
