@@ -14,8 +14,8 @@ import { openTokenBook, type TokenFile } from "../service/rpc/tokens.ts";
 import { codeOf, Peer, TOKEN } from "./support/rpc-peer.ts";
 import { memoryTokens, openRpcService, sendRaw, upgradeText, type RpcService } from "./support/rpc-service.ts";
 
-async function withService(work: (service: RpcService, admin: Peer) => Promise<void>, tokens?: TokenFile): Promise<void> {
-  const service = await openRpcService(tokens);
+async function withService(work: (service: RpcService, admin: Peer) => Promise<void>, tokenFile = memoryTokens()): Promise<void> {
+  const service = await openRpcService({ tokenFile });
   try {
     const admin = await Peer.tcp(service.port);
     await work(service, admin);
@@ -132,7 +132,7 @@ suite("tokens", () => {
     await withService(async ({ port }) => assert.equal(await statusWith(port, token), 401), file);
     await chmod(stored, 0o644);
     await assert.rejects(
-      openRpcService(file),
+      openRpcService({ tokenFile: file }),
       (error: unknown) => error instanceof SettingsError && error.fault === "unsafe" && error.message.includes("chmod 600"),
     );
   });

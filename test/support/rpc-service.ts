@@ -32,7 +32,9 @@ export function memoryTokens(): TokenFile {
   return { load: () => tokens, save: (next) => (tokens = next) };
 }
 
-export async function openRpcService(tokenFile: TokenFile = memoryTokens()): Promise<RpcService> {
+export async function openRpcService(
+  options: { readonly tokenFile?: TokenFile; readonly allowedOrigins?: readonly string[] } = {},
+): Promise<RpcService> {
   const directory = await mkdtemp(path.join(tmpdir(), "satchel-rpc-"));
   const socketPath = path.join(directory, "s.sock");
   const engine = new EngineDouble();
@@ -41,9 +43,9 @@ export async function openRpcService(tokenFile: TokenFile = memoryTokens()): Pro
   const rpc = await startRpc({
     socket: socketPath,
     tcpPort: 0,
-    allowedOrigins: [ALLOWED_ORIGIN],
+    allowedOrigins: options.allowedOrigins ?? [ALLOWED_ORIGIN],
     token: TOKEN,
-    tokenFile,
+    tokenFile: options.tokenFile ?? memoryTokens(),
     engine,
     self: {
       pid: 1234,
