@@ -1,13 +1,31 @@
-/** The commands that belong to no view of their own. */
+/** The commands of the palette and of the Media view's menus. */
 import * as vscode from "vscode";
 
-import type { Parts } from "./parts.ts";
+import { addFolder, pauseOrResume, removeFolder, signInAndConnect, signOut } from "./folders.ts";
 import { guarded } from "./guarded.ts";
+import { answerHold } from "./holds.ts";
+import type { MediaNode } from "./media-nodes.ts";
+import type { Parts } from "./parts.ts";
+import { syncNow } from "./sync.ts";
 
 export function registerCommands(context: vscode.ExtensionContext, parts: Parts): void {
   const { session, log } = parts;
-  const register = (name: string, act: (...args: never[]) => Promise<void> | void) =>
-    context.subscriptions.push(vscode.commands.registerCommand(name, guarded(parts, act)));
-  register("satchel.startService", async () => await session.start());
-  register("satchel.showLog", () => log.show());
+  const onNode: Readonly<Record<string, (node?: MediaNode) => Promise<void>>> = {
+    sync: async (node) => await syncNow(parts, node),
+    signIn: async () => await signInAndConnect(parts),
+    signOut: async () => await signOut(parts),
+    pause: async (node) => await pauseOrResume(parts, "pause", node),
+    resume: async (node) => await pauseOrResume(parts, "resume", node),
+    removeFolder: async (node) => await removeFolder(parts, node),
+    answerHold: async (node) => await answerHold(parts, node),
+    startService: async () => await session.start(),
+  };
+  context.subscriptions.push(
+    ...Object.entries(onNode).map(([name, act]) => vscode.commands.registerCommand(`satchel.${name}`, guarded(parts, act))),
+    vscode.commands.registerCommand(
+      "satchel.addFolder",
+      guarded(parts, async (folder?: unknown) => await addFolder(parts, folder instanceof vscode.Uri ? folder : undefined)),
+    ),
+    vscode.commands.registerCommand("satchel.showLog", () => log.show()),
+  );
 }

@@ -7,10 +7,13 @@ import { VERSION } from "../protocol/version.ts";
 import { Board } from "./board.ts";
 import { registerCommands } from "./commands.ts";
 import { openSession } from "./connect.ts";
+import { registerHolds } from "./holds.ts";
 import { isInUse, placesHere } from "./launch.ts";
+import { registerMediaView } from "./media-view.ts";
 import type { Parts } from "./parts.ts";
 import type { Session } from "./session.ts";
 import { registerStatusBar } from "./status-bar.ts";
+import { registerSyncOnSave } from "./sync.ts";
 
 /** For tests, and for other extensions that want to know how things stand. */
 export type SatchelExports = { readonly session: Session };
@@ -33,6 +36,9 @@ export function activate(context: vscode.ExtensionContext): SatchelExports {
   const parts: Parts = { session, board, log };
   context.subscriptions.push(board, { dispose: () => session.close() }, log);
   registerStatusBar(context, parts);
+  registerMediaView(context, parts);
+  registerHolds(context, parts);
+  registerSyncOnSave(context, parts);
   registerCommands(context, parts);
   return { session };
 }

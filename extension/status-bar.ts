@@ -4,7 +4,7 @@ import * as vscode from "vscode";
 import type { FolderStatus } from "../protocol/api/model.ts";
 import type { Parts } from "./parts.ts";
 import type { SessionState } from "./session.ts";
-import { filesOf, lookOf, nameOf, shown } from "./words.ts";
+import { counted, filesOf, lookOf, nameOf, shown } from "./words.ts";
 
 const { l10n } = vscode;
 /** What the item tells first, where folders stand differently. */
@@ -55,10 +55,7 @@ function foldersNow(folders: readonly FolderStatus[], progressOf: Parts["board"]
   const most = URGENCY.find((state) => folders.some((folder) => folder.state === state)) ?? "insync";
   const conflicts = folders.reduce((sum, folder) => sum + folder.conflicts, 0);
   const problems = folders.reduce((sum, folder) => sum + folder.problems, 0);
-  const counts = [
-    ...(conflicts > 0 ? [conflicts === 1 ? l10n.t("1 conflict") : l10n.t("{0} conflicts", conflicts)] : []),
-    ...(problems > 0 ? [problems === 1 ? l10n.t("1 problem") : l10n.t("{0} problems", problems)] : []),
-  ];
+  const counts = [...(conflicts > 0 ? [counted("conflict", conflicts)] : []), ...(problems > 0 ? [counted("problem", problems)] : [])];
   const words = lookOf({ state: most }).text;
   const label = ["Satchel", [words, ...counts].join(", ")].join(": ");
   if (most === "error") return { icon: "error", text: "Satchel", label, urgent: "error" };

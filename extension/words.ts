@@ -53,3 +53,73 @@ export function shown(name: string): string {
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+const UNITS = ["B", "kB", "MB", "GB", "TB"] as const;
+
+/** Bytes, with at most one decimal, as the editor's language writes numbers. */
+export function sizeText(bytes: number): string {
+  const step = bytes < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log10(bytes) / 3));
+  const value = new Intl.NumberFormat(vscode.env.language, { maximumFractionDigits: step === 0 ? 0 : 1 }).format(bytes / 1000 ** step);
+  return `${value} ${UNITS[step] ?? "B"}`;
+}
+
+/** `3 minutes ago`. */
+export function agoText(atMs: number, nowMs = Date.now()): string {
+  const seconds = Math.round((atMs - nowMs) / 1000);
+  const words = new Intl.RelativeTimeFormat(vscode.env.language, { numeric: "auto" });
+  if (seconds > -60) return words.format(Math.min(0, seconds), "second");
+  if (seconds > -3600) return words.format(Math.round(seconds / 60), "minute");
+  if (seconds > -172_800) return words.format(Math.round(seconds / 3600), "hour");
+  return words.format(Math.round(seconds / 86_400), "day");
+}
+
+/** `1 file`, `3 files`. */
+export function counted(what: "file" | "conflict" | "problem", count: number): string {
+  switch (what) {
+    case "file":
+      return count === 1 ? l10n.t("1 file") : l10n.t("{0} files", count);
+    case "conflict":
+      return count === 1 ? l10n.t("1 conflict") : l10n.t("{0} conflicts", count);
+    case "problem":
+      return count === 1 ? l10n.t("1 problem") : l10n.t("{0} problems", count);
+  }
+}
+
+/** Why a file can't be synced, in a few words; what the service says at length stands in the tooltip. */
+export function problemText(reason: string): string {
+  switch (reason) {
+    case "empty":
+      return l10n.t("empty");
+    case "tooLarge":
+    case "tooLargeThere":
+      return l10n.t("too large");
+    case "unreadable":
+      return l10n.t("can't be read");
+    case "symlink":
+      return l10n.t("a link, not a file");
+    case "special":
+      return l10n.t("not a file");
+    case "badName":
+    case "unsafeName":
+    case "reserved":
+      return l10n.t("name not allowed");
+    case "nameTooLong":
+      return l10n.t("name too long");
+    case "secondName":
+    case "twin":
+      return l10n.t("same name twice");
+    case "locked":
+      return l10n.t("in use by another program");
+    case "unsettled":
+      return l10n.t("still being written");
+    case "missing":
+      return l10n.t("missing on the server");
+    case "refused":
+      return l10n.t("refused by the server");
+    case "hashMismatch":
+      return l10n.t("arrived damaged");
+    case "diskFull":
+      return l10n.t("disk full");
+    default:
+      return l10n.t("can't be synced");
+  }
+}

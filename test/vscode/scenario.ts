@@ -1,5 +1,6 @@
 /** What a scenario stands on: an editor with our extension, a browser, a home of its own for the service, a folder with notes and media. */
-import { mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, afterEach, before, suite, type TestContext } from "node:test";
@@ -8,6 +9,7 @@ import type { Browser } from "playwright-core";
 
 import { until } from "../support/children.ts";
 import { readServiceFile } from "../support/rpc.ts";
+import { makeSatchel, type Satchel } from "../support/satchel.ts";
 import { startSyncServer, type SyncServer } from "../support/sync-server.ts";
 import { launchBrowser, startEditor, whyNotHere, type Editor, type EditorOptions } from "./editor.ts";
 import { Workbench, type WindowOptions } from "./workbench.ts";
@@ -24,8 +26,19 @@ export type Scenario = {
   readonly server: SyncServer;
   /** A new window on the workspace, or on another folder. */
   window(options?: WindowOptions & { readonly folder?: string }): Promise<Workbench>;
+  /** A file of the media folder is there. */
+  has(file: string): boolean;
+  /** Another device of the same account, made at its first mention: its service runs until the suite ends. */
+  device(name: string): Promise<Device>;
   /** Process id of the service. @throws Error when none runs */
   servicePid(): Promise<number>;
+};
+/** Another device: a folder that its own service keeps in sync. */
+export type Device = {
+  readonly satchel: Satchel;
+  has(file: string): boolean;
+  /** null: it is not there. */
+  read(file: string): Promise<string | null>;
 };
 export type ScenarioOptions = Omit<EditorOptions, "env"> & {
   /** Files of the workspace by relative path. */
@@ -53,6 +66,7 @@ class World implements Scenario {
   #browser: Browser | null = null;
   #server: SyncServer | null = null;
   readonly #windows: Workbench[] = [];
+  readonly #devices = new Map<string, Device>();
 
   get editor(): Editor {
     return there(this.#editor);
@@ -95,6 +109,25 @@ class World implements Scenario {
     return opened;
   }
 
+  has(file: string): boolean {
+    return existsSync(path.join(this.media, file));
+  }
+
+  async device(name: string): Promise<Device> {
+    const known = this.#devices.get(name);
+    if (known !== undefined) return known;
+    const satchel = await makeSatchel();
+    const device: Device = {
+      satchel,
+      has: (file) => existsSync(path.join(satchel.root, file)),
+      read: async (file) => await readFile(path.join(satchel.root, file), "utf8").catch(() => null),
+    };
+    this.#devices.set(name, device);
+    await satchel.run();
+    await satchel.join(this.server.url, "user1");
+    return device;
+  }
+
   async servicePid(): Promise<number> {
     const file = await readServiceFile(this.home);
     if (file === undefined) throw new Error(`no service runs in ${this.home}`);
@@ -106,7 +139,7 @@ class World implements Scenario {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the runner's types call it a union with the suite's
     const { passed, name } = context as TestContext & { readonly passed: boolean };
     for (const [at, window] of this.#windows.splice(0).entries()) {
-      if (!passed) await window.shot(`failed ${name.replaceAll(/[^\w ]/g, "").slice(0, 60)} ${String(at)}`).catch(() => undefined);
+      if (!passed) await window.shot(`failed-${name.replaceAll(/\W+/g, "-").slice(0, 60)}-${String(at)}`).catch(() => undefined);
       await window.close().catch(() => undefined);
     }
   }
@@ -114,6 +147,7 @@ class World implements Scenario {
   async close(): Promise<void> {
     await this.#browser?.close();
     await this.#editor?.close();
+    for (const { satchel } of this.#devices.values()) await satchel.close();
     await this.#endService();
     await this.#server?.close();
     if (this.#top !== "") await rm(this.#top, { recursive: true, force: true, maxRetries: 3 });

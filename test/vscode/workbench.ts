@@ -58,9 +58,9 @@ export class Workbench {
     await input.press("Enter");
   }
 
-  /** Answers an input box of a multi-step input whose placeholder or title contains `prompt`. */
-  async answer(prompt: string | RegExp, text: string): Promise<void> {
-    const box = this.quick().filter({ hasText: prompt });
+  /** Answers the input box with this title. */
+  async answer(title: string | RegExp, text: string): Promise<void> {
+    const box = this.quick().filter({ hasText: title });
     await box.waitFor();
     const input = box.locator("input").first();
     await input.fill(text);

@@ -1,0 +1,97 @@
+/** Syncing on the user's word, and on save. The service would see a saved file by itself: this only takes the waiting out of it. */
+import { setTimeout as sleep } from "node:timers/promises";
+
+import * as vscode from "vscode";
+
+import type { RunSummary } from "../protocol/api/model.ts";
+import type { ResultOf } from "../protocol/api/table.ts";
+import { ErrorCode } from "../protocol/errors.ts";
+import type { MediaNode } from "./media-nodes.ts";
+import type { Parts } from "./parts.ts";
+import { RequestError } from "./session.ts";
+import { counted, filesOf, nameOf, reasonOf, shown } from "./words.ts";
+
+const { l10n } = vscode;
+/** A run that is over before this shows no progress: it would only flash. */
+const QUIET_MS = 400;
+
+/** All folders, or the one whose menu was used. */
+export async function syncNow(parts: Parts, node?: MediaNode): Promise<void> {
+  const { session, board } = parts;
+  await session.start();
+  await board.refresh();
+  if (board.folders.length === 0) return void vscode.commands.executeCommand("satchel.addFolder");
+  const folder = node?.kind === "folder" ? node.folder.folder : null;
+  const stop = new AbortController();
+  const running = session.call("sync/run", { folder }, stop.signal);
+  const over = await Promise.race([running.then(() => true).catch(() => true), sleep(QUIET_MS, false)]);
+  try {
+    tell((over ? await running : await withProgress(parts, { running, folder, stop })).runs);
+  } catch (error) {
+    if (!(error instanceof RequestError && error.code === ErrorCode.RequestCancelled)) throw error;
+    void vscode.window.setStatusBarMessage(l10n.t("Satchel: the sync was cancelled. What it had finished stays."), 5000);
+  }
+}
+
+type Running = {
+  readonly running: Promise<ResultOf<"sync/run">>;
+  /** null: all. */
+  readonly folder: string | null;
+  readonly stop: AbortController;
+};
+
+async function withProgress({ session, board }: Parts, { running, folder, stop }: Running): Promise<ResultOf<"sync/run">> {
+  const cancelRuns = () => {
+    stop.abort();
+    for (const one of board.folders.filter(({ state }) => state === "syncing"))
+      if (folder === null || one.folder === folder) void session.call("sync/cancel", { folder: one.folder }).catch(() => undefined);
+  };
+  const options = { location: vscode.ProgressLocation.Notification, title: l10n.t("Satchel: syncing"), cancellable: true };
+  return await vscode.window.withProgress(options, async (progress, token) => {
+    const listening = [
+      token.onCancellationRequested(cancelRuns),
+      session.onProgress((notice) => {
+        const one = board.folder(notice.folder);
+        if (one !== undefined) progress.report({ message: [shown(nameOf(one)), filesOf(notice)].join(" ") });
+      }),
+    ];
+    try {
+      return await running;
+    } finally {
+      for (const one of listening) one.dispose();
+    }
+  });
+}
+
+/** A sync that went well is said in passing; one that did not stays to be read. */
+function tell(runs: readonly RunSummary[]): void {
+  const failed = runs.filter(({ result }) => result === "failed");
+  if (failed.length > 0)
+    return void vscode.window.showErrorMessage(failed.map(({ error }) => `Satchel: ${error ?? l10n.t("failed")}`).join("\n"));
+  const sum = (key: "uploadedFiles" | "downloadedFiles" | "conflicts" | "problems") => runs.reduce((total, run) => total + run[key], 0);
+  const facts = [
+    l10n.t("{0} sent, {1} received", sum("uploadedFiles"), sum("downloadedFiles")),
+    ...(sum("conflicts") > 0 ? [counted("conflict", sum("conflicts"))] : []),
+    ...(sum("problems") > 0 ? [counted("problem", sum("problems"))] : []),
+  ];
+  void vscode.window.setStatusBarMessage(`$(check) Satchel: ${facts.join(", ")}`, 5000);
+}
+
+/** A file saved in a media folder is looked at at once. */
+export function registerSyncOnSave(context: vscode.ExtensionContext, { session, board, log }: Parts): void {
+  const onSave = async ({ uri }: vscode.TextDocument): Promise<void> => {
+    if (uri.scheme !== "file" || !vscode.workspace.isTrusted || session.state.kind !== "ready") return;
+    if (!vscode.workspace.getConfiguration("satchel", uri).get("syncOnSave", true)) return;
+    const place = board.placeOf(uri.fsPath);
+    if (place === undefined || place.folder.state === "paused") return;
+    const { folder } = place.folder;
+    try {
+      await session.call("files/add", { folder, path: place.path });
+      await session.call("sync/run", { folder, scan: false, wait: false });
+    } catch (error) {
+      // An ignored file, say, or no remote yet: the view tells how the folder stands.
+      log.debug(`${place.path} was saved and not synced at once: ${reasonOf(error)}`);
+    }
+  };
+  context.subscriptions.push(vscode.workspace.onDidSaveTextDocument((document) => void onSave(document)));
+}

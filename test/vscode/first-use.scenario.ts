@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { test } from "node:test";
+
+import { until } from "../support/children.ts";
+import { PASSWORD } from "../support/sync-server.ts";
+import { scenario } from "./scenario.ts";
+
+scenario("first use", { files: { "media/cat.svg": "<svg xmlns='http://www.w3.org/2000/svg'/>", "media/empty.png": "" } }, (world) => {
+  test("EX a folder is added from the welcome, with signing in on the way, and is in sync a moment later", async () => {
+    const window = await world.window();
+    await window.openMedia();
+    const add = window.page.locator(".welcome-view-content").getByRole("button", { name: "Add a Media Folder" });
+    await add.waitFor();
+    await window.shot("welcome-idle");
+    await add.click();
+    await window.pick(/^media/);
+    await window.pick("Sign in to a server");
+    await window.answer("Sign In: Server", "not an address");
+    await window.quick().filter({ hasText: "This is not an address." }).waitFor();
+    await window.answer("Sign In: Server", "http://sync.example.org/");
+    await window.quick().filter({ hasText: "not encrypted" }).waitFor();
+    await window.answer("Sign In: Server", world.server.url);
+    await window.answer("Sign In: Account", "user1");
+    await window.answer("Sign In: Password", "wrong");
+    await window
+      .quick()
+      .filter({ hasText: /password/i })
+      .waitFor();
+    await window.shot("sign-in-refused");
+    await window.answer("Sign In: Password", PASSWORD);
+    await window.row("Folders").waitFor();
+    await window.row(/in sync · user1@127\.0\.0\.1/).waitFor();
+    await window.row("empty.png").waitFor();
+    await window.page.locator('.part.statusbar .statusbar-item[aria-label="Satchel: in sync, 1 problem"]').waitFor();
+    await window.shot("media-view");
+    const other = await world.device("other");
+    await until("the file reaches another device", () => other.has("cat.svg"));
+  });
+
+  test("EX what is saved in the editor goes to the server at once; the view lists the run", async () => {
+    const window = await world.window();
+    const other = await world.device("other");
+    await writeFile(path.join(world.media, "notes.txt"), "one");
+    await window.openFile("notes.txt");
+    await window.type("notes.txt", " two");
+    await window.save("notes.txt");
+    await until("the edit reaches another device", async () => (await other.read("notes.txt")) === "one two");
+    await window.openMedia();
+    await window.row("Recent").click();
+    await window
+      .row(/1 sent/)
+      .first()
+      .waitFor();
+    await window.shot("recent");
+  });
+
+  test("S14 many deletions: the question names the files, and the answer brings them back", async () => {
+    const other = await world.device("other");
+    for (let at = 0; at < 12; at++) await writeFile(path.join(world.media, `page-${String(at)}.txt`), `page ${String(at)}`);
+    const window = await world.window();
+    await window.openMedia();
+    await until("all are on another device", () => other.has("page-11.txt"));
+    for (let at = 0; at < 12; at++) await rm(path.join(world.media, `page-${String(at)}.txt`));
+    await window.toast(/Deleted here: 12 files.*page-0\.txt/).waitFor();
+    await window.row("Questions").waitFor();
+    await window.shot("guard");
+    await window
+      .toast(/Deleted here: 12 files/)
+      .getByRole("button", { name: "Bring Them Back" })
+      .click();
+    await until("they are back", () => world.has("page-11.txt"));
+    assert.ok(other.has("page-11.txt"));
+  });
+});
