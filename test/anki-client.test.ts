@@ -144,7 +144,7 @@ test("Satchel's routes: plain bodies, sizes in the feed, conditional results, mi
   assert.deepEqual(got, [{ kind: "done" }, { kind: "done" }, { kind: "changed" }, { kind: "refused", detail: "too odd" }]);
 });
 
-test("follow() tells each usn, ends with the stream, and is refused where there is none", async () => {
+test("follow() tells that it is open and each usn, ends with the stream, and is refused where there is none", async () => {
   const { server } = stocked(1);
   const stock = openAnki(server);
   await stock.state(never);
@@ -171,7 +171,7 @@ test("follow() tells each usn, ends with the stream, and is refused where there 
   await remote.state(never);
   const heard: string[] = [];
   await remote.follow("41", (position) => heard.push(position), never);
-  assert.deepEqual(heard, ["42", "43"]);
+  assert.deepEqual(heard, ["41", "42", "43"], "first that it is open");
   assert.equal(url, "http://127.0.0.1:8080/satchel/events?since=41");
   then = new TransportError("stall", "nothing moved");
   await remote.follow("41", () => undefined, never);

@@ -162,8 +162,14 @@ export function remoteContract(label: string, make: () => Promise<RemoteUnderTes
       if (!mine.can.changeStream) return t.skip("this server can't");
       const stop = new AbortController();
       const { position } = await mine.state(never);
+      const opened = Promise.withResolvers<string>();
       const heard = Promise.withResolvers<string>();
-      const following = mine.follow(position, heard.resolve, stop.signal);
+      const onChange = (told: string): void => {
+        opened.resolve(told);
+        if (told !== position) heard.resolve(told);
+      };
+      const following = mine.follow(position, onChange, stop.signal);
+      assert.equal(await opened.promise, position, "it is open");
       await theirs.upload([entry("heard.txt", "heard")], never);
       assert.ok(Number(await heard.promise) > Number(position));
       stop.abort();

@@ -246,7 +246,8 @@ export interface Remote {
   upload(batch: readonly Upload[], signal: AbortSignal): Promise<readonly UploadResult[]>;
   /** `liveRows`: rows with bytes we believe the remote holds. */
   verify(liveRows: number, signal: AbortSignal): Promise<"ok" | "differs">;
-  /** Calls back at each change by others until aborted; resolves when the stream ends. Only where `can.changeStream`. */
+  /** Calls back with `position` when the stream is open, then at each change by others until aborted; resolves when the stream ends. Only
+   * where `can.changeStream`. */
   follow(position: string, onChange: (position: string) => void, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,10 +1,8 @@
 /** One folder's life: events only record facts, `decideSchedule` decides, one run at a time. */
-import { backOffMs } from "../core/back-off.ts";
 import type { Origin, RunSummary } from "../core/model.ts";
-import { decideSchedule, POLL_STREAMED_MS, REHASH_EVERY_MS, type ScheduleFacts } from "../core/schedule.ts";
+import { decideSchedule, POLL_STREAMED_MS, REHASH_EVERY_MS, retryDelayMs, ROOT_FAULTS, type ScheduleFacts } from "../core/schedule.ts";
 import { EngineError } from "./facade.ts";
 import type { FolderParts } from "./parts.ts";
-import { ROOT_FAULTS } from "./root-guard.ts";
 import { ASKED, lookAhead, runFolder, type AheadPlan, type RunEnd, type RunOptions } from "./run.ts";
 
 /** Something was put off (a restless path, a file that changed under us): looked at again after this. */
@@ -15,8 +13,8 @@ const WAKE_JUMP_MS = 30_000;
 /** How often to look before a remote has said what suits it. */
 const POLL_UNKNOWN_MS = 60_000;
 
-/** A root that is away is looked for at least this often: a few looks at the disk, and the folder is back when the root is. */
-const ROOT_LOOK_MS = 15_000;
+/** Faults of a remote that is not there, or behind a proxy that says so. */
+const UNREACHED: ReadonlySet<string> = new Set(["offline", "retry"]);
 
 const WOKEN = new Error("a fact changed");
 
@@ -52,6 +50,9 @@ export class FolderLoop {
       failures: 0,
       workLeft: false,
       told: null,
+      lineLost: false,
+      lineChanged: false,
+      reachableAgain: false,
     };
     this.#apartMs = parts.clock.wallMs() - parts.clock.monoMs();
     this.#looping = this.#loop();
@@ -120,13 +121,25 @@ export class FolderLoop {
 
   /** The change stream told of this position (null: the stream is down). */
   setStream(position: string | null): void {
-    this.#facts.told = position;
+    const facts = this.#facts;
+    if (position === null && facts.told !== null) {
+      facts.lineLost = true;
+      facts.lineChanged = true;
+    }
+    if (position !== null && facts.told === null) {
+      facts.lineChanged ||= facts.lineLost;
+      facts.lineLost = false;
+      const last = this.#lastEnd;
+      facts.reachableAgain = last !== null && UNREACHED.has(last.summary.fault ?? "") && last.retryAfterMs === null;
+    }
+    facts.told = position;
     this.wake();
   }
 
   /** Another remote, or another key: what was followed tells nothing any more. */
   resetStream(): void {
     this.#facts.told = null;
+    this.#facts.lineLost = false;
     this.#stream.abort(WOKEN);
     this.#stream = new AbortController();
     this.#runEnded.resolve();
@@ -207,7 +220,7 @@ export class FolderLoop {
   }
 
   #scheduleFacts(): ScheduleFacts {
-    const { told, ...facts } = this.#facts;
+    const { told, lineLost: _, ...facts } = this.#facts;
     const remote = this.#parts.remote();
     return {
       ...facts,
@@ -227,8 +240,8 @@ export class FolderLoop {
     if (this.#closed) return;
     const served = this.#waiters;
     this.#waiters = [];
-    const { lastRunMs } = this.#facts;
-    const pollDue = lastRunMs === null || this.#parts.clock.monoMs() - lastRunMs >= POLL_STREAMED_MS;
+    const { lastRunMs, lineChanged } = this.#facts;
+    const pollDue = lineChanged || lastRunMs === null || this.#parts.clock.monoMs() - lastRunMs >= POLL_STREAMED_MS;
     try {
       const origin = this.#facts.lastScanMs === null ? this.#firstOrigin : "user";
       const waited = served.length > 0;
@@ -241,6 +254,8 @@ export class FolderLoop {
 
   async #carryOut(options: RunOptions): Promise<RunSummary> {
     this.#running = new AbortController();
+    this.#facts.lineChanged = false;
+    this.#facts.reachableAgain = false;
     try {
       const end = await runFolder(this.#parts, options, this.#running.signal);
       this.#lastEnd = end;
@@ -252,7 +267,8 @@ export class FolderLoop {
         // A fault of ours must end neither the service nor the folder: it is told, and tried again later.
         this.#parts.observer.trouble?.(this.#parts.id, null, error);
         this.#facts.failures += 1;
-        this.#facts.retryAtMs = this.#parts.clock.monoMs() + backOffMs(this.#facts.failures, this.#parts.random, null);
+        const failed = { fault: null, failures: this.#facts.failures, retryAfterMs: null };
+        this.#facts.retryAtMs = this.#parts.clock.monoMs() + retryDelayMs(failed, this.#parts.random);
       }
       throw error;
     } finally {
@@ -281,7 +297,12 @@ export type LoopStatus = {
 type LoopFacts = {
   paused: boolean;
   watching: boolean;
+  /** What the change stream told last; null: it is not open. */
   told: string | null;
+  /** It was open once and broke. */
+  lineLost: boolean;
+  lineChanged: boolean;
+  reachableAgain: boolean;
   lastScanMs: number | null;
   lastRehashMs: number;
   lastRunMs: number | null;
@@ -317,11 +338,10 @@ function noteEnd(parts: FolderParts, facts: LoopFacts, end: RunEnd, options: { r
   facts.lastRunMs = nowMs;
   facts.workLeft = end.workLeft;
   facts.failures = end.retry ? facts.failures + 1 : 0;
-  facts.retryAtMs = end.workLeft ? nowMs + WORK_LEFT_MS : null;
   if (end.retry) {
-    const delayMs = backOffMs(facts.failures, parts.random, end.retryAfterMs);
-    facts.retryAtMs = nowMs + (noRoot ? Math.min(delayMs, ROOT_LOOK_MS) : delayMs);
-  }
+    const failed = { fault, failures: facts.failures, retryAfterMs: end.retryAfterMs };
+    facts.retryAtMs = nowMs + retryDelayMs(failed, parts.random);
+  } else facts.retryAtMs = end.workLeft ? nowMs + WORK_LEFT_MS : null;
   const pushEveryMs = parts.remote()?.limits.pushEveryMs ?? 0;
   facts.pushAtMs = pushEveryMs > 0 && end.summary.uploadedFiles + end.summary.deletedRemote > 0 ? nowMs + pushEveryMs : facts.pushAtMs;
 }

@@ -43,9 +43,6 @@ export function unreadable({ root }: Pick<FolderParts, "root">): Halt {
   );
 }
 
-/** The root as a whole is not to be had: every run ends before it has looked at anything. */
-export const ROOT_FAULTS: ReadonlySet<string> = new Set(["rootMissing", "rootReplaced", "markerGone", "unreadable"]);
-
 /** What must stand for the folder to be the same one. Before anything was agreed on, what was seen there: of nothing, all would stand. */
 function knownPaths({ rows }: FolderParts): Iterable<string> {
   return rows.base.liveCount() > 0 ? rows.base.livePaths() : Array.from(rows.entries.all(), ({ path }) => path);

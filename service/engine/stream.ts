@@ -1,7 +1,10 @@
 /** The change stream of a remote that has one: kept open, re-opened with patience, and told to the folder's loop. */
-import { backOffMs } from "../core/back-off.ts";
+import { streamRetryMs } from "../core/schedule.ts";
 import type { FolderLoop } from "./folder-loop.ts";
 import type { FolderParts } from "./parts.ts";
+
+/** A stream that was open for this long works: when it breaks, the tries begin anew. */
+const STEADY_MS = 30_000;
 
 /** Follows until aborted. A stream is a hint: without it the folder polls. */
 export async function followRemote(parts: FolderParts, loop: FolderLoop, signal: AbortSignal): Promise<void> {
@@ -11,11 +14,12 @@ export async function followRemote(parts: FolderParts, loop: FolderLoop, signal:
     const cursor = parts.rows.cursor.get();
     if (remote !== null && remote.can.changeStream && cursor !== undefined) {
       const stream = loop.streamSignal;
+      let openedMs: number | null = null;
       try {
         await remote.follow(
           cursor.position,
           (position) => {
-            failures = 0;
+            openedMs ??= parts.clock.monoMs();
             loop.setStream(position);
           },
           AbortSignal.any([signal, stream]),
@@ -24,9 +28,9 @@ export async function followRemote(parts: FolderParts, loop: FolderLoop, signal:
         if (!signal.aborted && !stream.aborted) parts.observer.trouble?.(parts.id, null, error);
       }
       if (stream.aborted) continue;
-      failures += 1;
+      failures = openedMs !== null && parts.clock.monoMs() - openedMs >= STEADY_MS ? 1 : failures + 1;
       loop.setStream(null);
-      await parts.clock.sleep(backOffMs(failures, parts.random, null), signal).catch((error: unknown) => {
+      await parts.clock.sleep(streamRetryMs(failures, parts.random), signal).catch((error: unknown) => {
         if (!signal.aborted) throw error;
       });
     } else {

@@ -180,6 +180,7 @@ async function followEvents(
     const { status, chunks } = await transport.stream(request, signal);
     if (status !== 200) throw faultOfStatus(attempt, { status, headers: {}, body: new Uint8Array(0) });
     opened = true;
+    onChange(position);
     for await (const data of readEvents(chunks)) onChange(String(parseMessage(SATCHEL.event, data, "an event").usn));
   } catch (error) {
     if (signal.aborted) return;
