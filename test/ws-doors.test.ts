@@ -1,17 +1,23 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { stat } from "node:fs/promises";
+import { connect } from "node:net";
+import type { Duplex } from "node:stream";
 import { after, before, suite, test } from "node:test";
 
+import { until } from "./support/children.ts";
 import { Peer, TOKEN } from "./support/rpc-peer.ts";
 import { ALLOWED_ORIGIN, BEARER, openRpcService, sendRaw, upgradeText, type RpcService } from "./support/rpc-service.ts";
 
 suite("the doors", () => {
   let service: RpcService;
   let port = 0;
+  /** A handshake that never goes on. */
+  let half: Promise<string>;
   before(async () => {
     service = await openRpcService();
     ({ port } = service);
+    half = sendRaw(port, "GET / HTTP/1.1\r\nHost:");
   });
   after(async () => await service.close());
 
@@ -42,6 +48,10 @@ suite("the doors", () => {
     ["WS05 not Bearer", 401, () => upgrade([`Authorization: Basic ${TOKEN}`])],
     ["WS05 two Authorization headers", 401, () => upgrade([BEARER, "Authorization: Bearer x"])],
     ["WS05 7 KB of token", 401, () => upgrade([`Authorization: Bearer ${"t".repeat(7000)}`])],
+    ["WS05 1 MB of token", 431, () => upgrade([`Authorization: Bearer ${"t".repeat(1 << 20)}`])],
+    ["WS05 a token of another form", 401, () => upgrade([`Authorization: Bearer ${"0".repeat(12)}_${"t".repeat(43)}`])],
+    ["WS05 a token as cookie", 401, () => upgrade([`Cookie: token=${TOKEN}`])],
+    ["WS10 2 000 headers (CVE-2024-37890)", 431, () => upgrade([BEARER, ...Array.from({ length: 2000 }, () => "a:b")])],
     ["WS10 64 KB of header", 431, () => upgrade([BEARER, `X-Long: ${"x".repeat(64 * 1024)}`])],
     ["WS10 too many headers", 431, () => upgrade([BEARER, ...Array.from({ length: 100 }, (_, at) => `X-${at}: 1`)])],
     ["WS10 a token protocol without satchel.v1", 400, () => upgrade([`Sec-WebSocket-Protocol: satchel.token.${TOKEN}`])],
@@ -92,6 +102,64 @@ suite("the doors", () => {
     assert.equal(code, 1003);
   });
 
+  test("judgeUpgrade() WS10 protocol lists that once took for ever (CVE-2021-32640) cost next to nothing", async () => {
+    const begun = process.cpuUsage();
+    for (const list of [
+      `satchel.v1${" ".repeat(7000)}x`,
+      ` ${"\t".repeat(7000)},`,
+      ",".repeat(7000),
+      `${"a,".repeat(3500)}a`,
+      "a ".repeat(3500),
+    ])
+      for (let at = 0; at < 10; at++)
+        assert.ok([400, 401].includes(await statusOf(upgrade([`Sec-WebSocket-Protocol: ${list}`]))), list.slice(0, 20));
+    // CPU time, both sides' together: quadratic work on 7 KB is seconds, this is some milliseconds.
+    const { user, system } = process.cpuUsage(begun);
+    assert.ok(user + system < 2_000_000, `${user + system} µs for 50 refusals`);
+  });
+
+  test("startRpc() WS17 a hundred connections at once: sixteen come in, the rest are told to wait", async () => {
+    const opened: Duplex[] = [];
+    const statuses = await Promise.all(
+      Array.from({ length: 100 }, async () => {
+        const socket = connect(port, "127.0.0.1");
+        opened.push(socket);
+        socket.on("error", () => undefined);
+        socket.write(upgrade([BEARER]));
+        const { promise, resolve } = Promise.withResolvers<number>();
+        socket.once("data", (data: Buffer) => resolve(Number(data.subarray(9, 12).toString())));
+        socket.once("close", () => resolve(0)); // beyond 64 sockets not even a refusal is written
+        return await promise;
+      }),
+    );
+    assert.equal(statuses.filter((status) => status === 101).length, 16);
+    assert.ok(
+      statuses.every((status) => [101, 503, 0].includes(status)),
+      statuses.join(),
+    );
+    for (const socket of opened) socket.destroy();
+    await until("the places are free again", async () => {
+      const status = await statusOf(upgrade([BEARER]));
+      return status === 101;
+    });
+  });
+
+  test("startRpc() WS17 10 000 requests at once on one connection: it is slowed down, none is lost, others are served meanwhile", async () => {
+    const greedy = await Peer.unix(service.socketPath);
+    const modest = await Peer.unix(service.socketPath);
+    for (let id = 0; id < 10_000; id++) greedy.socket.send(`{"jsonrpc":"2.0","id":${id},"method":"service/hello"}`);
+    // Far more than the burst is asked for, and the others' answers do not wait for it.
+    for (let at = 0; at < 20; at++) await modest.ask("service/status", {});
+    assert.ok(greedy.messages.length < 10_000, `${greedy.messages.length} were answered`);
+    await greedy.until(() => (greedy.messages.length >= 10_000 ? true : undefined));
+    assert.deepEqual(
+      greedy.messages.map(({ id }) => id),
+      Array.from({ length: 10_000 }, (_, id) => id),
+    );
+    await greedy.close();
+    await modest.close();
+  });
+
   test("startRpc() WS17 the 17th connection is refused, a place that is given back is taken again", async () => {
     const peers: Peer[] = [];
     for (let at = 0; at < 16; at++) peers.push(await Peer.unix(service.socketPath));
@@ -102,4 +170,7 @@ suite("the doors", () => {
     assert.equal((await again.call("service/status"))["error"], undefined);
     for (const peer of [...peers.slice(1), again]) await peer.close();
   });
+
+  test("startRpc() WS10 §5.1 a handshake that does not go on was ended by itself", async () =>
+    assert.match(await half, /^HTTP\/1\.1 400 /));
 });

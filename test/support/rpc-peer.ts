@@ -12,6 +12,8 @@ export const TOKEN = "t".repeat(43);
 /** A real client that keeps every message. */
 export class Peer {
   readonly socket: WebSocket;
+  /** Names of the methods that were asked. */
+  readonly asked = new Set<string>();
   readonly messages: Record<string, unknown>[] = [];
   #wake = Promise.withResolvers<void>();
   #id = 0;
@@ -36,10 +38,10 @@ export class Peer {
     return new Peer(socket);
   }
 
-  static async unix(socketPath: string): Promise<Peer> {
+  static async unix(socketPath: string, token = TOKEN): Promise<Peer> {
     const socket = new WebSocket("ws://localhost/", {
       createConnection: () => connect(socketPath),
-      headers: { Authorization: `Bearer ${TOKEN}` },
+      headers: { Authorization: `Bearer ${token}` },
     });
     await once(socket, "open");
     return new Peer(socket);
@@ -67,6 +69,7 @@ export class Peer {
 
   /** The result, which keeps to the method's schema. @throws Error when the answer is an error, or not what the schema says */
   async ask<Name extends MethodName>(name: Name, params: ParamsOf<Name>): Promise<ResultOf<Name>> {
+    this.asked.add(name);
     const answer = await this.call(name, params);
     if (!("result" in answer)) throw new Error(`${name} answered ${JSON.stringify(answer)}`);
     const one = (METHODS as readonly Method[]).find((method) => method.name === name);
