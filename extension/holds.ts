@@ -52,7 +52,7 @@ export async function answerHold(parts: Parts, node?: MediaNode): Promise<void> 
 type Words = { readonly approve: string; readonly reject: string };
 
 function wordsFor({ scope }: Hold): Words {
-  return scope === "folder"
+  return scope === "folder" || scope === "paths"
     ? { approve: l10n.t("Go On"), reject: l10n.t("Keep Waiting") }
     : { approve: l10n.t("Delete"), reject: l10n.t("Bring Them Back") };
 }

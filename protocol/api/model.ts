@@ -124,7 +124,7 @@ export const hold = z
   .object({
     id: holdId,
     folder: folderId,
-    scope: z.enum(["deleteLocal", "deleteRemote", "folder"]),
+    scope: z.enum(["deleteLocal", "deleteRemote", "paths", "folder"]).describe("What waits: these deletions, these paths, or everything."),
     reason: z.enum(["manyDeletions", "allDeleted", "rootMissing", "rootReplaced", "markerGone", "otherServer", "pingPong"]),
     paths: z.array(z.string()),
     hash: z.string().describe("Names exactly this set; `guard/approve` and `guard/reject` must repeat it."),

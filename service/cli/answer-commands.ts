@@ -133,6 +133,7 @@ const REASONS: Readonly<Record<Hold["reason"], string>> = {
 const WAITS: Readonly<Record<Hold["scope"], string>> = {
   deleteLocal: "to be removed here",
   deleteRemote: "to be removed on the remote",
+  paths: "wait, the rest is synced",
   folder: "the whole folder waits",
 };
 const PATHS_SHOWN = 10;

@@ -144,8 +144,8 @@ export type Conflict = {
 export type Hold = {
   readonly id: number;
   readonly folder: string;
-  /** `deleteLocal`/`deleteRemote`: only those deletions wait. `folder`: everything in it does. */
-  readonly scope: "deleteLocal" | "deleteRemote" | "folder";
+  /** `deleteLocal`/`deleteRemote`: only those deletions wait. `paths`: all that concerns them. `folder`: everything in it does. */
+  readonly scope: "deleteLocal" | "deleteRemote" | "paths" | "folder";
   readonly reason: "manyDeletions" | "allDeleted" | "rootMissing" | "rootReplaced" | "markerGone" | "otherServer" | "pingPong";
   readonly paths: readonly string[];
   readonly hash: string;

@@ -75,6 +75,11 @@ async function reject(context: EngineContext, folder: Folder, hold: Hold): Promi
       "disk",
       `${parts.root} is not there, so no files can be brought back into it. Mount it, or put it back where it was (then the question goes by itself), or make an empty folder there and answer the question that follows.`,
     );
+  if (hold.reason === "pingPong")
+    throw new EngineError(
+      "holdNotFound",
+      "There is nothing to bring back: each of these files is there, but another program here undoes what is synced to it, again and again. Find that program (another sync tool on the same folder?) and keep it from these files, or name them in `.satchelignore`. To send once more what stands here now, approve.",
+    );
   const lost = hold.scope === "folder" ? await missingHere(parts) : hold.paths;
   if (hold.scope === "folder") await parts.local.checkRoot({ makeMarker: true });
   state.transaction(() => {

@@ -1,5 +1,5 @@
 /** Phase 3: rows → plan, with the guard's word on deletions. Reads state, decides in core, writes only holds and adoptions. */
-import { GUARD_WINDOW_MS, guardDeletions } from "../core/guard.ts";
+import { GUARD_WINDOW_MS, guardDeletions, isPingPong, PING_PONG_CHANGES, PING_PONG_WINDOW_MS } from "../core/guard.ts";
 import type { Hold, PlanRow } from "../core/model.ts";
 import { holdHash, makePlan, type Action, type Plan } from "../core/plan.ts";
 import { digestOf, type FolderParts } from "./parts.ts";
@@ -9,7 +9,7 @@ const PLAN_ROWS_MAX = 200_000;
 
 export type GuardedPlan = {
   readonly plan: Plan;
-  /** What may be carried out now: the plan without held deletions. */
+  /** What may be carried out now: the plan without what is held. */
   readonly actions: readonly Action[];
   /** Deletions that the user has approved, as `kind\0path`: they don't count against the guard again. */
   readonly approved: ReadonlySet<string>;
@@ -17,12 +17,15 @@ export type GuardedPlan = {
 };
 
 type Direction = "deleteLocal" | "deleteRemote";
+const SCOPES = ["deleteLocal", "deleteRemote", "paths"] as const;
 
 /** The plan for what is pending now. Changes nothing. */
 export function planNow(parts: FolderParts): GuardedPlan {
   const rows: PlanRow[] = [];
   const ignored: string[] = [];
+  const agreed = new Set<string>();
   for (const row of parts.rows.pending.rows(PLAN_ROWS_MAX)) {
+    if (row.base !== undefined) agreed.add(row.path);
     if (parts.ignoredBy(row.path) === null) rows.push(row);
     else ignored.push(row.path);
   }
@@ -37,7 +40,11 @@ export function planNow(parts: FolderParts): GuardedPlan {
     holds.push(verdict.hold);
     for (const path of verdict.hold.paths) held.add(`${direction}\0${path}`);
   }
-  const actions = held.size === 0 ? plan.actions : plan.actions.filter((action) => !held.has(`${action.kind}\0${action.path}`));
+  const flipping = flippingPaths(parts, plan.actions, agreed);
+  if (flipping.length > 0)
+    holds.push({ scope: "paths", reason: "pingPong", paths: flipping, hash: holdHash("paths", flipping, digestOf(parts)) });
+  const waiting = new Set(flipping);
+  const actions = plan.actions.filter((action) => !held.has(`${action.kind}\0${action.path}`) && !waiting.has(action.path));
   return { plan: { ...plan, settled: [...plan.settled, ...ignored] }, actions, approved, holds };
 }
 
@@ -60,6 +67,20 @@ function judge(parts: FolderParts, actions: readonly Action[], direction: Direct
       ? null
       : { scope: direction, reason: verdict.reason, paths: verdict.held, hash: holdHash(direction, verdict.held, digestOf(parts)) };
   return { hold, approved };
+}
+
+/** Paths whose change here only undoes, once more, what was put here for the remote (PR21). Never agreed on: nothing was put. */
+function flippingPaths({ rows, clock }: FolderParts, actions: readonly Action[], agreed: ReadonlySet<string>): readonly string[] {
+  const sinceMs = clock.wallMs() - PING_PONG_WINDOW_MS;
+  const answered = new Map<string, number>();
+  for (const hold of rows.holds.list("approved")) {
+    if (hold.scope === "paths") for (const path of hold.paths) answered.set(path, Math.max(hold.atMs, answered.get(path) ?? 0));
+  }
+  return actions
+    .filter(({ kind, path }) => (kind === "upload" || kind === "deleteRemote" || kind === "conflict") && agreed.has(path))
+    .filter(({ path }) => isPingPong(rows.changes.ofPath(path, PING_PONG_CHANGES), Math.max(sinceMs, answered.get(path) ?? 0)))
+    .map(({ path }) => path)
+    .toSorted();
 }
 
 /** A rename is no loss: the same bytes stand under another name on the side that deletes. */
@@ -91,11 +112,11 @@ export function commitPlan(parts: FolderParts, guarded: GuardedPlan): number {
 
 function writeHolds(parts: FolderParts, guarded: GuardedPlan): void {
   const { rows, state, clock } = parts;
-  for (const direction of ["deleteLocal", "deleteRemote"] as const) {
-    const now = guarded.holds.find((hold) => hold.scope === direction);
-    const before = rows.holds.list("held").find((hold) => hold.scope === direction);
+  for (const scope of SCOPES) {
+    const now = guarded.holds.find((hold) => hold.scope === scope);
+    const before = rows.holds.list("held").find((hold) => hold.scope === scope);
     if (now === undefined) {
-      // Nothing is to be deleted any more: the question has answered itself (files came back).
+      // Nothing of it is to be done any more: the question has answered itself (files came back).
       if (before !== undefined) rows.holds.remove(before.id);
     } else if (before === undefined) {
       rows.holds.add({ ...now, state: "held", atMs: clock.wallMs() });
@@ -106,8 +127,15 @@ function writeHolds(parts: FolderParts, guarded: GuardedPlan): void {
         clock.wallMs(),
       );
     } else if (before.hash !== now.hash) rows.holds.replace(before.id, now.paths, now.hash);
-    dropSpentApprovals(parts, guarded, direction);
+    if (scope === "paths") dropOldApprovals(parts);
+    else dropSpentApprovals(parts, guarded, scope);
   }
+}
+
+/** Of a ping-pong: what it answered counts for nothing any more when it is out of the window. */
+function dropOldApprovals({ rows, clock }: FolderParts): void {
+  const beforeMs = clock.wallMs() - PING_PONG_WINDOW_MS;
+  for (const hold of rows.holds.list("approved")) if (hold.scope === "paths" && hold.atMs < beforeMs) rows.holds.remove(hold.id);
 }
 
 /** An approval lasts until its last path is gone or wanted again. */

@@ -225,5 +225,25 @@ ALTER TABLE health ADD COLUMN event_log TEXT;  -- names this log of events: numb
 UPDATE health SET event_log = lower(hex(randomblob(8)));
 `;
 
+const HOLD_PATHS = `
+CREATE TABLE hold_new (
+  id     INTEGER PRIMARY KEY AUTOINCREMENT,    -- told to users; never re-used
+  folder INTEGER NOT NULL,
+  scope  TEXT NOT NULL CHECK (scope IN ('deleteLocal', 'deleteRemote', 'paths', 'folder')),
+  reason TEXT NOT NULL,                        -- closed word, Hold["reason"]
+  paths  TEXT NOT NULL CHECK (json_valid(paths)), -- array of the paths that wait
+  hash   TEXT NOT NULL,                        -- of the set, which an approval must name
+  state  TEXT NOT NULL CHECK (state IN ('held', 'approved', 'rejected')),
+  at_ms  REAL NOT NULL
+) STRICT;
+INSERT INTO hold_new SELECT id, folder, scope, reason, paths, hash, state, at_ms FROM hold;
+INSERT INTO sqlite_sequence (name, seq)
+  SELECT 'hold_new', seq FROM sqlite_sequence WHERE name = 'hold' AND NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'hold_new');
+UPDATE sqlite_sequence SET seq = (SELECT seq FROM sqlite_sequence WHERE name = 'hold') WHERE name = 'hold_new';
+DROP TABLE hold;
+ALTER TABLE hold_new RENAME TO hold;
+CREATE INDEX hold_by_folder ON hold (folder, state);
+`;
+
 /** `MIGRATIONS[n]` takes a database from `user_version` n to n + 1. Never edit one that was released: append. */
-export const MIGRATIONS: readonly string[] = [TREES + LOG + JOURNALS + QUESTIONS, LOG_ID];
+export const MIGRATIONS: readonly string[] = [TREES + LOG + JOURNALS + QUESTIONS, LOG_ID, HOLD_PATHS];
