@@ -17,7 +17,7 @@ export type RootState = "ok" | "missing" | "replaced" | "markerGone" | "unreadab
 /** Watches what is dirty, waits until it has settled, and looks. One per folder; in memory only. */
 export interface LocalTree {
   /** A watcher's hint; null: anywhere. Cheap, synchronous. */
-  hint(diskPath: string | null): void;
+  hint(diskPath: string | null, agoMs?: number): void;
   /** Paths known dirty and not yet observed. */
   dirtyCount(): number;
   /** A whole look is due (start, lost events, hint without a path). */

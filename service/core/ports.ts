@@ -116,8 +116,9 @@ export interface Disk {
 }
 
 export type WatchHint =
-  /** Root-relative path as on disk, or null: something, somewhere. */
-  | { readonly kind: "hint"; readonly diskPath: string | null }
+  /** Root-relative path as on disk, or null: something, somewhere. `agoMs`: how long ago it was last changed, where the watcher looked;
+   * events come late, and a file that has stood still since then need not stand still again. */
+  | { readonly kind: "hint"; readonly diskPath: string | null; readonly agoMs?: number }
   /** Events may have been dropped: rescan within 60 s. */
   | { readonly kind: "lost" }
   /** The root moved away or went. */

@@ -247,7 +247,8 @@ export class Folder {
 
   #onHint(opened: Opened, hint: WatchHint, gone: () => void): void {
     if (hint.kind === "gone") gone();
-    opened.parts.local.hint(hint.kind === "hint" ? hint.diskPath : null);
+    if (hint.kind === "hint") opened.parts.local.hint(hint.diskPath, hint.agoMs);
+    else opened.parts.local.hint(null);
     opened.loop.wake();
   }
 

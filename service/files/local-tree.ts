@@ -51,10 +51,10 @@ class Tree implements LocalTree, ScanState {
     this.context = context;
   }
 
-  hint(diskPath: string | null): void {
+  hint(diskPath: string | null, agoMs?: number): void {
     // Other rules may bring in, or leave alone, any path.
     if (diskPath === null || diskPath === IGNORE_FILE) this.#scanDue = true;
-    else if (!isOwn(diskPath)) this.#mark(diskPath);
+    else if (!isOwn(diskPath)) this.#mark(diskPath, agoMs);
   }
 
   dirtyCount(): number {
@@ -205,12 +205,12 @@ class Tree implements LocalTree, ScanState {
     return known !== undefined && known.racy === entry.racy && isSameFile(asStat(entry), known, true) && known.diskPath === entry.diskPath;
   }
 
-  #mark(diskPath: string): void {
+  #mark(diskPath: string, agoMs = 0): void {
     const nowMs = this.context.clock.monoMs();
     const dirty = this.dirty.get(diskPath);
-    if (dirty === undefined) this.dirty.set(diskPath, newDirty(nowMs));
+    if (dirty === undefined) this.dirty.set(diskPath, newDirty(nowMs, agoMs));
     else {
-      dirty.movedMs = Math.max(dirty.movedMs, nowMs);
+      dirty.movedMs = Math.max(dirty.movedMs, nowMs - agoMs);
       // What an earlier look saw is old news; an absence keeps its start until a look finds the file again.
       if (dirty.absentMs === null) dirty.seen = undefined;
     }

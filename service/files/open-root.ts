@@ -54,7 +54,7 @@ export async function openRootParts(
     limits: { fileBytes: options.fileMaxBytes },
   });
   const local: LocalTree = {
-    hint: (diskPath) => tree.hint(diskPath),
+    hint: (diskPath, agoMs) => tree.hint(diskPath, agoMs),
     dirtyCount: () => tree.dirtyCount(),
     needsScan: () => tree.needsScan(),
     settlesAtMs: () => tree.settlesAtMs(),

@@ -30,8 +30,9 @@ export type Dirty = {
 
 export type Verdict = "settled" | "wait" | "gone";
 
-export function newDirty(nowMs: number): Dirty {
-  return { firstMs: nowMs, movedMs: nowMs, seen: undefined, absentMs: null, growing: false };
+/** `agoMs`: how long before now it last moved, as far as is known. */
+export function newDirty(nowMs: number, agoMs = 0): Dirty {
+  return { firstMs: nowMs, movedMs: nowMs - agoMs, seen: undefined, absentMs: null, growing: false };
 }
 
 /** When to look next. */

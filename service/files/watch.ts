@@ -1,4 +1,5 @@
 /** Native file events as hints. They are known to get lost, and to go on about a folder that has moved: both are told, never hidden. */
+import { lstatSync } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { sep } from "node:path";
 
@@ -11,6 +12,10 @@ const BURST_EVENTS = 1_000;
 /** A burst has ended when nothing came for this long; a stream that never pauses is told of again and again at this distance. */
 const QUIET_MS = 500;
 const BURST_MAX_MS = 10_000;
+/** The library holds events back for 50 ms and more: how old they are is asked of the disk, for as many as a person makes at once. */
+const LOOKS_MAX = 16;
+/** Older changes are no news of this moment: a copied file keeps its times. */
+const AGE_MAX_MS = 1_000;
 /** Events stop coming, without a word, when the folder is replaced: so the root is looked at. */
 const ROOT_LOOK_MS = 2_000;
 
@@ -40,7 +45,7 @@ async function watchRoot(root: string, onHint: (hint: WatchHint) => void): Promi
           return;
         }
         burst.count(events.length);
-        hintsOf(root, events).forEach(tell);
+        hintsOf(root, events).forEach((hint, _index, all) => tell(all.length > LOOKS_MAX ? hint : withAge(root, hint)));
       },
       { ignore: [`${root}${sep}.satchel`] },
     );
@@ -70,13 +75,28 @@ async function watchRoot(root: string, onHint: (hint: WatchHint) => void): Promi
   };
 }
 
-function hintsOf(root: string, events: readonly Event[]): WatchHint[] {
+type Hint = Extract<WatchHint, { kind: "hint" }>;
+
+function hintsOf(root: string, events: readonly Event[]): Hint[] {
   const seen = new Set<string>();
   for (const { path } of events) {
     if (path === root) seen.add("");
     else if (path.startsWith(root + sep)) seen.add(path.slice(root.length + 1).replaceAll(sep, "/"));
   }
   return [...seen].map((diskPath) => ({ kind: "hint", diskPath: diskPath === "" ? null : diskPath }));
+}
+
+/** A change that the disk itself can date. Its clock is the wall clock: one that was set meanwhile makes the age useless, not wrong by more than the limit. */
+function withAge(root: string, hint: Hint): Hint {
+  if (hint.diskPath === null) return hint;
+  try {
+    const stats = lstatSync(`${root}/${hint.diskPath}`, { throwIfNoEntry: false });
+    const agoMs = stats === undefined ? 0 : Date.now() - stats.ctimeMs;
+    return agoMs > 0 && agoMs <= AGE_MAX_MS ? { ...hint, agoMs } : hint;
+  } catch {
+    // The look that comes later is told the fault.
+    return hint;
+  }
 }
 
 /** Counts events; a burst is told of when it has ended, for a rescan in its middle would find half of it. */

@@ -2,11 +2,12 @@
  * `npm run bench [-- ROW …]`: each row of PERFORMANCE's targets as a ratio in one run against its reference. All rows (or `--write`)
  * write RESULTS.md beside this file; single rows are printed only.
  */
+import { execFileSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 
 import { findAnki } from "../anki/venv.ts";
-import { openBench, type Figure, type Row } from "./bench.ts";
+import { openBench, type Bench, type Figure, type Row } from "./bench.ts";
 import { machine } from "./measure.ts";
 import { KILL_ROW } from "./kill.ts";
 import { ACCOUNTS_ROW } from "./rows-accounts.ts";
@@ -21,6 +22,14 @@ function line(row: string, { what, value, reference, ratio, target, met }: Figur
   return `| ${row} | ${what} | ${value} | ${reference} | ${ratio === null ? "" : ratio.toFixed(2)} | ${target} | ${verdict} |`;
 }
 
+/** What ships is what is measured. */
+async function bundle(bench: Bench): Promise<string> {
+  const directory = await bench.scratch();
+  const build = path.join(import.meta.dirname, "..", "..", "build.ts");
+  execFileSync(process.execPath, [build, `${process.platform}-${process.arch}`, directory], { stdio: ["ignore", "ignore", "inherit"] });
+  return path.join(directory, "satchel.mjs");
+}
+
 const asked = process.argv.slice(2).filter((word) => /^[a-z]/.test(word));
 const unknown = asked.filter((word) => !ROWS.some(({ id }) => id === word));
 if (unknown.length > 0) {
@@ -28,6 +37,7 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 const bench = openBench(await findAnki());
+process.env["SATCHEL_ENTRY"] = await bundle(bench);
 const lines = ["| row | what | measured | reference | ratio | target | met |", "| --- | --- | --- | --- | --- | --- | --- |"];
 let failed = 0;
 try {

@@ -6,6 +6,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { endChild, until } from "../support/children.ts";
+import { satchelEntry } from "../support/entry.ts";
 import { connectRpc, readServiceFile } from "../support/rpc.ts";
 import { makeSatchel, type Satchel } from "../support/satchel.ts";
 import { loginKey, startSyncServer, type SyncServer } from "../support/sync-server.ts";
@@ -18,7 +19,6 @@ const SAVE_BYTES = 20_480;
 /** DESIGN §5: a changed path is read when it has stood still this long. */
 const SETTLE_MS = 200;
 const IDLE_MS = 60_000;
-const BUNDLE = path.join(import.meta.dirname, "..", "..", "dist", "satchel.mjs");
 
 type Pair = { readonly server: SyncServer; readonly from: Satchel; readonly to: Satchel; close(): Promise<void> };
 
@@ -175,13 +175,15 @@ async function largeFolder(bench: Bench): Promise<readonly Figure[]> {
   }
 }
 
-async function startTimes(bench: Bench): Promise<readonly Figure[] | { readonly skipped: string }> {
-  if (!existsSync(BUNDLE)) return { skipped: "no dist/satchel.mjs: npm run build" };
+async function startTimes(bench: Bench): Promise<readonly Figure[]> {
   const times = [];
   for (let round = 0; round < 7; round++) {
     const home = await bench.scratch();
     const begun = performance.now();
-    const child = spawn(process.execPath, [BUNDLE, "service", "run"], { env: { ...process.env, SATCHEL_HOME: home }, stdio: "ignore" });
+    const child = spawn(process.execPath, [satchelEntry(), "service", "run"], {
+      env: { ...process.env, SATCHEL_HOME: home },
+      stdio: "ignore",
+    });
     try {
       await until("the service listens", async () => (await readServiceFile(home)) !== undefined);
       const client = await connectRpc(home);

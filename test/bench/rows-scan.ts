@@ -1,4 +1,5 @@
 import path from "node:path";
+import { pathToFileURL } from "node:url";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -6,13 +7,15 @@ import type { Entry } from "../../service/core/model.ts";
 import { openLocalTree } from "../../service/files/local-tree.ts";
 import { openNodeDisk } from "../../service/files/node-disk.ts";
 import { openState } from "../../service/store/open.ts";
+import { satchelEntry } from "../support/entry.ts";
 import { realClock } from "../support/real-clock.ts";
 import { flushDisk, limitFigure, ratioFigure, type Bench, type Figure, type Row } from "./bench.ts";
 import { buildFloor } from "./floor.ts";
 import { inTime, quantile } from "./measure.ts";
 import { makeWorkload, WORKLOADS, type Workload } from "./workload.ts";
 
-const DISK_WORKER = new URL("../../service/files/disk-worker.ts", import.meta.url);
+/** The one that ships. */
+const diskWorker = (): URL => new URL("disk-worker.mjs", pathToFileURL(satchelEntry()));
 const ROUNDS = 5;
 const RESCAN_MS = 300;
 const HELD_MS = 10;
@@ -25,7 +28,7 @@ async function scan(
   entries: Pick<Map<string, Entry>, "get"> & { all(): Iterable<Entry> },
   files: number | null,
 ): Promise<{ readonly ms: number; readonly seen: Entry[] }> {
-  const disk = openNodeDisk({ diskWorker: DISK_WORKER });
+  const disk = openNodeDisk({ diskWorker: diskWorker() });
   try {
     const begun = performance.now();
     const tree = openLocalTree({

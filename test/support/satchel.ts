@@ -4,10 +4,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 
 import { endChild, runToEnd, tie, until, type Ended } from "./children.ts";
+import { satchelEntry } from "./entry.ts";
 import { readServiceFile } from "./rpc.ts";
 import { PASSWORD } from "./sync-server.ts";
-
-const MAIN = path.join(import.meta.dirname, "..", "..", "service", "main.ts");
 
 /** One run of `sync --wait --json`, by DESIGN §8. */
 export type CliRun = {
@@ -70,7 +69,7 @@ export async function makeSatchel(root?: string): Promise<Satchel> {
     home,
     root: folder,
     async cli(args, stdin) {
-      return await runToEnd(process.execPath, [MAIN, ...args], { env, ...(stdin === undefined ? {} : { stdin }) });
+      return await runToEnd(process.execPath, [satchelEntry(), ...args], { env, ...(stdin === undefined ? {} : { stdin }) });
     },
     async json(args) {
       const ended = await self.cli([...args, "--json"]);
@@ -83,7 +82,7 @@ export async function makeSatchel(root?: string): Promise<Satchel> {
       if (ended.code !== 0) throw new Error(`satchel service start ended with ${String(ended.code)}: ${ended.stderr}`);
     },
     async run() {
-      const started = tie(spawn(process.execPath, [MAIN, "service", "run"], { env, stdio: ["ignore", "ignore", "pipe", "ipc"] }));
+      const started = tie(spawn(process.execPath, [satchelEntry(), "service", "run"], { env, stdio: ["ignore", "ignore", "pipe", "ipc"] }));
       child = started;
       let tail = "";
       started.stderr?.setEncoding("utf8").on("data", (text: string) => (tail = (tail + text).slice(-4000)));

@@ -6,6 +6,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 
+import { satchelEntry } from "./entry.ts";
 import { answers, endChild, freePort, tie, until } from "./children.ts";
 
 /** A sync server of either kind in a process of its own, with a folder of its own; the same port for its whole life. */
@@ -42,10 +43,8 @@ function account(name: string): string {
   return `${name}:$pbkdf2-sha256$i=${String(ROUNDS)},l=32$${SALT}$${hash}`;
 }
 
-/** How a server of each kind is started. `satchel` is our own entry from sources. */
+/** How a server of each kind is started. `satchel` is our own entry. */
 export type ServerProgram = { readonly kind: "official"; readonly python: string } | { readonly kind: "satchel" };
-
-const MAIN = path.join(import.meta.dirname, "..", "..", "service", "main.ts");
 
 /** Starts a server with accounts `user1` … `userN` (password: PASSWORD) on a free loopback port. */
 export async function startSyncServer(program: ServerProgram, accounts: number): Promise<SyncServer> {
@@ -65,7 +64,7 @@ export async function startSyncServer(program: ServerProgram, accounts: number):
     SATCHEL_HOME: path.join(home, "home"),
   };
   const [file, args] =
-    program.kind === "official" ? [program.python, ["-m", "anki.syncserver"]] : [process.execPath, [MAIN, "server", "run"]];
+    program.kind === "official" ? [program.python, ["-m", "anki.syncserver"]] : [process.execPath, [satchelEntry(), "server", "run"]];
   let child: ChildProcess | undefined;
 
   const server: SyncServer = {
