@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { test } from "node:test";
 
 import { DiskError, type Disk, type DiskFault } from "../service/core/ports.ts";
+import { everyFound } from "../service/files/every-found.ts";
 
 /** A disk with an empty directory at `root`. `symlink` and `makeFifo` where the test can make such things there. */
 export type ContractDisk = {
@@ -191,7 +192,7 @@ function looks(promise: Promises): void {
       return path === "skipped" || path === "d/no";
     };
     for await (const batch of disk.walk(root, skip, never)) {
-      found.push(...batch.found.map(({ diskPath, stat }) => `${diskPath}:${String(stat?.sizeBytes)}`));
+      found.push(...Array.from(everyFound(batch), ({ diskPath, stat }) => `${diskPath}:${String(stat?.sizeBytes)}`));
       assert.deepEqual(batch.unlisted, []);
     }
     assert.deepEqual(found.toSorted(), ["a:1", "d/b:3", "d/e/c:5"]);
@@ -213,7 +214,7 @@ function looks(promise: Promises): void {
     await refuses(disk.copy(`${root}/link`, `${root}/copy`), "symlink");
     assert.deepEqual(await disk.hash([`${root}/link`], 100, never), [{ kind: "trouble", fault: "symlink" }]);
     const found: string[] = [];
-    for await (const batch of disk.walk(root, () => false, never)) found.push(...batch.found.map((one) => one.diskPath));
+    for await (const batch of disk.walk(root, () => false, never)) found.push(...Array.from(everyFound(batch), (one) => one.diskPath));
     assert.deepEqual(found.toSorted(), ["d/in", "dlink", "link", "secret"]);
   });
   promise("caps() leaves nothing behind", async ({ disk, root }) => {

@@ -10,18 +10,29 @@ import { parcelWatcher } from "../service/files/watch.ts";
 import { diskContract } from "./disk-contract.ts";
 import { onDisk } from "./support/apply-steps.ts";
 import { refusingDisk } from "./support/failing-disk.ts";
-import { never, openFolderOnDisk, sha1Of } from "./support/folder-on-disk.ts";
+import { never, openFolderOnDisk, sha1Of, type FolderOnDisk } from "./support/folder-on-disk.ts";
 
 const MIB = 1024 * 1024;
 /** Root reads everything: permission tests need another user. */
 const isRoot = process.getuid?.() === 0;
 
-diskContract("node", async () => {
-  const given = await openFolderOnDisk();
-  const root = `${given.home}/contract`;
-  fs.mkdirSync(root);
-  return { disk: given.disk, root, symlink: (target, path) => fs.symlinkSync(target, path), close: async () => await given.close() };
-});
+for (const [name, options] of [
+  ["node", {}],
+  ["node, every directory listed by a worker", { nearNames: 0 }],
+] as const) {
+  diskContract(name, async () => {
+    const given = await openFolderOnDisk(options);
+    const root = `${given.home}/contract`;
+    fs.mkdirSync(root);
+    return { disk: given.disk, root, symlink: (target, path) => fs.symlinkSync(target, path), close: async () => await given.close() };
+  });
+}
+
+/** A directory's size decides who lists it: what is seen must be the same. */
+function bothWays(name: string, run: (given: FolderOnDisk) => Promise<void>): void {
+  onDisk(name, run);
+  onDisk(`${name} (listed by a worker)`, run, { nearNames: 0 });
+}
 
 function sparse(path: string, sizeBytes: number): void {
   fs.writeFileSync(path, "");
@@ -56,7 +67,7 @@ onDisk("hash() aborted: rejects with the signal's reason", async ({ disk, home }
   assert.equal((await disk.hash([`${home}/f`], MIB, never))[0]?.kind, "hashed");
 });
 
-onDisk("observeAll() N9 every file is put or a problem: CT02 CT03 CT06 CT07 CT08 FN19", async (given) => {
+bothWays("observeAll() N9 every file is put or a problem: CT02 CT03 CT06 CT07 CT08 FN19", async (given) => {
   const { root, home } = given;
   fs.writeFileSync(`${home}/outside`, "secret");
   fs.mkdirSync(`${root}/sub`);
@@ -97,7 +108,7 @@ onDisk("observeAll() N9 every file is put or a problem: CT02 CT03 CT06 CT07 CT08
   );
 });
 
-onDisk("observeAll() N2 CT02 a known file that becomes a problem is never gone, and comes back", async (given) => {
+bothWays("observeAll() N2 CT02 a known file that becomes a problem is never gone, and comes back", async (given) => {
   const { root } = given;
   fs.writeFileSync(`${root}/a.png`, "a");
   fs.writeFileSync(`${root}/b.png`, "b");
@@ -136,7 +147,7 @@ onDisk("observeDirty() N2 gone only after 2 s, and not when it comes back in bet
   assert.equal(tree.settlesAtMs(), null);
 });
 
-onDisk("observeAll() N2 S14 an unmounted or replaced root concludes nothing", async (given) => {
+bothWays("observeAll() N2 S14 an unmounted or replaced root concludes nothing", async (given) => {
   const { root, home, tree } = given;
   fs.writeFileSync(`${root}/a.png`, "a");
   await given.scan();
@@ -175,7 +186,7 @@ onDisk("checkRoot() S14 a root that may not be entered is unreadable, not withou
   assert.equal(await given.tree.checkRoot({ makeMarker: false }), "ok");
 });
 
-onDisk("observeAll() CT10 a folder swapped for a symlink: its files are problems, nothing outside is read", async (given) => {
+bothWays("observeAll() CT10 a folder swapped for a symlink: its files are problems, nothing outside is read", async (given) => {
   const { root, home, tree } = given;
   fs.mkdirSync(`${root}/sub`);
   fs.writeFileSync(`${root}/sub/a.png`, "a");
@@ -192,7 +203,7 @@ onDisk("observeAll() CT10 a folder swapped for a symlink: its files are problems
   assert.deepEqual(await given.dirty(5_000), ["gone sub", "gone sub/a.png"]);
 });
 
-onDisk("observeAll() N2 WA11 CT13 a folder that can't be listed is a problem, not a deletion", async (given) => {
+bothWays("observeAll() N2 WA11 CT13 a folder that can't be listed is a problem, not a deletion", async (given) => {
   const { root } = given;
   fs.mkdirSync(`${root}/sub`);
   fs.writeFileSync(`${root}/sub/a.png`, "a");
@@ -216,14 +227,14 @@ onDisk("observeAll() N2 WA11 CT13 a folder that can't be listed is a problem, no
   assert.deepEqual([...given.problems], []);
 });
 
-onDisk("observeAll() CT13 real permissions", async (given) => {
+bothWays("observeAll() CT13 real permissions", async (given) => {
   if (isRoot) return;
   fs.writeFileSync(`${given.root}/a.png`, "a");
   fs.chmodSync(`${given.root}/a.png`, 0);
   assert.deepEqual(await given.scan(), ["problem a.png unreadable"]);
 });
 
-onDisk("observeAll() a folder that goes takes its files; one that comes brings them", async (given) => {
+bothWays("observeAll() a folder that goes takes its files; one that comes brings them", async (given) => {
   const { root, home, tree } = given;
   fs.mkdirSync(`${root}/sub/deep`, { recursive: true });
   for (const name of ["a", "b"]) fs.writeFileSync(`${root}/sub/deep/${name}.png`, name);
@@ -238,7 +249,7 @@ onDisk("observeAll() a folder that goes takes its files; one that comes brings t
   assert.deepEqual(await given.dirty(1_000), ["put back/deep/a.png", "put back/deep/b.png"]);
 });
 
-onDisk("observeAll() FN09 NFD on disk is NFC in the tree, and its NFC twin a file of its own", async (given) => {
+bothWays("observeAll() FN09 NFD on disk is NFC in the tree, and its NFC twin a file of its own", async (given) => {
   const { root } = given;
   const nfc = "caf\u00e9.png";
   const nfd = nfc.normalize("NFD");
@@ -254,7 +265,7 @@ onDisk("observeAll() FN09 NFD on disk is NFC in the tree, and its NFC twin a fil
   assert.equal(given.entries.get(nfc)?.sha1, sha1Of("two"));
 });
 
-onDisk("observeAll() CT04 other bytes of the same size and mtime are found by ctime; the 24 h rehash reads all", async (given) => {
+bothWays("observeAll() CT04 other bytes of the same size and mtime are found by ctime; the 24 h rehash reads all", async (given) => {
   const path = `${given.root}/a.png`;
   fs.writeFileSync(path, "one");
   const { atime, mtime } = fs.statSync(path);
@@ -293,7 +304,7 @@ onDisk("observeDirty() CT05 a file under the pen is read when it rests; ignored 
   assert.deepEqual([...(await given.dirty(300)), ...(await given.dirty(3_000))], [], "a file that becomes ignored is deleted nowhere");
 });
 
-onDisk("observeAll() N9 young files stay dirty and are found when they rest", async (given) => {
+bothWays("observeAll() N9 young files stay dirty and are found when they rest", async (given) => {
   fs.writeFileSync(`${given.root}/a.png`, "a");
   assert.deepEqual(await given.scan(0), []);
   assert.equal(given.tree.dirtyCount(), 1);

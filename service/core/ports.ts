@@ -64,7 +64,18 @@ export type WalkBatch = {
   readonly found: readonly WalkFound[];
   /** Directories that could not be listed to their end: nothing may be concluded about what lies below (N2). */
   readonly unlisted: readonly { readonly diskPath: string; readonly fault: DiskFault }[];
+  /** More files, of large directories: an object for each of 100 000 would cost more than the look itself. */
+  readonly packs?: readonly WalkPack[];
 };
+/** Regular files of one directory. `stats`: per name size, mtime, ctime and file id, as in `Stat`. */
+export type WalkPack = {
+  /** Root-relative paths as on disk. */
+  readonly diskPaths: readonly string[];
+  readonly stats: Float64Array;
+  readonly found: (index: number) => WalkFound;
+};
+/** Numbers per file of a pack; those of a `WalkPack` come first. */
+export const PACK_NUMBERS = 7;
 /** `diskPath`: relative to the root, `/`-separated, spelled as on disk. `stat` null: it went away or refused between list and look (unknown). */
 export type WalkFound = { readonly diskPath: string; readonly stat: Stat | null; readonly validUnicode: boolean };
 

@@ -1,13 +1,29 @@
 /** Hashes and makes files off the main thread: two workers while the data is in memory, eight while the disk must be waited for; none when idle. */
+import { availableParallelism } from "node:os";
+import { setImmediate } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 
 import type { Stat } from "../core/model.ts";
 import { DiskError, type HashResult } from "../core/ports.ts";
 import { refusal } from "./disk-fault.ts";
-import { STAT_NUMBERS, type CreateReply, type DiskReply, type DiskRequest, type HashReply } from "./disk-message.ts";
+import { Hashing } from "./hash-files.ts";
+import {
+  STAT_NUMBERS,
+  statAt,
+  type CreateReply,
+  type DiskReply,
+  type DiskRequest,
+  type HashReply,
+  type ListReply,
+} from "./disk-message.ts";
 
 /** Warm data is bound by processors, cold data by the disk's queue depth (measured: 8 threads read 2.4–3.1 times as fast as one). */
-const WARM_WORKERS = 2;
+const WARM_WORKERS = Math.max(1, Math.min(2, availableParallelism() - 1));
+/** The main thread hashes along while it has nothing else to do, for this long at a time, where it is half of all the processors there are. */
+const ALONG_MS = availableParallelism() > 2 ? 0 : 4;
+/** Nothing larger than this, and nothing any more once a file took this long: then the disk is what all wait for. */
+const ALONG_FILE_BYTES = 512 * 1024;
+const ALONG_FILE_MS = 2;
 const COLD_WORKERS = 8;
 /** A worker costs 16–20 MB: it ends after this long without work. */
 const IDLE_MS = 3_000;
@@ -46,6 +62,7 @@ export class DiskCrew {
   #wanted = WARM_WORKERS;
   #idle: NodeJS.Timeout | null = null;
   #closed = false;
+  #along = false;
 
   constructor(workerUrl: URL) {
     this.#workerUrl = workerUrl;
@@ -73,6 +90,7 @@ export class DiskCrew {
     try {
       this.#queue.push(...jobs);
       this.#deal();
+      void this.#hashAlong();
       const results = await Promise.all(parts);
       signal.throwIfAborted();
       return results.flat();
@@ -95,6 +113,57 @@ export class DiskCrew {
     }
     this.#deal();
     return (await Promise.all(parts)).flat();
+  }
+
+  /** Takes from the end of the queue what the workers have not begun, in slices, so that nobody waits. Never rejects. */
+  async #hashAlong(): Promise<void> {
+    if (ALONG_MS === 0 || this.#along) return;
+    this.#along = true;
+    try {
+      for (;;) {
+        await setImmediate();
+        const at = this.#queue.findLastIndex((job) => job.request.kind === "hash");
+        if (at < 0 || this.#wanted > WARM_WORKERS) return;
+        const [job] = this.#queue.splice(at, 1);
+        if (job === undefined || (await hashHere(job))) continue;
+        this.#queue.unshift(job);
+        this.#deal();
+        return;
+      }
+    } finally {
+      this.#along = false;
+    }
+  }
+
+  /** The parts of one directory's listing with a look at each name, as a worker makes them. @throws DiskError when a worker died */
+  async *list(path: string): AsyncGenerator<ListReply> {
+    const parts: ListReply[] = [];
+    let failure: { readonly reason: unknown } | null = null;
+    let come = Promise.withResolvers<void>();
+    this.#queue.push({
+      request: { kind: "list", path },
+      transfer: [],
+      answered: (reply) => {
+        if (reply.kind === "list") parts.push(reply);
+        come.resolve();
+      },
+      failed: (reason) => {
+        failure = { reason };
+        come.resolve();
+      },
+    });
+    this.#deal();
+    for (;;) {
+      const part = parts.shift();
+      if (part !== undefined) {
+        yield part;
+        if (!part.more) return;
+        continue;
+      }
+      if (failure !== null) throw (failure as { readonly reason: unknown }).reason;
+      await come.promise;
+      come = Promise.withResolvers<void>();
+    }
   }
 
   #createPart(files: readonly NewFile[]): Promise<readonly (Stat | DiskError)[]> {
@@ -171,7 +240,8 @@ export class DiskCrew {
     const hand: Hand = { worker: new Worker(this.#workerUrl), jobs: [] };
     hand.worker.on("message", (reply: DiskReply) => {
       this.#wanted = reply.kind === "hash" && isCold(reply) ? COLD_WORKERS : this.#wanted;
-      hand.jobs.shift()?.answered(reply);
+      const more = reply.kind === "list" && reply.more;
+      (more ? hand.jobs[0] : hand.jobs.shift())?.answered(reply);
       // An idle worker keeps no process alive; a busy one does.
       if (hand.jobs.length === 0) hand.worker.unref();
       this.#deal();
@@ -204,6 +274,26 @@ export class DiskCrew {
   }
 }
 
+/** False: these files are too large, or too slow to be had, to be read on this thread. */
+async function hashHere({ request, answered }: Job): Promise<boolean> {
+  if (request.kind !== "hash") return false;
+  const hashing = new Hashing(request.paths.length, Math.min(request.maxBytes, ALONG_FILE_BYTES));
+  let beforeMs = performance.now();
+  let untilMs = beforeMs + ALONG_MS;
+  for (const path of request.paths) {
+    if (!hashing.add(path)) return false;
+    const nowMs = performance.now();
+    if (nowMs - beforeMs > ALONG_FILE_MS) return false;
+    beforeMs = nowMs;
+    if (nowMs < untilMs) continue;
+    await setImmediate();
+    beforeMs = performance.now();
+    untilMs = beforeMs + ALONG_MS;
+  }
+  answered(hashing.reply());
+  return true;
+}
+
 function resultsOf(reply: HashReply, count: number): readonly HashResult[] {
   const { sha1s, stats, others } = reply;
   const results: HashResult[] = [];
@@ -212,20 +302,6 @@ function resultsOf(reply: HashReply, count: number): readonly HashResult[] {
     results.push(other ?? { kind: "hashed", sha1: sha1s.slice(index * 40, index * 40 + 40), stat: statAt(stats, index * STAT_NUMBERS) });
   }
   return results;
-}
-
-function statAt(stats: Float64Array, at: number): Stat {
-  const number = (offset: number): number => stats[at + offset] ?? 0;
-  return {
-    kind: "file",
-    sizeBytes: number(0),
-    mtimeNs: number(1),
-    ctimeNs: number(2),
-    fileId: number(3),
-    dev: number(4),
-    links: number(5),
-    mode: number(6),
-  };
 }
 
 function madeOf(reply: CreateReply, index: number, path: string): Stat | DiskError {

@@ -1,5 +1,6 @@
 /** What the crew and its workers say to each other. */
-import type { DiskFault, HashResult } from "../core/ports.ts";
+import type { Stat } from "../core/model.ts";
+import { PACK_NUMBERS, type DiskFault, type HashResult } from "../core/ports.ts";
 
 export type HashRequest = { readonly kind: "hash"; readonly paths: readonly string[]; readonly maxBytes: number };
 /** New files: their bytes one behind another in one piece of memory, which changes hands and comes back with the reply. */
@@ -10,7 +11,9 @@ export type CreateRequest = {
   readonly shapes: Float64Array<ArrayBuffer>;
   readonly memory: ArrayBuffer;
 };
-export type DiskRequest = HashRequest | CreateRequest;
+/** Every name of one directory and a look at it. */
+export type ListRequest = { readonly kind: "list"; readonly path: string };
+export type DiskRequest = HashRequest | CreateRequest | ListRequest;
 
 /** Hashes and numbers in two pieces, which cross to the other thread in a tenth of the time of as many objects. */
 export type HashReply = {
@@ -25,15 +28,44 @@ export type HashReply = {
   readonly elapsedMs: number;
 };
 /** `code`: the system's own word, for the message. */
-export type CreateFault = { readonly fault: DiskFault; readonly code: string };
+export type WorkerFault = { readonly fault: DiskFault; readonly code: string };
 export type CreateReply = {
   readonly kind: "create";
   readonly stats: Float64Array<ArrayBuffer>;
   /** What was not made, by index; nothing is left of it. */
-  readonly faults: ReadonlyMap<number, CreateFault>;
+  readonly faults: ReadonlyMap<number, WorkerFault>;
   readonly memory: ArrayBuffer;
 };
-export type DiskReply = HashReply | CreateReply;
+/** One of several replies; the last one has no more. `names`: joined by `/`, which no name holds. */
+export type ListReply = {
+  readonly kind: "list";
+  readonly names: string;
+  /** Per name its `LOOKED` code. */
+  readonly kinds: Uint8Array<ArrayBuffer>;
+  /** Per name `STAT_NUMBERS` numbers. */
+  readonly stats: Float64Array<ArrayBuffer>;
+  readonly more: boolean;
+  /** It could not be listed to its end: nothing may be concluded of it. */
+  readonly fault: WorkerFault | null;
+};
+/** `gone`: it went away or refused between the list and the look. */
+export const LOOKED = { file: 0, directory: 1, symlink: 2, special: 3, gone: 4 } as const;
+export type DiskReply = HashReply | CreateReply | ListReply;
 
 /** Size, mtime, ctime, file id, dev, links, mode. */
-export const STAT_NUMBERS = 7;
+export const STAT_NUMBERS = PACK_NUMBERS;
+
+/** A regular file's numbers as a `Stat`. */
+export function statAt(stats: Float64Array, at: number): Stat {
+  const number = (offset: number): number => stats[at + offset] ?? 0;
+  return {
+    kind: "file",
+    sizeBytes: number(0),
+    mtimeNs: number(1),
+    ctimeNs: number(2),
+    fileId: number(3),
+    dev: number(4),
+    links: number(5),
+    mode: number(6),
+  };
+}

@@ -1,104 +1,28 @@
 /** The disk worker: whole batches of paths in, hashes or new files out; synchronous calls and one reused buffer, which is as fast as C. */
-import { createHash, hash } from "node:crypto";
-import { close, closeSync, fstatSync, fsync, openSync, readSync, unlinkSync, writeSync, type Stats } from "node:fs";
+import { close, fstatSync, fsync, lstatSync, openSync, readdirSync, unlinkSync, writeSync } from "node:fs";
 import { promisify } from "node:util";
 import { parentPort, type MessagePort } from "node:worker_threads";
 
-import type { HashResult } from "../core/ports.ts";
 import type { Stat } from "../core/model.ts";
-import { codeOf, faultOf, READ_FLAGS, statOf, unmoved } from "./disk-fault.ts";
+import { codeOf, faultOf, statOf } from "./disk-fault.ts";
 import {
+  LOOKED,
   STAT_NUMBERS,
-  type CreateFault,
+  type ListReply,
+  type WorkerFault,
   type CreateReply,
   type CreateRequest,
   type DiskRequest,
-  type HashReply,
-  type HashRequest,
 } from "./disk-message.ts";
+import { Hashing, putStat } from "./hash-files.ts";
 
-const BLANK = " ".repeat(40);
 const syncFile = promisify(fsync);
 const closeFile = promisify(close);
-
-/** Larger files are hashed piece by piece. */
-const BUFFER_BYTES = 1024 * 1024;
-const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
-
-/** Never throws: what the disk refuses is the result. */
-function hashFile(path: string, maxBytes: number): HashResult {
-  let fd: number | null = null;
-  try {
-    fd = openSync(path, READ_FLAGS);
-    const before = fstatSync(fd);
-    if (!before.isFile()) return { kind: "trouble", fault: before.isDirectory() ? "isDirectory" : "notSupported" };
-    if (before.size > maxBytes) return { kind: "trouble", fault: "tooLarge" };
-    const sha1 = readAndHash(fd, before);
-    if (sha1 === null || !unmoved(before, fstatSync(fd))) return { kind: "changed" };
-    return { kind: "hashed", sha1, stat: statOf(before) };
-  } catch (error) {
-    const fault = faultOf(error);
-    return fault === "notFound" || fault === "notDirectory" ? { kind: "absent" } : { kind: "trouble", fault };
-  } finally {
-    if (fd !== null) closeSync(fd);
-  }
-}
-
-/** null: the file is not as long as its stat said. */
-function readAndHash(fd: number, stats: Stats): string | null {
-  if (stats.size < BUFFER_BYTES) {
-    let length = 0;
-    // One byte more than promised is asked for: a file that grew shows itself.
-    for (let got = -1; got !== 0 && length <= stats.size; length += got) got = readSync(fd, buffer, length, stats.size + 1 - length, null);
-    return length === stats.size ? hash("sha1", buffer.subarray(0, length), "hex") : null;
-  }
-  const digest = createHash("sha1");
-  let length = 0;
-  for (;;) {
-    const got = readSync(fd, buffer, 0, BUFFER_BYTES, null);
-    if (got === 0) break;
-    length += got;
-    if (length > stats.size) return null;
-    digest.update(buffer.subarray(0, got));
-  }
-  return length === stats.size ? digest.digest("hex") : null;
-}
-
-function hashAll(request: HashRequest): HashReply {
-  const startedMs = performance.now();
-  const stats = new Float64Array(request.paths.length * STAT_NUMBERS);
-  const others = new Map<number, HashResult>();
-  let bytes = 0;
-  let sha1s = "";
-  for (const [index, path] of request.paths.entries()) {
-    const result = hashFile(path, request.maxBytes);
-    if (result.kind !== "hashed") {
-      others.set(index, result);
-      sha1s += BLANK;
-      continue;
-    }
-    bytes += result.stat.sizeBytes;
-    sha1s += result.sha1;
-    putStat(stats, index, result.stat);
-  }
-  return { kind: "hash", sha1s, stats, others, bytes, elapsedMs: performance.now() - startedMs };
-}
-
-function putStat(stats: Float64Array, index: number, stat: Stat): void {
-  const at = index * STAT_NUMBERS;
-  stats[at] = stat.sizeBytes;
-  stats[at + 1] = stat.mtimeNs;
-  stats[at + 2] = stat.ctimeNs;
-  stats[at + 3] = stat.fileId;
-  stats[at + 4] = stat.dev;
-  stats[at + 5] = stat.links ?? 1;
-  stats[at + 6] = stat.mode ?? 0;
-}
 
 /** Writes all, then makes all durable side by side: the disk takes many of those in one go. */
 async function createAll({ paths, shapes, memory }: CreateRequest): Promise<CreateReply> {
   const stats = new Float64Array(paths.length * STAT_NUMBERS);
-  const faults = new Map<number, CreateFault>();
+  const faults = new Map<number, WorkerFault>();
   const ends: Promise<void>[] = [];
   let at = 0;
   for (const [index, path] of paths.entries()) {
@@ -126,7 +50,7 @@ async function createOne(
   bytes: Uint8Array,
   mode: number,
   made: (stat: Stat) => void,
-  failed: (fault: CreateFault) => void,
+  failed: (fault: WorkerFault) => void,
 ): Promise<void> {
   let fd: number | null = null;
   try {
@@ -150,10 +74,49 @@ function removeHalf(path: string): void {
   }
 }
 
+/** Names per reply: the main thread takes each in about a millisecond. */
+const LIST_NAMES = 1_024;
+
+function listAll(path: string, reply: (part: ListReply) => void): void {
+  const part = (names: readonly string[], more: boolean, fault: WorkerFault | null): void => {
+    const kinds = new Uint8Array(names.length);
+    const stats = new Float64Array(names.length * STAT_NUMBERS);
+    for (const [index, name] of names.entries()) kinds[index] = lookInto(`${path}/${name}`, stats, index);
+    reply({ kind: "list", names: names.join("/"), kinds, stats, more, fault });
+  };
+  let names: readonly string[];
+  try {
+    // Between the look and the listing a directory may have become a symlink (CT10): what it leads to is not ours.
+    if (!lstatSync(path).isDirectory()) return part([], false, { fault: "symlink", code: "ELOOP" });
+    names = readdirSync(path);
+  } catch (error) {
+    return part([], false, { fault: faultOf(error), code: codeOf(error) ?? String(error) });
+  }
+  for (let at = 0; at < names.length; at += LIST_NAMES) part(names.slice(at, at + LIST_NAMES), true, null);
+  part([], false, null);
+}
+
+function lookInto(path: string, stats: Float64Array, index: number): number {
+  try {
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    if (found === undefined) return LOOKED.gone;
+    const stat = statOf(found);
+    putStat(stats, index, stat);
+    return LOOKED[stat.kind];
+  } catch {
+    // Which of the two it was does not matter: it is unknown in both cases.
+    return LOOKED.gone;
+  }
+}
+
 async function answer(port: MessagePort, request: DiskRequest): Promise<void> {
   if (request.kind === "hash") {
-    const reply = hashAll(request);
+    const hashing = new Hashing(request.paths.length, request.maxBytes);
+    for (const path of request.paths) hashing.add(path);
+    const reply = hashing.reply();
     port.postMessage(reply, [reply.stats.buffer]);
+  } else if (request.kind === "list") {
+    listAll(request.path, (reply) => port.postMessage(reply, [reply.stats.buffer, reply.kinds.buffer]));
   } else {
     const reply = await createAll(request);
     port.postMessage(reply, [reply.stats.buffer, reply.memory]);

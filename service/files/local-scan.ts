@@ -1,7 +1,7 @@
 /** The whole look: every path on disk against every entry. Hashing goes on while the walk does; batches may be committed one by one. */
 import type { Observation } from "../core/local.ts";
 import type { Entry, Stat } from "../core/model.ts";
-import type { DiskFault, WalkFound } from "../core/ports.ts";
+import { PACK_NUMBERS, type DiskFault, type WalkFound, type WalkPack } from "../core/ports.ts";
 import { foldersAbove } from "./apply-context.ts";
 import {
   classify,
@@ -53,11 +53,10 @@ export async function* scanTree(
   const skip = (diskPath: string, directory: boolean): boolean => isOwn(diskPath) || (directory && context.ignored(diskPath, true));
   try {
     for await (const batch of context.disk.walk(context.root, skip, signal)) {
-      for (const found of batch.found) {
-        if (scan.isUnchanged(found)) continue;
-        const doubtful = scan.doubtful(found);
-        if (doubtful === null || !(await isTwin(context, doubtful.path, found.diskPath, doubtful.stat))) scan.look(found);
-        else scan.twin(doubtful.path, found.diskPath);
+      for (const found of batch.found) if (!scan.isUnchanged(found)) await lookAt(scan, context, found);
+      for (const pack of batch.packs ?? []) {
+        for (let index = 0; index < pack.diskPaths.length; index++)
+          if (!scan.isUnchangedIn(pack, index)) await lookAt(scan, context, pack.found(index));
       }
       for (const { diskPath, fault } of batch.unlisted) scan.blocked(diskPath, fault);
       for (const items of scan.fullBatches()) ahead.push(settled(readAll(context, items, signal)));
@@ -72,6 +71,12 @@ export async function* scanTree(
   }
   scan.lookForAbsent();
   if (scan.observations.length > 0) yield scan.takeObservations();
+}
+
+async function lookAt(scan: Scan, context: LookContext, found: WalkFound): Promise<void> {
+  const doubtful = scan.doubtful(found);
+  if (doubtful === null || !(await isTwin(context, doubtful.path, found.diskPath, doubtful.stat))) scan.look(found);
+  else scan.twin(doubtful.path, found.diskPath);
 }
 
 type Settled = { readonly reads: readonly Read[] } | { readonly error: unknown };
@@ -154,12 +159,34 @@ class Scan {
   /** The common case, without a promise: 100 000 of these must pass in moments. */
   isUnchanged(found: WalkFound): boolean {
     const { diskPath, stat } = found;
-    const slash = diskPath.lastIndexOf("/");
-    if (slash > 0 && (slash + 1 !== this.#lastFolder.length || !diskPath.startsWith(this.#lastFolder))) this.#enter(diskPath);
+    this.#enterFolderOf(diskPath);
     if (stat === null || !found.validUnicode || this.#rehash) return false;
     const path = this.#state.pathOf(diskPath);
     const entry = this.#left.get(path);
     if (!isCached(entry, diskPath, stat) || this.#troubledLeft.has(path)) return false;
+    this.#left.delete(path);
+    this.#state.dirty.delete(diskPath);
+    return true;
+  }
+
+  /** The same for one of a pack, without an object for it. */
+  isUnchangedIn(pack: WalkPack, index: number): boolean {
+    const { diskPaths, stats } = pack;
+    const diskPath = diskPaths[index] ?? "";
+    this.#enterFolderOf(diskPath);
+    if (this.#rehash) return false;
+    const path = this.#state.pathOf(diskPath);
+    const entry = this.#left.get(path);
+    const at = index * PACK_NUMBERS;
+    const same =
+      entry !== undefined &&
+      !entry.racy &&
+      entry.sizeBytes === stats[at] &&
+      entry.mtimeNs === stats[at + 1] &&
+      entry.ctimeNs === stats[at + 2] &&
+      entry.fileId === stats[at + 3] &&
+      (entry.diskPath ?? path) === diskPath;
+    if (!same || this.#troubledLeft.has(path)) return false;
     this.#left.delete(path);
     this.#state.dirty.delete(diskPath);
     return true;
@@ -246,6 +273,11 @@ class Scan {
       if (fault !== undefined) return fault;
     }
     return null;
+  }
+
+  #enterFolderOf(diskPath: string): void {
+    const slash = diskPath.lastIndexOf("/");
+    if (slash > 0 && (slash + 1 !== this.#lastFolder.length || !diskPath.startsWith(this.#lastFolder))) this.#enter(diskPath);
   }
 
   #enter(diskPath: string): void {

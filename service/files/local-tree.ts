@@ -5,6 +5,7 @@ import type { Entry, Stat } from "../core/model.ts";
 import { DiskError } from "../core/ports.ts";
 import { OWN_DIRECTORY } from "./apply-context.ts";
 import { isSameFile } from "./disk-steps.ts";
+import { everyFound } from "./every-found.ts";
 import { Absence } from "./local-absence.ts";
 import { scanTree, type ScanState } from "./local-scan.ts";
 import {
@@ -328,7 +329,7 @@ class Tree implements LocalTree, ScanState {
     const skip = (path: string, directory: boolean): boolean => isOwn(path) || (directory && context.ignored(below(path), true));
     try {
       for await (const batch of context.disk.walk(`${context.root}/${diskPath}`, skip, new AbortController().signal)) {
-        for (const { diskPath: path, validUnicode } of batch.found) {
+        for (const { diskPath: path, validUnicode } of everyFound(batch)) {
           if (validUnicode) this.#mark(below(path));
           else this.#scanDue = true;
         }

@@ -31,6 +31,8 @@ const BREATHE_MS = 6;
 const HERE_FILES = 16;
 const HERE_BYTES = 512 * 1024;
 const COPY_BYTES = 1024 * 1024;
+/** A directory with more names than this is listed by a worker. */
+const NEAR_NAMES = 4_096;
 /** Up to here a file is read or written on this thread. */
 const SMALL_BYTES = 64 * 1024;
 /** Windows: a virus scanner or a reader holds a file for a moment (DK06). */
@@ -38,8 +40,9 @@ const BUSY_FOR_MS = 2_000;
 
 export type NodeDisk = Disk & { close(): Promise<void> };
 
-/** `diskWorker`: address of disk-worker.ts, or of its bundle. `close` ends the workers. */
-export function openNodeDisk(options: { readonly diskWorker: URL }): NodeDisk {
+/** `diskWorker`: address of disk-worker.ts, or of its bundle. `nearNames`: up to so many names of a directory are looked at on this thread. `close`
+ * ends the workers. */
+export function openNodeDisk(options: { readonly diskWorker: URL; readonly nearNames?: number }): NodeDisk {
   const crew = new DiskCrew(options.diskWorker);
   const breathe = breather();
   const creations = openCreations(crew, async ({ path, bytes, mode }) => await createSmall(path, bytes, mode));
@@ -49,7 +52,8 @@ export function openNodeDisk(options: { readonly diskWorker: URL }): NodeDisk {
       await breathe();
       return lookAt(path);
     },
-    walk: (root, skip, signal) => walkTree(root, skip, signal),
+    walk: (root, skip, signal) =>
+      walkTree(root, skip, signal, { listFar: (path) => crew.list(path), nearNames: options.nearNames ?? NEAR_NAMES }),
     list: async (path) => await attempt("list", path, async () => await listNames(path)),
     hash: async (paths, maxBytes, signal) => {
       signal.throwIfAborted();

@@ -35,8 +35,8 @@ export class ShiftedClock implements Clock {
 let lastRandom = 1;
 const random = { u32: () => (lastRandom = (lastRandom * 1_664_525 + 1_013_904_223) >>> 0) };
 
-function openRealDisk(): NodeDisk {
-  return openNodeDisk({ diskWorker: new URL("../../service/files/disk-worker.ts", import.meta.url) });
+function openRealDisk(options: DiskOptions): NodeDisk {
+  return openNodeDisk({ diskWorker: new URL("../../service/files/disk-worker.ts", import.meta.url), ...options });
 }
 
 export function sha1Of(text: string): Sha1 {
@@ -67,11 +67,14 @@ export type FolderOnDisk = {
   close(): Promise<void>;
 };
 
-export async function openFolderOnDisk(): Promise<FolderOnDisk> {
+/** `nearNames`: see `openNodeDisk`. */
+type DiskOptions = { readonly nearNames?: number };
+
+export async function openFolderOnDisk(diskOptions: DiskOptions = {}): Promise<FolderOnDisk> {
   const home = realpathSync(mkdtempSync(path.join(tmpdir(), "satchel-files-")));
   const root = `${home}/media`;
   mkdirSync(`${root}/.satchel`, { recursive: true });
-  const disk = openRealDisk();
+  const disk = openRealDisk(diskOptions);
   const clock = new ShiftedClock();
   const entries = new Map<string, Entry>();
   const problems = new Map<string, string>();
