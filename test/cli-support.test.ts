@@ -110,7 +110,7 @@ suite("support-bundle", () => {
     ["with the service", {}],
     ["without it", null],
   ] as const)
-    test(`X3 no canary gets out, ${how}; the facts do`, async () => {
+    test(`X3 AU14 no canary gets out, ${how}; the facts do`, async () => {
       const file = path.join(top, `${how}.txt`);
       double.engine.emit("run", { root: CANARY.folder, error: `Could not read ${CANARY.file}`, path: CANARY.file, canary: CANARY.key });
       const { code, stdout, stderr } = await double.satchel(["support-bundle", "--output", file], { service, host: { support: port } });

@@ -83,6 +83,7 @@ async function answer(server: Server, request: ServerRequest, signal: AbortSigna
   const { name, route } = routeOf(request);
   seen.route = name;
   if (route.kind === "health") return await route.run(await health(server, request, seen));
+  refusePages(request);
   const address = addressOf(server, request);
   const value = request.headers[SYNC_HEADER];
   if (value === undefined) return await answerLegacy(server, { request, address, route, name, signal, seen });
@@ -98,6 +99,11 @@ async function answer(server: Server, request: ServerRequest, signal: AbortSigna
   const account = await server.storage.account(known.account);
   const call = { ...base, known, key: header.key, legacy: false, caller: { account, device: known.key, session: header.session } };
   return await run(server, route, call, form);
+}
+
+/** Browsers name the page that asks; no client of ours or Anki's is one. A form of a strange page could else try passwords from its visitor's address (AU16). */
+function refusePages({ headers }: ServerRequest): void {
+  if (headers["origin"] !== undefined || headers["sec-fetch-site"] !== undefined) throw new Refusal(403, "a web page asks");
 }
 
 type LegacyAsk = {
