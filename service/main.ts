@@ -41,6 +41,7 @@ import {
   saveServiceFile,
   saveTokens,
 } from "./files/settings.ts";
+import type { NotesDisk } from "./notes/note-files.ts";
 import type { RpcOptions, RpcServer } from "./rpc/server.ts";
 import type { ServerLog } from "./server/handle.ts";
 
@@ -153,7 +154,7 @@ async function serve(places: Places, options: ServiceOptions, log: Logger): Prom
         return await examine({ engine, disk, state: places.state, sqliteVersion: state.sqliteVersion });
       },
     };
-    const rpc = await openDoors(places, { engine, self, config, tcp: options.tcp, log });
+    const rpc = await openDoors(places, { engine, self, config, tcp: options.tcp, log, disk });
     // The doors close last: who waits for a run is answered before.
     closers.splice(-1, 0, async () => await rpc.close());
     closers.push(() => removeServiceFile(places.run));
@@ -175,10 +176,11 @@ type Doors = {
   readonly config: SettingsInForce;
   readonly tcp: boolean;
   readonly log: Logger;
+  readonly disk: NotesDisk;
 };
 
 /** Opens the API and writes service.json, new secrets at every start. @throws CliError 2 where the chosen port is taken */
-async function openDoors(places: Places, { engine, self, config, tcp, log }: Doors): Promise<RpcServer> {
+async function openDoors(places: Places, { engine, self, config, tcp, log, disk }: Doors): Promise<RpcServer> {
   const { startRpc } = await import("./rpc/server.ts");
   const [token, serviceKey] = [randomBytes(32).toString("base64url"), randomBytes(32).toString("base64url")];
   const { socket } = places;
@@ -193,6 +195,13 @@ async function openDoors(places: Places, { engine, self, config, tcp, log }: Doo
       engine,
       self: { ...self, serviceKey },
       log: (error, id) => log.error({ err: error, id }, "a request met a fault of ours"),
+      language: async (peer) => {
+        const { openLanguageSession } = await import("./lsp/session.ts");
+        return openLanguageSession(
+          { engine, disk, report: (error) => log.error({ err: error }, "the language server met a fault of ours") },
+          peer,
+        );
+      },
     });
     const { port } = rpc;
     const startedAtMs = Date.now();
@@ -286,6 +295,7 @@ async function openParts(places: Places, log: Logger, onDamage: () => void) {
     },
     rebuilt: lost !== null || (state.fresh && stored.folders.length > 0),
     realRoot: realDirectory,
+    disk,
     openRoot: lockedRootOpener({
       disk,
       clock,

@@ -7,6 +7,7 @@ import { eventsApi } from "./events.ts";
 import { filesApi, versionsApi } from "./files.ts";
 import type { Frozen } from "./model.ts";
 import { foldersApi } from "./folders.ts";
+import { notesApi } from "./notes.ts";
 import { remotesApi } from "./remotes.ts";
 import { serviceApi } from "./service.ts";
 import { syncApi } from "./sync.ts";
@@ -32,6 +33,7 @@ export const METHODS = [
   ...conflictsApi,
   ...versionsApi,
   ...guardApi,
+  ...notesApi,
   discover,
 ] as const;
 

@@ -33,6 +33,7 @@ export class Client {
   readonly closed: Promise<void>;
   readonly #socket: WebSocket;
   readonly #waiting = new Map<number, Waiting>();
+  #onText: (text: string) => void = (text) => this.#onMessage(text);
   #onNotice: (notice: Notice) => void = () => undefined;
   #lastId = 0;
 
@@ -40,7 +41,7 @@ export class Client {
     this.#socket = socket;
     const closed = Promise.withResolvers<void>();
     this.closed = closed.promise;
-    socket.on("message", (data: Buffer) => this.#onMessage(data.toString("utf8")));
+    socket.on("message", (data: Buffer) => this.#onText(data.toString("utf8")));
     socket.on("error", () => socket.terminate()); // `close` follows and tells the waiting
     socket.on("close", () => {
       const gone = new CliError(Exit.NoService, "The service closed the connection. Look with `satchel service status`, then try again.");
@@ -85,6 +86,25 @@ export class Client {
       if (error !== undefined && error !== null) reject(new CliError(Exit.NoService, `Could not reach the service: ${error.message}.`));
     });
     return await promise;
+  }
+
+  /** From now on every message goes to `listener` as it came: this connection is another protocol's. */
+  onMessage(listener: (text: string) => void): void {
+    this.#onText = listener;
+  }
+
+  /** A message of that protocol. */
+  send(text: string): void {
+    this.#socket.send(text);
+  }
+
+  /** Nothing is read until `resume`; the service waits. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
   }
 
   onNotice(listener: (notice: Notice) => void): void {

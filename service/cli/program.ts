@@ -10,6 +10,7 @@ import { registerFiles } from "./file-commands.ts";
 import { registerFolders } from "./folder-commands.ts";
 import { CliError, type Host } from "./host.ts";
 import { Io } from "./io.ts";
+import { registerLsp } from "./lsp-command.ts";
 import { registerServer } from "./server-commands.ts";
 import { registerService } from "./service-commands.ts";
 import { registerStart } from "./start-command.ts";
@@ -39,6 +40,7 @@ const REGISTERS = [
   registerAnswers,
   registerTokens,
   registerSupport,
+  registerLsp,
   registerServer,
   registerCompletion,
 ] as const;

@@ -5,6 +5,7 @@ import { conflictsArea, versionsArea } from "./area-conflicts.ts";
 import { filesArea } from "./area-files.ts";
 import { foldersArea } from "./area-folders.ts";
 import { guardArea } from "./area-guard.ts";
+import { notesArea } from "./area-notes.ts";
 import { remotesArea } from "./area-remotes.ts";
 import { syncArea } from "./area-sync.ts";
 import { currentConfig, type EngineContext, type EngineDeps } from "./deps.ts";
@@ -39,6 +40,7 @@ export async function createEngine(given: EngineDeps): Promise<Engine> {
     conflicts: conflictsArea(context),
     versions: versionsArea(context),
     guard: guardArea(context),
+    notes: notesArea(context),
     onProgress: (listener) => {
       progressListeners.add(listener);
       return () => progressListeners.delete(listener);

@@ -1,6 +1,9 @@
 /** What the API offers of the engine: `service/rpc/` maps methods to this one interface and nothing else. */
 import type { Change, Conflict, Hold, Policy, Problem, RunSummary, Version } from "../core/model.ts";
 import type { EventLog } from "../core/state.ts";
+import type { BadName, Duplicate, Mention, UnusedFile } from "../notes/check.ts";
+import type { Cause, MediaFacts } from "../notes/knowledge.ts";
+import type { MediaIndex, MediaPlace, MediaRoot } from "../notes/resolve.ts";
 
 export type FolderConfig = {
   readonly id: string;
@@ -113,6 +116,28 @@ export type ConflictView = Conflict & {
   readonly base: ConflictSide | null;
 };
 
+/** A file's name as completion offers it; `here` false: only the remote has it. */
+export type MediaName = { readonly path: string; readonly sizeBytes: number | null; readonly here: boolean };
+/** What is wrong between the notes below some directories and one folder. */
+export type NotesReport = {
+  readonly folder: string;
+  readonly root: string;
+  /** Notes read, and references in them that lead into this folder. */
+  readonly notes: number;
+  readonly references: number;
+  /** Notes and directories that could not be read: while there are any, nothing is known to be unused. */
+  readonly unread: readonly string[];
+  readonly missing: readonly {
+    readonly path: string;
+    readonly cause: Cause;
+    readonly detail: string;
+    readonly references: readonly Mention[];
+  }[];
+  readonly unused: readonly UnusedFile[];
+  readonly duplicates: readonly Duplicate[];
+  readonly badNames: readonly BadName[];
+};
+
 /** @throws EngineError from every method. */
 export interface Engine {
   readonly events: EventLog;
@@ -191,6 +216,26 @@ export interface Engine {
     /** @throws EngineError holdChanged when the set is not the one with this hash any more. */
     approve(id: number, hash: string): Promise<void>;
     reject(id: number, hash: string): Promise<void>;
+  };
+  notes: {
+    roots(): readonly MediaRoot[];
+    standing: MediaIndex["standing"];
+    /** What is known of a path that a note names. */
+    know(place: MediaPlace): MediaFacts;
+    /** Every file, here or only on the remote. */
+    names(folder: string): readonly MediaName[];
+    /** Files that moved within the folder after this number of the change log (null: from now on), whoever moved them. `through`: where to go on. */
+    renames(
+      folder: string,
+      since: number | null,
+    ): { readonly renames: readonly { readonly from: string; readonly to: string }[]; readonly through: number };
+    /** `notes`: absolute directories. Reads every note below them. */
+    check(options: { readonly folder: string; readonly notes: readonly string[] }, signal: AbortSignal): Promise<NotesReport>;
+    /** Checks again, then removes those of `paths` that are unused; their bytes are kept and `sync.undo` brings them back. */
+    clean(
+      options: { readonly folder: string; readonly notes: readonly string[]; readonly paths: readonly string[] },
+      signal: AbortSignal,
+    ): Promise<{ readonly removed: readonly string[]; readonly skipped: readonly { readonly path: string; readonly reason: string }[] }>;
   };
   /** Progress of runs under way: `sync/progress`. Returns the unsubscribe. */
   onProgress(listener: (folder: string, run: string, phase: string, progress: Record<string, number>) => void): () => void;

@@ -58,6 +58,11 @@ export class Folder {
     return this.#opened?.loop ?? null;
   }
 
+  /** As `parts`, but null while the root can't be opened. */
+  get partsIfOpen(): FolderParts | null {
+    return this.#opened?.parts ?? null;
+  }
+
   async run(scan: boolean): Promise<RunSummary> {
     if (this.#opened !== null) return await this.#opened.loop.request(scan);
     const trouble = this.#trouble;

@@ -52,6 +52,7 @@ export function bindMethods(engine: Engine, self: ServiceSelf): Bindings {
     ...fileHandlers(engine),
     ...answerHandlers(engine),
     ...eventHandlers(engine),
+    ...notesHandlers(engine),
   };
   return new Map(
     METHODS.map((method: Method & { readonly name: MethodName }): [string, Bound] => {
@@ -257,6 +258,15 @@ function eventHandlers(engine: Engine): Part<"events/list" | "events/subscribe" 
       peer.unsubscribe();
       return {};
     },
+  };
+}
+
+function notesHandlers(engine: Engine): Part<"notes/check" | "notes/clean"> {
+  const { notes } = engine;
+  return {
+    "notes/check": async ({ folder, notes: directories }, { signal }) => await notes.check({ folder, notes: directories }, signal),
+    "notes/clean": async ({ folder, notes: directories, paths }, { signal }) =>
+      await notes.clean({ folder, notes: directories, paths }, signal),
   };
 }
 

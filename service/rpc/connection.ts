@@ -2,8 +2,10 @@
 import type { RawData, WebSocket } from "ws";
 
 import type { Scope } from "../../protocol/method.ts";
+import type { OpenLanguageSession } from "../core/language-port.ts";
 import type { Engine } from "../engine/facade.ts";
 import { Dispatcher, type Bindings, type Peer } from "./dispatch.ts";
+import { LanguageShare } from "./language.ts";
 import { ProgressFeed } from "./progress.ts";
 import type { Identity } from "./tokens.ts";
 
@@ -26,6 +28,8 @@ export type ConnectionDeps = {
   readonly bindings: Bindings;
   readonly identity: Identity;
   readonly report: (error: unknown) => string;
+  /** Absent: no language server on this connection. */
+  readonly language?: OpenLanguageSession;
 };
 
 /** What a subscriber has been sent so far. `gapAfter`: a gap from this number on is to be told before anything else. */
@@ -38,6 +42,7 @@ export class Connection implements Peer {
   readonly #socket: WebSocket;
   readonly #engine: Engine;
   readonly #dispatcher: Dispatcher;
+  readonly #language: LanguageShare | null;
   readonly #report: (error: unknown) => string;
   readonly #progress: ProgressFeed;
   readonly #stops: (() => void)[] = [];
@@ -60,7 +65,11 @@ export class Connection implements Peer {
     this.scope = deps.identity.scope;
     this.tokenId = deps.identity.tokenId;
     this.#report = deps.report;
-    this.#dispatcher = new Dispatcher(deps.bindings, this, deps.report, (requests) => this.#spend(requests));
+    this.#language = shareOf(deps, (message) => this.#send(JSON.stringify(message)), () => this.end(1000, "exit"));
+    this.#dispatcher = new Dispatcher(deps.bindings, this, deps.report, {
+      spend: (requests) => this.#spend(requests),
+      taken: (message) => this.#language?.takes(message) ?? false,
+    });
     this.#progress = new ProgressFeed(deps.engine, (notice) => {
       if (socket.bufferedAmount > PROGRESS_BUFFER_BYTES) return false;
       this.#send(notice);
@@ -223,7 +232,18 @@ export class Connection implements Peer {
     this.#progress.close();
     if (this.#throttle !== null) clearTimeout(this.#throttle);
     this.#dispatcher.close();
+    this.#language?.close();
   }
+}
+
+/** null: a token that may only read gets no language server, which looks into directories of the editor's choice and restores files. */
+function shareOf(
+  { language, identity, bindings, report }: ConnectionDeps,
+  send: (message: object) => void,
+  close: () => void,
+): LanguageShare | null {
+  if (language === undefined || identity.scope === "read") return null;
+  return new LanguageShare({ open: language, peer: { send, close }, isApi: (method) => bindings.has(method), report });
 }
 
 function notification(method: string, params: unknown): string {

@@ -30,38 +30,46 @@ type Reply = Refusal | { readonly jsonrpc: "2.0"; readonly id: Id; readonly resu
 
 const RANK: Readonly<Record<Scope, number>> = { read: 0, write: 1, admin: 2 };
 
+type Hooks = {
+  /** Told how many requests a message holds, before any is carried out. */
+  readonly spend?: (requests: number) => void;
+  /** True: the message is somebody else's (the language server's), who has taken it. */
+  readonly taken?: (message: object) => boolean;
+};
+
 /** The requests of one connection. `report`: logs what can't be explained to the peer, returns the id it is logged under. */
 export class Dispatcher {
   readonly #bindings: Bindings;
   readonly #peer: Peer;
   readonly #report: (error: unknown) => string;
-  readonly #spend: (requests: number) => void;
+  readonly #hooks: Hooks;
   readonly #inFlight = new Map<string, AbortController>();
   #unnamed = 0;
 
-  /** `spend`: told how many requests a message holds, before any is carried out. */
-  constructor(bindings: Bindings, peer: Peer, report: (error: unknown) => string, spend: (requests: number) => void = () => undefined) {
+  constructor(bindings: Bindings, peer: Peer, report: (error: unknown) => string, hooks: Hooks = {}) {
     this.#bindings = bindings;
     this.#peer = peer;
     this.#report = report;
-    this.#spend = spend;
+    this.#hooks = hooks;
   }
 
   /** The answer to one message, or null where none is due. Never rejects. */
   async handle(text: string): Promise<string | null> {
     let message: unknown;
-    this.#spend(1);
+    this.#hooks.spend?.(1);
     try {
       message = JSON.parse(text);
     } catch {
       return JSON.stringify(failure(null, ErrorCode.ParseError, "The message is not JSON."));
     }
+    if (typeof message === "object" && message !== null && !Array.isArray(message) && this.#hooks.taken?.(message) === true)
+      return null;
     if (!Array.isArray(message)) return await this.#answer(message).then((reply) => (reply === null ? null : JSON.stringify(reply)));
     if (message.length === 0 || message.length > BATCH_MAX) {
       const why = message.length === 0 ? "A batch holds at least one request." : `A batch holds at most ${BATCH_MAX} requests.`;
       return JSON.stringify(failure(null, ErrorCode.InvalidRequest, why));
     }
-    this.#spend(message.length - 1);
+    this.#hooks.spend?.(message.length - 1);
     const replies = await Promise.all(message.map(async (one: unknown) => await this.#answer(one)));
     const due = replies.filter((reply) => reply !== null);
     return due.length === 0 ? null : JSON.stringify(due);

@@ -7,6 +7,7 @@ import type { Duplex } from "node:stream";
 
 import { WebSocketServer } from "ws";
 
+import type { OpenLanguageSession } from "../core/language-port.ts";
 import type { Engine } from "../engine/facade.ts";
 import { bindMethods, type ServiceSelf } from "./bindings.ts";
 import { Connection } from "./connection.ts";
@@ -39,6 +40,8 @@ export type RpcOptions = {
   readonly engine: Engine;
   readonly self: Omit<ServiceSelf, "port" | "tokens">;
   readonly log: (error: unknown, id: string) => void;
+  /** Opens a language-server session for a connection that asks for one (`initialize`). */
+  readonly language?: OpenLanguageSession;
 };
 export type RpcServer = {
   readonly port: number | null;
@@ -174,13 +177,14 @@ function onUpgrade(doors: Doors, gate: GateOptions, request: IncomingMessage, st
   if ("refusedWith" in verdict) return refuse(stream, verdict.refusedWith);
   if (doors.connections.size >= CONNECTIONS_MAX) return refuse(stream, 503);
   doors.webSockets.handleUpgrade(request, stream, head, (socket) => {
-    const { engine, log } = doors.options;
+    const { engine, log, language } = doors.options;
     const report = (error: unknown): string => {
       const id = randomUUID().slice(0, 8);
       log(error, id);
       return id;
     };
-    const connection = new Connection(socket, { engine, bindings: doors.bindings, identity: verdict.identity, report });
+    const shared = language === undefined ? {} : { language };
+    const connection = new Connection(socket, { engine, bindings: doors.bindings, identity: verdict.identity, report, ...shared });
     doors.connections.add(connection);
     socket.once("close", () => doors.connections.delete(connection));
   });

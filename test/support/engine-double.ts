@@ -144,6 +144,18 @@ export class EngineDouble implements Engine {
     reject: async () => await Promise.resolve(),
   };
 
+  readonly notes: Engine["notes"] = {
+    roots: () => this.rows.map(({ folder, root }) => ({ folder, root })),
+    standing: () => "unknown",
+    know: () => {
+      throw new EngineError("folderNotFound", "no");
+    },
+    names: () => [],
+    renames: (_folder, since) => ({ renames: [], through: since ?? 0 }),
+    check: async () => await Promise.reject(new EngineError("folderNotFound", "no")),
+    clean: async () => await Promise.reject(new EngineError("folderNotFound", "no")),
+  };
+
   onProgress(listener: Parameters<Engine["onProgress"]>[0]): () => void {
     this.#progress.add(listener);
     return () => this.#progress.delete(listener);

@@ -1,0 +1,75 @@
+import * as z from "zod";
+
+import { ErrorCode } from "../errors.ts";
+import { method } from "../method.ts";
+import { count, filePath, folderId, sha1, timeMs } from "./model.ts";
+
+const directories = z
+  .array(z.string().min(1).max(4096))
+  .min(1)
+  .max(16)
+  .describe(
+    "Absolute directories; every Markdown note below them is read, hidden directories left out. A leading `/` in a note means its directory.",
+  );
+
+const mention = z.object({
+  note: z.string().describe("Absolute path of the note."),
+  line: z.int().min(1),
+  column: z.int().min(1).describe("UTF-16 units, from 1."),
+  written: z.string(),
+});
+
+export const notesApi = [
+  method("notes/check", {
+    params: z.strictObject({ folder: folderId, notes: directories }),
+    result: z.object({
+      folder: folderId,
+      root: z.string(),
+      notes: count.describe("Read."),
+      references: count.describe("That lead into this folder."),
+      unread: z
+        .array(z.string())
+        .describe("Notes and directories that could not be read: while there are any, nothing is known to be unused."),
+      missing: z.array(
+        z.object({
+          path: z.string(),
+          cause: z.enum([
+            "present",
+            "conflict",
+            "ignoredHere",
+            "tooLargeHere",
+            "troubleHere",
+            "remote",
+            "remoteTrouble",
+            "tooLarge",
+            "renamed",
+            "deleted",
+            "ignored",
+            "never",
+          ]),
+          detail: z.string(),
+          references: z.array(mention),
+        }),
+      ),
+      unused: z
+        .array(z.object({ path: z.string(), sizeBytes: count, sha1, mtimeMs: timeMs }))
+        .describe("Media that no note refers to or mentions by name. A name that begins with `_` is never unused (Anki's rule)."),
+      duplicates: z.array(z.object({ sha1, sizeBytes: count, files: z.array(z.object({ path: z.string(), references: count })) })),
+      badNames: z.array(z.object({ path: z.string(), reason: z.string(), detail: z.string(), suggestion: z.string().nullable() })),
+    }),
+    errors: [ErrorCode.FolderNotFound, ErrorCode.Disk],
+    scope: "write",
+    doc: "Holds notes against their media: what is missing and why, what nobody uses, what is there twice, what has a bad name. Changes nothing. Asks for scope `write` because it reads directories of the caller's choice.",
+  }),
+  method("notes/clean", {
+    params: z.strictObject({
+      folder: folderId,
+      notes: directories,
+      paths: z.array(filePath).min(1).max(1000).describe("From `unused`; nothing is chosen for you."),
+    }),
+    result: z.object({ removed: z.array(z.string()), skipped: z.array(z.object({ path: z.string(), reason: z.string() })) }),
+    errors: [ErrorCode.FolderNotFound, ErrorCode.Disk],
+    scope: "write",
+    doc: "Checks again and removes those of `paths` that are unused still. Their bytes are kept; `sync/undo` brings all of them back.",
+  }),
+] as const;

@@ -1,0 +1,238 @@
+/** The facade's `notes` area: what the service knows of the files that notes name, and the check of notes against their media. */
+import { displayName } from "../core/paths.ts";
+import {
+  badNames,
+  duplicatesOf,
+  lineFinder,
+  NameSearch,
+  unreferenced,
+  unusedFiles,
+  type FolderFile,
+  type Mention,
+} from "../notes/check.ts";
+import { knowledgeOf, type MediaFacts } from "../notes/knowledge.ts";
+import { listNotes, readNote, standsOnDisk, type NotesDisk } from "../notes/note-files.ts";
+import { baseName, slashed } from "../notes/paths.ts";
+import { findReferences } from "../notes/references.ts";
+import { resolve, type MediaIndex, type MediaPlace } from "../notes/resolve.ts";
+import { commandId, removeLocal } from "./change-local.ts";
+import type { EngineContext } from "./deps.ts";
+import { EngineError, type Engine, type MediaName, type NotesReport } from "./facade.ts";
+import type { Folder } from "./folder.ts";
+
+/** What happened to a path is told from so many of its newest changes. */
+const CHANGES_SHOWN = 20;
+/** A file that goes here and comes there within this was renamed: the watcher tells of both, the disappearance later. */
+const RENAME_WITHIN_MS = 60_000;
+
+export function notesArea(context: EngineContext): Engine["notes"] {
+  const { folders, need } = context;
+  return {
+    roots: () => [...folders.values()].map(({ config }) => ({ folder: config.id, root: slashed(config.root) })),
+    standing: ({ folder, path }) => standing(need(folder), path),
+    know: ({ folder, path }) => factsOf(need(folder), path),
+    names: (folder) => namesOf(need(folder)),
+    renames: (folder, since) => renamesSince(need(folder), since),
+    check: async ({ folder, notes }, signal) => await check(context, need(folder), notes, signal),
+    clean: async ({ folder, notes, paths }, signal) => {
+      const owner = need(folder);
+      const report = await check(context, owner, notes, signal);
+      if (report.unread.length > 0)
+        throw new EngineError(
+          "disk",
+          `Not every note could be read (${displayName(report.unread[0] ?? "")}), so nothing is known to be unused. Make it readable, then try again.`,
+        );
+      return await remove(owner, report, paths);
+    },
+  };
+}
+
+function standing({ rows }: Folder, path: string): ReturnType<MediaIndex["standing"]> {
+  if (rows.entries.get(path) !== undefined) return "here";
+  if (rows.problems.get(path).some(({ side, reason }) => side === "local" && reason !== "unsettled")) return "here";
+  const known = rows.remote.get(path) !== undefined || rows.changes.ofPath(path, 1).length > 0;
+  return known ? "known" : "unknown";
+}
+
+function factsOf(folder: Folder, path: string): MediaFacts {
+  const { rows, config } = folder;
+  const entry = rows.entries.get(path);
+  const remote = rows.remote.get(path);
+  const changes = rows.changes.ofPath(path, CHANGES_SHOWN);
+  const last = changes.find(({ kind }) => kind === "put")?.sha1 ?? null;
+  const moved = entry === undefined && last !== null ? rows.entries.withSha1(last) : undefined;
+  return {
+    folder: config.id,
+    path,
+    diskPath: `${slashed(config.root)}/${entry?.diskPath ?? path}`,
+    entry: entry === undefined ? null : { sizeBytes: entry.sizeBytes, sha1: entry.sha1, mtimeMs: entry.mtimeNs / 1e6 },
+    synced: entry !== undefined && rows.base.get(path) === entry.sha1,
+    remote: remote === undefined ? null : { sha1: remote.sha1, sizeBytes: remote.sizeBytes },
+    ignoredBy: folder.partsIfOpen?.ignoredBy(path) ?? null,
+    problems: rows.problems.get(path),
+    changes,
+    versions: rows.versions.ofPath(path),
+    conflicts: rows.conflicts.ofPath(path).filter(({ state }) => state === "open"),
+    movedTo: moved === undefined || moved.path === path ? null : moved.path,
+  };
+}
+
+function namesOf({ rows }: Folder): readonly MediaName[] {
+  const names = new Map<string, MediaName>();
+  for (const { path, sizeBytes } of rows.entries.all()) names.set(path, { path, sizeBytes, here: true });
+  for (const { path, sha1, sizeBytes } of rows.remote.all())
+    if (sha1 !== null && !names.has(path)) names.set(path, { path, sizeBytes, here: false });
+  return [...names.values()];
+}
+
+function renamesSince({ rows }: Folder, after: number | null): ReturnType<Engine["notes"]["renames"]> {
+  const since = after ?? newestSeq(rows);
+  const changes = rows.changes.since(since, 1000);
+  const renames = changes.flatMap(({ path, kind, atMs }) => {
+    if (kind !== "remove" || rows.entries.get(path) !== undefined) return [];
+    const before = rows.changes.ofPath(path, CHANGES_SHOWN).find((change) => change.kind === "put")?.sha1 ?? null;
+    const now = before === null ? undefined : rows.entries.withSha1(before);
+    if (now === undefined || now.path === path) return [];
+    const puts = rows.changes.ofPath(now.path, CHANGES_SHOWN).filter((change) => change.kind === "put");
+    if (!puts.some((put) => put.sha1 === before && Math.abs(put.atMs - atMs) <= RENAME_WITHIN_MS)) return [];
+    return [{ from: path, to: now.path }];
+  });
+  return { renames, through: changes.at(-1)?.seq ?? since };
+}
+
+/** Number of the folder's newest change; 0: there is none. The log only tells what comes after a number. */
+function newestSeq({ changes }: Folder["rows"]): number {
+  let [low, high] = [0, 1];
+  while (changes.since(high, 1).length > 0) [low, high] = [high, high * 2];
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (changes.since(middle, 1).length > 0) low = middle;
+    else high = middle;
+  }
+  return changes.since(low, 1)[0]?.seq ?? 0;
+}
+
+/** Everything that resolving asks, over the facade's own rows. `names`: of all folders. */
+function indexOf(context: EngineContext, disk: NotesDisk): MediaIndex {
+  const byName = new Map<string, MediaPlace[]>();
+  for (const folder of context.folders.values())
+    for (const { path } of namesOf(folder)) {
+      const name = baseName(path);
+      const list = byName.get(name);
+      if (list === undefined) byName.set(name, [{ folder: folder.config.id, path }]);
+      else list.push({ folder: folder.config.id, path });
+    }
+  return {
+    roots: [...context.folders.values()].map(({ config }) => ({ folder: config.id, root: slashed(config.root) })),
+    standing: ({ folder, path }) => standing(context.need(folder), path),
+    named: (name) => byName.get(name) ?? [],
+    exists: async (absolute) => await standsOnDisk(disk, absolute),
+  };
+}
+
+type Reading = { readonly references: Map<string, Mention[]>; readonly unread: string[]; notes: number; count: number };
+
+async function check(context: EngineContext, folder: Folder, directories: readonly string[], signal: AbortSignal): Promise<NotesReport> {
+  const { disk } = context.deps;
+  const index = indexOf(context, disk);
+  const reading: Reading = { references: new Map(), unread: [], notes: 0, count: 0 };
+  const notes = await notesIn(disk, directories, reading, signal);
+  for (const note of notes.keys())
+    await readReferences(disk, note, notes.get(note) ?? "", { folder: folder.config.id, index, reading, signal });
+  const files: FolderFile[] = [...folder.rows.entries.all()].map(({ path, sizeBytes, sha1, mtimeNs }) => ({
+    path,
+    sizeBytes,
+    sha1,
+    mtimeMs: mtimeNs / 1e6,
+  }));
+  const search = new NameSearch(unreferenced(files, reading.references).map(({ path }) => baseName(path)));
+  for (const note of notes.keys()) search.look((await readNote(disk, note)) ?? "");
+  const missing = [];
+  for (const [path, references] of reading.references) {
+    const facts = factsOf(folder, path);
+    const { cause, sentence, missing: isMissing } = knowledgeOf(facts, await standsOnDisk(disk, facts.diskPath));
+    if (isMissing) missing.push({ path, cause, detail: sentence, references });
+  }
+  return {
+    folder: folder.config.id,
+    root: folder.config.root,
+    notes: reading.notes,
+    references: reading.count,
+    unread: reading.unread,
+    missing: missing.toSorted((a, b) => (a.path < b.path ? -1 : 1)),
+    unused: unusedFiles(files, reading.references, search.found),
+    duplicates: duplicatesOf(files, (path) => reading.references.get(path)?.length ?? 0),
+    badNames: badNames(files, folder.rows.problems.list()),
+  };
+}
+
+/** Note → the directory it was found under, which is what a leading `/` means in it. A note in two of them counts once. */
+async function notesIn(
+  disk: NotesDisk,
+  directories: readonly string[],
+  reading: Reading,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, string>> {
+  const notes = new Map<string, string>();
+  for (const directory of directories.map(slashed)) {
+    const listing = await listNotes(disk, directory, signal);
+    reading.unread.push(...listing.unlisted);
+    for (const { path } of listing.notes) if (!notes.has(path)) notes.set(path, directory);
+  }
+  return notes;
+}
+
+async function readReferences(
+  disk: NotesDisk,
+  note: string,
+  workspace: string,
+  given: { readonly folder: string; readonly index: MediaIndex; readonly reading: Reading; readonly signal: AbortSignal },
+): Promise<void> {
+  const { reading, index, signal } = given;
+  signal.throwIfAborted();
+  const text = await readNote(disk, note);
+  if (text === null) {
+    reading.unread.push(note);
+    return;
+  }
+  reading.notes += 1;
+  const lineOf = lineFinder(text);
+  for (const reference of findReferences(text)) {
+    const place = await resolve(reference, { note, workspace }, index);
+    if (place?.folder !== given.folder) continue;
+    const mention = { note, ...lineOf(reference.start), written: text.slice(reference.start, reference.end) };
+    const list = reading.references.get(place.path);
+    if (list === undefined) reading.references.set(place.path, [mention]);
+    else list.push(mention);
+    reading.count += 1;
+  }
+}
+
+/** Each path that is unused and still what the check saw goes, its bytes kept, all under one run: one undo brings them back. */
+async function remove(folder: Folder, report: NotesReport, paths: readonly string[]): ReturnType<Engine["notes"]["clean"]> {
+  const unused = new Map(report.unused.map((file) => [file.path, file.sha1]));
+  const removed: string[] = [];
+  const skipped: { path: string; reason: string }[] = [];
+  const { parts, loop, rows } = folder;
+  const run = commandId(parts);
+  await loop.exclusive(async () => {
+    for (const path of new Set(paths)) {
+      const sha1 = unused.get(path);
+      if (sha1 === undefined) skipped.push({ path, reason: rows.entries.get(path) === undefined ? "it is not there" : "it is not unused" });
+      else if (rows.entries.get(path)?.sha1 !== sha1) skipped.push({ path, reason: "it was changed since the check" });
+      else await removeOne(path);
+    }
+  });
+  loop.tryAgain();
+  return { removed, skipped };
+
+  async function removeOne(path: string): Promise<void> {
+    try {
+      await removeLocal(parts, path, run);
+      removed.push(path);
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error;
+      skipped.push({ path, reason: error.message });
+    }
+  }
+}

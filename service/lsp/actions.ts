@@ -1,0 +1,112 @@
+/** Quick fixes for media that are missing, and the commands behind them. */
+import { CodeActionKind, type CodeAction, type CodeActionParams, type WorkspaceEdit } from "vscode-languageserver";
+import * as z from "zod";
+
+import { baseName, slashed } from "../notes/paths.ts";
+import { sizeText, timeText } from "../notes/knowledge.ts";
+import { relink } from "../notes/relink.ts";
+import { similarPaths } from "../notes/similar.ts";
+import { diagnosticOf, look, rangeOf, SOURCE, type Looked } from "./diagnostics.ts";
+import type { Media } from "./media.ts";
+import type { Note, Notes } from "./notes.ts";
+import type { SessionOptions } from "./options.ts";
+import { workspaceEdit } from "./rename.ts";
+
+/** Names of the commands that the session carries out. */
+export const COMMANDS = { fetch: "satchel.notes.fetch", restore: "satchel.notes.restore", follow: "satchel.notes.follow" } as const;
+export const fetchArguments = z.tuple([z.object({ folder: z.string(), path: z.string() })]);
+export const restoreArguments = z.tuple([z.object({ folder: z.string(), path: z.string(), sha1: z.string() })]);
+/** Absolute paths. */
+export const followArguments = z.tuple([z.object({ from: z.string(), to: z.string() })]);
+
+const SIMILAR_SHOWN = 3;
+
+type Given = { readonly notes: Notes; readonly media: Media; readonly options: SessionOptions };
+
+export async function actionsFor(note: Note, { range, context }: CodeActionParams, given: Given): Promise<CodeAction[]> {
+  if (context.only !== undefined && !context.only.some((kind) => CodeActionKind.QuickFix.startsWith(kind))) return [];
+  const [from, to] = [note.document.offsetAt(range.start), note.document.offsetAt(range.end)];
+  const touched = (await look(note, given.notes, given.media)).filter(({ reference }) => reference.start <= to && reference.end >= from);
+  return touched.flatMap((looked) => {
+    const diagnostic = diagnosticOf(note.document, looked);
+    const shown = context.diagnostics.filter(({ source, code }) => source === SOURCE && code === diagnostic?.code);
+    return fixes(note, looked, given).map((action) => ({
+      kind: CodeActionKind.QuickFix,
+      ...(shown.length === 0 ? {} : { diagnostics: shown }),
+      ...action,
+    }));
+  });
+}
+
+function fixes(note: Note, looked: Looked, given: Given): CodeAction[] {
+  const { place, knowledge, facts } = looked;
+  const name = baseName(place.path);
+  switch (knowledge.cause) {
+    case "remote":
+    case "remoteTrouble":
+      return [command(`Fetch ${name} now`, COMMANDS.fetch, { folder: place.folder, path: place.path }, true)];
+    case "renamed":
+      return [...follow(note, looked, given), ...restore(looked)];
+    case "deleted":
+      return [...restore(looked), ...similar(note, looked, given)];
+    case "never":
+    case "ignored":
+    case "tooLarge":
+      return similar(note, looked, given);
+    case "conflict":
+    case "present":
+    case "ignoredHere":
+    case "tooLargeHere":
+    case "troubleHere":
+      return facts.conflicts.length > 0 ? compareCopy(note, looked, given) : [];
+  }
+}
+
+function command(title: string, name: string, argument: object, isPreferred = false): CodeAction {
+  return { title, isPreferred, command: { title, command: name, arguments: [argument] } };
+}
+
+function restore({ place, knowledge }: Looked): CodeAction[] {
+  const { restorable } = knowledge;
+  if (restorable === null) return [];
+  const title = `Restore ${baseName(place.path)} (${sizeText(restorable.sizeBytes)}, kept on ${timeText(restorable.atMs)})`;
+  return [command(title, COMMANDS.restore, { folder: place.folder, path: place.path, sha1: restorable.sha1 }, true)];
+}
+
+function follow(note: Note, looked: Looked, given: Given): CodeAction[] {
+  const { facts } = looked;
+  if (facts.movedTo === null) return [];
+  const edit = linkTo(note, looked, facts.movedTo, given);
+  const root = rootOf(looked, given.media);
+  const all = command(`Update all links to ${baseName(facts.path)}`, COMMANDS.follow, {
+    from: facts.diskPath,
+    to: `${root}/${facts.movedTo}`,
+  });
+  return [...(edit === null ? [] : [{ title: `Change the link to ${facts.movedTo}`, isPreferred: true, edit }]), all];
+}
+
+function similar(note: Note, looked: Looked, given: Given): CodeAction[] {
+  const names = (given.media.names().get(looked.place.folder) ?? []).map(({ path }) => path);
+  return similarPaths(looked.place.path, names, SIMILAR_SHOWN).flatMap((path) => {
+    const edit = linkTo(note, looked, path, given);
+    return edit === null ? [] : [{ title: `Change the link to ${path}`, edit }];
+  });
+}
+
+/** The copy beside a conflict may be the one that the note means. */
+function compareCopy(note: Note, looked: Looked, given: Given): CodeAction[] {
+  return looked.facts.conflicts.flatMap(({ copyPath }) => {
+    const edit = copyPath === null ? null : linkTo(note, looked, copyPath, given);
+    return edit === null ? [] : [{ title: `Change the link to ${copyPath ?? ""}`, edit }];
+  });
+}
+
+function linkTo(note: Note, { reference, facts, place }: Looked, path: string, { media, options }: Given): WorkspaceEdit | null {
+  const root = rootOf({ place }, media);
+  const newText = relink(reference, note.place, { absolute: facts.diskPath, path: facts.path }, { absolute: `${root}/${path}`, path });
+  return newText === null ? null : workspaceEdit([{ note, edits: [{ range: rangeOf(note.document, reference), newText }] }], options);
+}
+
+function rootOf({ place }: Pick<Looked, "place">, media: Media): string {
+  return slashed(media.roots.find(({ folder }) => folder === place.folder)?.root ?? "/");
+}

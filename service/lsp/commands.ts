@@ -1,0 +1,53 @@
+/** What quick fixes carry out. What goes wrong is said in the editor, in words. */
+import type { _Connection } from "vscode-languageserver";
+
+import { EngineError, type Engine } from "../engine/facade.ts";
+import { baseName } from "../notes/paths.ts";
+import { COMMANDS, fetchArguments, followArguments, restoreArguments } from "./actions.ts";
+import type { Media } from "./media.ts";
+import type { Notes } from "./notes.ts";
+import type { SessionOptions } from "./options.ts";
+import { editsFor, workspaceEdit } from "./rename.ts";
+
+type Given = {
+  readonly engine: Engine;
+  readonly connection: _Connection;
+  readonly notes: Notes;
+  readonly media: Media;
+  readonly options: SessionOptions;
+};
+
+/** @throws ZodError for arguments that are not the command's */
+export async function carryOut(command: string, values: readonly unknown[], given: Given, signal: AbortSignal): Promise<void> {
+  try {
+    if (command === COMMANDS.fetch) await fetch(fetchArguments.parse(values)[0], given, signal);
+    else if (command === COMMANDS.restore) await restore(restoreArguments.parse(values)[0], given);
+    else if (command === COMMANDS.follow) await follow(followArguments.parse(values)[0], given);
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    given.connection.window.showErrorMessage(error.message);
+  }
+}
+
+async function fetch(
+  { folder, path }: { folder: string; path: string },
+  { engine, media, connection }: Given,
+  signal: AbortSignal,
+): Promise<void> {
+  const [run] = await engine.sync.run({ folder, scan: false }, signal);
+  const { knowledge } = await media.know({ folder, path });
+  if (!knowledge.missing) return;
+  const why = run?.error ?? knowledge.sentence;
+  connection.window.showWarningMessage(`${baseName(path)} was not fetched. ${why}`);
+}
+
+async function restore({ folder, path, sha1 }: { folder: string; path: string; sha1: string }, { engine }: Given): Promise<void> {
+  await engine.versions.restore(folder, path, sha1);
+}
+
+async function follow(move: { from: string; to: string }, { connection, ...given }: Given): Promise<void> {
+  const edits = await editsFor([move], false, given);
+  if (edits.length === 0) return;
+  const edit = workspaceEdit(edits, given.options);
+  await connection.workspace.applyEdit({ label: `Links to ${baseName(move.to)}`, edit });
+}

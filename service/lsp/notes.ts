@@ -1,0 +1,143 @@
+/** The notes of one session: those open in the editor as it has them, all others of the workspace as they are on disk. */
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+import type { TextDocuments } from "vscode-languageserver";
+import { TextDocument } from "vscode-languageserver-textdocument";
+
+import { DiskError } from "../core/ports.ts";
+import { listNotes, readNote, type NoteFile, type NotesDisk } from "../notes/note-files.ts";
+import { baseName, below, isNote, slashed } from "../notes/paths.ts";
+import { findReferences, type MediaReference } from "../notes/references.ts";
+import { resolve, type MediaPlace, type NotePlace } from "../notes/resolve.ts";
+import type { Media } from "./media.ts";
+
+/** One note, open or not. `version` null: not open, it is what the disk holds. */
+export type Note = { readonly document: TextDocument; readonly place: NotePlace; readonly version: number | null };
+export type Placed = { readonly reference: MediaReference; readonly place: MediaPlace };
+
+type Parsed = { readonly version: number; readonly references: readonly MediaReference[] };
+type OnDisk = { readonly file: NoteFile; readonly references: readonly MediaReference[] };
+
+export class Notes {
+  readonly #open: TextDocuments<TextDocument>;
+  readonly #media: Media;
+  readonly #disk: NotesDisk;
+  readonly #parsed = new WeakMap<TextDocument, Parsed>();
+  #onDisk = new Map<string, OnDisk>();
+  /** Absolute, `/`-separated. */
+  workspaces: readonly string[] = [];
+
+  constructor(open: TextDocuments<TextDocument>, media: Media, disk: NotesDisk) {
+    this.#open = open;
+    this.#media = media;
+    this.#disk = disk;
+  }
+
+  /** An open note; undefined: not open, not a file, or not Markdown. */
+  open(uri: string): Note | undefined {
+    const document = this.#open.get(uri);
+    const path = pathOf(uri);
+    if (document === undefined || path === null || !(document.languageId === "markdown" || isNote(path))) return undefined;
+    return { document, place: this.#placeOf(path), version: document.version };
+  }
+
+  allOpen(): readonly Note[] {
+    return this.#open.keys().flatMap((uri) => this.open(uri) ?? []);
+  }
+
+  references({ document }: Note): readonly MediaReference[] {
+    const known = this.#parsed.get(document);
+    if (known?.version === document.version) return known.references;
+    const references = findReferences(document.getText());
+    this.#parsed.set(document, { version: document.version, references });
+    return references;
+  }
+
+  /** References that lead into a folder. */
+  async placed(note: Note): Promise<readonly Placed[]> {
+    const found: Placed[] = [];
+    for (const reference of this.references(note)) {
+      const place = await resolve(reference, note.place, this.#media);
+      if (place !== null) found.push({ reference, place });
+    }
+    return found;
+  }
+
+  /** Every reference in the workspace and the open notes to one of these files. */
+  async referring(
+    wanted: (place: MediaPlace) => boolean,
+    names: ReadonlySet<string>,
+  ): Promise<readonly { readonly note: Note; readonly placed: readonly Placed[] }[]> {
+    const found: { note: Note; placed: readonly Placed[] }[] = [];
+    const keep = async (note: Note): Promise<void> => {
+      const placed: Placed[] = [];
+      for (const reference of this.references(note)) {
+        if (!mayName(reference, names)) continue;
+        const place = await resolve(reference, note.place, this.#media);
+        if (place !== null && wanted(place)) placed.push({ reference, place });
+      }
+      if (placed.length > 0) found.push({ note, placed });
+    };
+    const open = this.allOpen();
+    for (const note of open) await keep(note);
+    const openPaths = new Set(open.map(({ place }) => place.note));
+    for (const [path, { references }] of await this.#refreshed()) {
+      if (openPaths.has(path) || !references.some((reference) => mayName(reference, names))) continue;
+      const text = await readNote(this.#disk, path);
+      if (text === null) continue;
+      await keep({ document: TextDocument.create(uriOf(path), "markdown", 0, text), place: this.#placeOf(path), version: null });
+    }
+    return found;
+  }
+
+  /** The workspace's notes, read again where size or time have changed. */
+  async #refreshed(): Promise<ReadonlyMap<string, OnDisk>> {
+    const now = new Map<string, OnDisk>();
+    for (const workspace of this.workspaces) {
+      for (const file of await this.#listed(workspace)) {
+        const known = this.#onDisk.get(file.path);
+        if (known !== undefined && isSame(known.file, file)) now.set(file.path, known);
+        else now.set(file.path, { file, references: findReferences((await readNote(this.#disk, file.path)) ?? "") });
+      }
+    }
+    this.#onDisk = now;
+    return now;
+  }
+
+  async #listed(workspace: string): Promise<readonly NoteFile[]> {
+    try {
+      return (await listNotes(this.#disk, workspace, new AbortController().signal)).notes;
+    } catch (error) {
+      // A workspace folder that is gone has no notes; the editor tells its user.
+      if (error instanceof DiskError) return [];
+      throw error;
+    }
+  }
+
+  #placeOf(path: string): NotePlace {
+    const around = this.workspaces.filter((workspace) => below(workspace, path) !== null);
+    return { note: path, workspace: around.toSorted((a, b) => b.length - a.length)[0] ?? null };
+  }
+}
+
+/** Absolute and `/`-separated; null: not a file on this machine. */
+export function pathOf(uri: string): string | null {
+  try {
+    return uri.startsWith("file:") ? slashed(fileURLToPath(uri)) : null;
+  } catch {
+    // Another host's file, or not a URI at all: not ours to read.
+    return null;
+  }
+}
+
+export function uriOf(path: string): string {
+  return pathToFileURL(path).href;
+}
+
+function isSame(one: NoteFile, other: NoteFile): boolean {
+  return one.mtimeNs === other.mtimeNs && one.ctimeNs === other.ctimeNs && one.sizeBytes === other.sizeBytes;
+}
+
+function mayName({ target, literal }: MediaReference, names: ReadonlySet<string>): boolean {
+  return [target, literal].some((name) => names.has(baseName(name.replaceAll("\\", "/")).normalize("NFC")));
+}

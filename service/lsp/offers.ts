@@ -1,0 +1,85 @@
+/** A file was renamed on disk or on another device while notes name it: the user is asked once whether the links shall follow. */
+import type { _Connection } from "vscode-languageserver";
+
+import type { Engine } from "../engine/facade.ts";
+import { baseName } from "../notes/paths.ts";
+import type { Media } from "./media.ts";
+import type { Notes } from "./notes.ts";
+import type { SessionOptions } from "./options.ts";
+import { editsFor, workspaceEdit, type Move } from "./rename.ts";
+
+type Given = {
+  readonly engine: Engine;
+  readonly connection: _Connection;
+  readonly notes: Notes;
+  readonly media: Media;
+  readonly options: SessionOptions;
+};
+
+const FOLLOW = { title: "Update links" };
+const LEAVE = { title: "Leave them" };
+
+export class RenameOffers {
+  readonly #given: Given;
+  /** Per folder: the number of the change log up to which renames were looked for. */
+  readonly #through = new Map<string, number>();
+  #turn: Promise<void> = Promise.resolve();
+
+  constructor(given: Given) {
+    this.#given = given;
+  }
+
+  /** What happened before the session began is told by diagnostics, not by questions. */
+  begin(): void {
+    this.#newMoves();
+  }
+
+  /** One question at a time. */
+  async look(): Promise<void> {
+    const moves = this.#newMoves();
+    const { options } = this.#given;
+    if (moves.length === 0 || !options.offerRenames || !options.appliesEdits || !options.asks) return;
+    const before = this.#turn;
+    this.#turn = before.then(async () => await this.#offer(moves));
+    await this.#turn;
+  }
+
+  #newMoves(): readonly Move[] {
+    const { engine, media } = this.#given;
+    return media.roots.flatMap(({ folder, root }) => {
+      const moves: Move[] = [];
+      for (;;) {
+        // A folder that is met for the first time counts from now on.
+        const since = this.#through.get(folder) ?? null;
+        const { renames, through } = engine.notes.renames(folder, since);
+        this.#through.set(folder, through);
+        moves.push(...renames.map(({ from, to }) => ({ from: `${root}/${from}`, to: `${root}/${to}` })));
+        if (through === since || since === null) return moves;
+      }
+    });
+  }
+
+  async #offer(moves: readonly Move[]): Promise<void> {
+    const { connection, options } = this.#given;
+    const found = await editsFor(moves, false, this.#given);
+    if (found.length === 0) return;
+    const links = found.reduce((count, { edits }) => count + edits.length, 0);
+    const what =
+      moves.length === 1
+        ? `${baseName(moves[0]?.from ?? "")} was renamed to ${baseName(moves[0]?.to ?? "")}.`
+        : `${moves.length} media files were renamed.`;
+    const answer = await connection.window.showInformationMessage(
+      `${what} Update ${counted(links, "link")} in ${counted(found.length, "note")}?`,
+      FOLLOW,
+      LEAVE,
+    );
+    if (answer?.title !== FOLLOW.title) return;
+    // Notes may have been edited while the question stood.
+    const edit = workspaceEdit(await editsFor(moves, false, this.#given), options);
+    await connection.workspace.applyEdit({ label: what, edit });
+  }
+}
+
+function counted(count: number, one: string): string {
+  return `${count} ${count === 1 ? one : `${one}s`}`;
+}

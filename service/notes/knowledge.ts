@@ -1,0 +1,129 @@
+/** What is known about a file that a note names, and what to say where it is missing. Pure: facts in, one cause and one sentence out. */
+import type { Change, Conflict, Problem, Sha1, Version } from "../core/model.ts";
+
+/** Everything the service knows about one path. */
+export type MediaFacts = {
+  readonly folder: string;
+  readonly path: string;
+  /** Absolute. */
+  readonly diskPath: string;
+  /** As last observed; null: not seen there. */
+  readonly entry: { readonly sizeBytes: number; readonly sha1: Sha1; readonly mtimeMs: number } | null;
+  /** Agreed with the remote as it stands. */
+  readonly synced: boolean;
+  /** null: no row; `sha1` null: deleted there. */
+  readonly remote: { readonly sha1: Sha1 | null; readonly sizeBytes: number | null } | null;
+  readonly ignoredBy: string | null;
+  readonly problems: readonly Problem[];
+  /** Newest first. */
+  readonly changes: readonly Change[];
+  /** Newest first. */
+  readonly versions: readonly Version[];
+  /** Unresolved ones. */
+  readonly conflicts: readonly Conflict[];
+  /** Another path that now holds the bytes which last stood here; null: none. */
+  readonly movedTo: string | null;
+};
+
+export type Cause =
+  | "present"
+  /** There are two, and somebody has to choose. */
+  | "conflict"
+  /** It stands here, but no other device will get it. */
+  | "ignoredHere"
+  | "tooLargeHere"
+  | "troubleHere"
+  /** It is missing here, because … */
+  | "remote"
+  | "remoteTrouble"
+  | "tooLarge"
+  | "renamed"
+  | "deleted"
+  | "ignored"
+  | "never";
+
+export type Knowledge = {
+  readonly cause: Cause;
+  readonly missing: boolean;
+  /** For people, without a full stop where it is the name of a state. */
+  readonly sentence: string;
+  /** Kept bytes that `versions/restore` would put back; null: none. */
+  readonly restorable: Version | null;
+};
+
+/** `onDisk`: something stands at the path right now, whatever was observed. */
+export function knowledgeOf(facts: MediaFacts, onDisk: boolean): Knowledge {
+  const [cause, sentence] = onDisk || stands(facts) ? here(facts) : missing(facts);
+  const restorable = facts.versions.find(({ why }) => why !== "fetched" && why !== "restored") ?? null;
+  return { cause, sentence, missing: MISSING.has(cause), restorable };
+}
+
+const MISSING: ReadonlySet<Cause> = new Set<Cause>(["remote", "remoteTrouble", "tooLarge", "renamed", "deleted", "ignored", "never"]);
+
+function stands({ entry, problems }: MediaFacts): boolean {
+  return entry !== null || problems.some(({ side, reason }) => side === "local" && reason !== "unsettled");
+}
+
+type Verdict = readonly [cause: Cause, sentence: string];
+
+function here(facts: MediaFacts): Verdict {
+  const { path, ignoredBy, problems, conflicts } = facts;
+  const [conflict] = conflicts;
+  if (conflict !== undefined) {
+    const other =
+      conflict.copyPath === null ? "the other bytes are kept as a version" : `the other one stands beside it as ${conflict.copyPath}`;
+    return ["conflict", `${path} was changed on two devices; ${other}. Choose with \`satchel conflicts resolve ${conflict.id}\`.`];
+  }
+  if (ignoredBy !== null) return ["ignoredHere", `${path} stands only on this device: it is left alone by ${ignoredBy}.`];
+  const problem = problems.find(({ side }) => side === "local") ?? problems[0];
+  if (problem === undefined) return ["present", facts.synced ? "in sync" : "not yet in sync"];
+  const cause = problem.reason === "tooLarge" || problem.reason === "tooLargeThere" ? "tooLargeHere" : "troubleHere";
+  return [cause, `Other devices don't get ${path}. ${problem.detail}`];
+}
+
+function missing(facts: MediaFacts): Verdict {
+  const { path, ignoredBy, remote, problems, movedTo } = facts;
+  if (ignoredBy !== null) return ["ignored", `${path} is not here: it is left alone by ${ignoredBy}, so it is not fetched either.`];
+  if (remote !== null && remote.sha1 !== null) {
+    const problem = problems.find(({ side }) => side === "remote");
+    if (problem !== undefined)
+      return [
+        problem.reason === "tooLargeThere" ? "tooLarge" : "remoteTrouble",
+        `${path} is on the remote and can't be fetched. ${problem.detail}`,
+      ];
+    const size = remote.sizeBytes === null ? "" : ` (${sizeText(remote.sizeBytes)})`;
+    return ["remote", `${path} is on the remote${size} and not fetched yet.`];
+  }
+  if (movedTo !== null) return ["renamed", `${path} is not here any more: the same file is now ${movedTo}.`];
+  return gone(facts);
+}
+
+function gone({ path, remote, changes, versions }: MediaFacts): Verdict {
+  const [newest] = changes;
+  const kept = versions.length > 0 ? " Its bytes are kept." : "";
+  if (newest?.kind === "remove") return ["deleted", `${path} was deleted ${BY[newest.origin]} on ${timeText(newest.atMs)}.${kept}`];
+  if (remote !== null) return ["deleted", `${path} was deleted on another device.${kept}`];
+  return ["never", `${path} has never been seen, neither here nor on the remote.`];
+}
+
+const BY: Readonly<Record<Change["origin"], string>> = {
+  user: "on this device",
+  apply: "on another device; that arrived here",
+  restore: "by a command of Satchel on this device",
+  rebuild: "while the state was lost, at the latest",
+};
+
+const UNITS = ["B", "kB", "MB", "GB", "TB"] as const;
+
+export function sizeText(bytes: number): string {
+  const power = Math.min(UNITS.length - 1, bytes < 1000 ? 0 : Math.floor(Math.log10(bytes) / 3));
+  const value = bytes / 1000 ** power;
+  return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[power] ?? "B"}`;
+}
+
+/** Local time, to the minute. */
+export function timeText(atMs: number): string {
+  const date = new Date(atMs);
+  const two = (value: number): string => String(value).padStart(2, "0");
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}`;
+}

@@ -1,0 +1,205 @@
+/** Media references in the text of one note: what is referred to and where exactly it is written. Pure: text in, references out. */
+import type { Root, RootContent } from "mdast";
+import { fromMarkdown } from "mdast-util-from-markdown";
+
+import { commentsIn, decodeEntities, mediaTagsIn } from "./html-media.ts";
+
+export type Syntax = "image" | "link" | "definition" | "html" | "embed" | "sound";
+
+/** One place that names a file. Offsets count UTF-16 units from the start of the text; `end` is behind the last one. */
+export type MediaReference = {
+  readonly syntax: Syntax;
+  /** Of the path as it is written: without brackets, quotes, `?query`, `#fragment` and `|size`. */
+  readonly start: number;
+  readonly end: number;
+  /** The path that is meant: escapes, entities and percent-encoding undone. */
+  readonly target: string;
+  /** Only escapes and entities undone: a name that really holds `%20` is spelled so by some editors. */
+  readonly literal: string;
+  /** The destination stands in `<…>`: spaces need no encoding. */
+  readonly angle: boolean;
+  /** What stands around an HTML value; empty where nothing does. */
+  readonly quote: '"' | "'" | "";
+};
+
+/** All references of one note, ascending. Addresses with a scheme (`https:`, `data:`) and bare anchors are none. */
+export function findReferences(text: string): readonly MediaReference[] {
+  if (!MAY_REFER.test(text)) return [];
+  const source = withoutFrontMatter(text);
+  const destinations: Destination[] = [];
+  const tree = parse(source, destinations);
+  const masks = new Masks(tree, source);
+  const found = [
+    ...destinations.map((destination) => ofDestination(source, destination)),
+    ...htmlReferences(source, [...masks.html, ...looseTags(source, masks.noText)]),
+    ...embeds(source, masks.noText),
+    ...sounds(source, masks.noSound),
+  ];
+  return found
+    .filter((reference) => reference !== null)
+    .filter(({ literal }) => isPath(literal))
+    .toSorted((a, b) => a.start - b.start);
+}
+
+/** Most notes of a large collection hold none of these, and are not parsed. */
+const MAY_REFER = /\]\(|\]:|!\[\[|\[sound:|<(?:img|audio|video|source)\b/i;
+/** No path but an address: a scheme (one letter is a Windows drive) or a host. */
+export const ADDRESS = /^(?:[a-z][a-z0-9+.-]+:|\/\/)/i;
+
+function isPath(literal: string): boolean {
+  return literal !== "" && (!ADDRESS.test(literal) || /^file:/i.test(literal));
+}
+
+type Span = { readonly start: number; readonly end: number };
+type Destination = Span & { readonly syntax: "image" | "link" | "definition"; readonly url: string };
+
+/** The parser tells destinations by their tokens: the tree alone has no positions for them. */
+function parse(source: string, destinations: Destination[]): Root {
+  return fromMarkdown(source, {
+    mdastExtensions: [
+      {
+        exit: {
+          resourceDestinationString(token) {
+            const url = this.resume();
+            const node = this.stack.at(-1);
+            if (node?.type !== "link" && node?.type !== "image") return;
+            node.url = url;
+            destinations.push({ syntax: node.type, start: token.start.offset, end: token.end.offset, url });
+          },
+          definitionDestinationString(token) {
+            const url = this.resume();
+            const node = this.stack.at(-1);
+            if (node?.type !== "definition") return;
+            node.url = url;
+            // A footnote of other dialects looks like a definition.
+            if (source[source.lastIndexOf("[", token.start.offset) + 1] === "^") return;
+            destinations.push({ syntax: "definition", start: token.start.offset, end: token.end.offset, url });
+          },
+        },
+      },
+    ],
+  });
+}
+
+/** YAML between `---` lines at the very start is no text; blanks of the same length keep every offset. */
+function withoutFrontMatter(text: string): string {
+  const found = /^\uFEFF?---[ \t]*\r?\n(?:[\s\S]*?\r?\n)?(?:---|\.\.\.)[ \t]*(?:\r?\n|$)/.exec(text);
+  if (found === null) return text;
+  return found[0].replaceAll(/[^\r\n]/g, " ") + text.slice(found[0].length);
+}
+
+/** Parts of a note in which a pattern means nothing. */
+class Masks {
+  readonly html: readonly Span[];
+  /** For embeds: code, HTML, definitions. */
+  readonly noText: readonly Span[];
+  /** For `[sound:…]`, which is HTML's as much as Markdown's: code and comments. */
+  readonly noSound: readonly Span[];
+
+  constructor(tree: Root, source: string) {
+    const [code, html, definitions]: Span[][] = [[], [], []];
+    collect(tree, (node, span) => {
+      if (node.type === "code" || node.type === "inlineCode") code?.push(span);
+      else if (node.type === "html") html?.push(span);
+      else if (node.type === "definition") definitions?.push(span);
+    });
+    this.html = html ?? [];
+    this.noText = [...(code ?? []), ...this.html, ...(definitions ?? [])];
+    this.noSound = [...(code ?? []), ...(definitions ?? []), ...this.html.flatMap((span) => commentsIn(source, span))];
+  }
+}
+
+function collect(node: Root | RootContent, visit: (node: RootContent, span: Span) => void): void {
+  if (!("children" in node)) return;
+  for (const child of node.children) {
+    const [start, end] = [child.position?.start.offset, child.position?.end.offset];
+    if (start !== undefined && end !== undefined) visit(child, { start, end });
+    collect(child, visit);
+  }
+}
+
+function ofDestination(source: string, { syntax, start, end, url }: Destination): MediaReference | null {
+  const cut = url.search(/[?#]/);
+  const literal = cut < 0 ? url : url.slice(0, cut);
+  const written = source.slice(start, end);
+  return {
+    syntax,
+    start,
+    end: start + (cut < 0 ? written.length : suffixAt(written)),
+    target: percentDecoded(literal),
+    literal,
+    angle: source[start - 1] === "<",
+    quote: "",
+  };
+}
+
+/** Where `?query` or `#fragment` begins as written; the `#` of `&#35;` is a character's, and `\#` is two. */
+function suffixAt(written: string): number {
+  const found = /(?:\\[?#]|\?|(?<!&)#)/.exec(written);
+  return found?.index ?? written.length;
+}
+
+/** Undoes `%20` and its like; what is not valid stays as it is. */
+function percentDecoded(text: string): string {
+  if (!text.includes("%")) return text;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    // Not encoded at all, or in another character set: the name is meant as it stands.
+    return text;
+  }
+}
+
+const LOOSE_TAG = /<(?:img|audio|video|source)\b(?:[^"'<>]|"[^"\n]*"|'[^'\n]*')*>/gi;
+
+/** The parser takes a tag for text where a value without quotes holds a slash (`src=a/b.png`); browsers don't. */
+function looseTags(source: string, masks: readonly Span[]): Span[] {
+  return matches(source, LOOSE_TAG, masks).map(({ at, whole }) => ({ start: at, end: at + whole.length }));
+}
+
+function htmlReferences(source: string, spans: readonly Span[]): MediaReference[] {
+  return spans.flatMap((span) =>
+    mediaTagsIn(source, span).map(({ start, end, quote }): MediaReference => {
+      const written = source.slice(start, end);
+      const length = suffixAt(written);
+      const literal = decodeEntities(written.slice(0, length)).trim();
+      return { syntax: "html", start, end: start + length, target: percentDecoded(literal), literal, angle: false, quote };
+    }),
+  );
+}
+
+const EMBED = /!\[\[([^[\]\n|#]+)(?:#[^[\]\n|]*)?(?:\|[^[\]\n]*)?\]\]/g;
+
+/** `![[name|size]]`; in a table the bar is written `\|`. */
+function embeds(source: string, masks: readonly Span[]): MediaReference[] {
+  return matches(source, EMBED, masks).flatMap(({ at, groups: [inner = ""] }) => {
+    const name = inner.replace(/\\$/, "");
+    const start = at + "![[".length + (name.length - name.trimStart().length);
+    const literal = name.trim();
+    return [{ syntax: "embed", start, end: start + literal.length, target: literal, literal, angle: false, quote: "" } as const];
+  });
+}
+
+const SOUND = /\[sound:([^[\]\n]+)\]/g;
+
+function sounds(source: string, masks: readonly Span[]): MediaReference[] {
+  return matches(source, SOUND, masks).map(({ at, groups: [written = ""] }) => {
+    const start = at + "[sound:".length;
+    const literal = decodeEntities(written);
+    return { syntax: "sound", start, end: start + written.length, target: literal, literal, angle: false, quote: "" } as const;
+  });
+}
+
+type Match = { readonly at: number; readonly whole: string; readonly groups: readonly string[] };
+
+function matches(source: string, pattern: RegExp, masks: readonly Span[]): Match[] {
+  return [...source.matchAll(pattern)]
+    .filter(({ index }) => !isEscaped(source, index) && !masks.some(({ start, end }) => index >= start && index < end))
+    .map((match) => ({ at: match.index, whole: match[0], groups: match.slice(1) }));
+}
+
+function isEscaped(source: string, at: number): boolean {
+  let slashes = 0;
+  while (source[at - 1 - slashes] === "\\") slashes += 1;
+  return slashes % 2 === 1;
+}

@@ -1,0 +1,156 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import { pathToFileURL } from "node:url";
+
+import { WebSocket } from "ws";
+
+import type { ServiceFile } from "../../protocol/config.ts";
+
+export type Json = Readonly<Record<string, unknown>>;
+export type Diagnostic = {
+  readonly message: string;
+  readonly code: string;
+  readonly severity: number;
+  readonly range: Range;
+};
+export type Range = { readonly start: Position; readonly end: Position };
+export type Position = { readonly line: number; readonly character: number };
+
+/** An editor over the service's WebSocket, as the extension connects: API and language server on one connection. */
+export class LspPeer {
+  readonly #socket: WebSocket;
+  readonly #answers = new Map<number, (message: Json) => void>();
+  readonly #diagnostics = new Map<string, Json>();
+  readonly #versions = new Map<string, number>();
+  /** Requests of the server, answered by the test. */
+  onRequest: (method: string, params: Json) => unknown = () => null;
+  readonly notices: Json[] = [];
+  #wake = Promise.withResolvers<void>();
+  #id = 0;
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket;
+    socket.on("error", () => undefined);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the assertions of the tests look at every field they use
+    socket.on("message", (data: Buffer) => this.#onMessage(JSON.parse(data.toString()) as Json));
+  }
+
+  static async open({ socket: path, token }: Pick<ServiceFile, "socket" | "token">): Promise<LspPeer> {
+    const socket = new WebSocket("ws://localhost/", ["satchel.v1"], {
+      createConnection: () => connect(path),
+      headers: { Authorization: `Bearer ${token}` },
+    });
+    await once(socket, "open");
+    return new LspPeer(socket);
+  }
+
+  /** A request of either protocol: the whole answer. */
+  async ask(method: string, params: unknown = {}): Promise<Json> {
+    const id = ++this.#id;
+    const answer = new Promise<Json>((resolve) => this.#answers.set(id, resolve));
+    this.#socket.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
+    return await answer;
+  }
+
+  /** As `ask`; the result. @throws Error for an error answer */
+  async call<T>(method: string, params: unknown = {}): Promise<T> {
+    const answer = await this.ask(method, params);
+    if ("error" in answer) throw new Error(`${method}: ${JSON.stringify(answer["error"])}`);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+    return answer["result"] as T;
+  }
+
+  tell(method: string, params: unknown = {}): void {
+    this.#socket.send(JSON.stringify({ jsonrpc: "2.0", method, params }));
+  }
+
+  /** `initialize` with the abilities of a modern editor, then `initialized`. */
+  async begin(workspace: string, options: Json = {}, capabilities: Json = EDITOR): Promise<Json> {
+    const rootUri = pathToFileURL(workspace).href;
+    const told = await this.call<Json>("initialize", {
+      processId: null,
+      rootUri,
+      workspaceFolders: [{ uri: rootUri, name: "notes" }],
+      capabilities,
+      initializationOptions: options,
+    });
+    this.tell("initialized");
+    return told;
+  }
+
+  openNote(uri: string, text: string): void {
+    this.#versions.set(uri, 1);
+    this.tell("textDocument/didOpen", { textDocument: { uri, languageId: "markdown", version: 1, text } });
+  }
+
+  /** The whole text anew, as an incremental change may be. */
+  changeNote(uri: string, text: string): number {
+    const version = (this.#versions.get(uri) ?? 0) + 1;
+    this.#versions.set(uri, version);
+    this.tell("textDocument/didChange", { textDocument: { uri, version }, contentChanges: [{ text }] });
+    return version;
+  }
+
+  /** The newest diagnostics of a note, once they satisfy `wanted`. */
+  async diagnostics(uri: string, wanted: (found: readonly Diagnostic[]) => boolean = () => true): Promise<readonly Diagnostic[]> {
+    return await this.until(() => {
+      const told = this.#diagnostics.get(uri);
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+      const found = told?.["diagnostics"] as readonly Diagnostic[] | undefined;
+      const current = told?.["version"] === this.#versions.get(uri);
+      return found !== undefined && current && wanted(found) ? found : undefined;
+    });
+  }
+
+  async until<T>(found: () => T | undefined): Promise<T> {
+    for (;;) {
+      const value = found();
+      if (value !== undefined) return value;
+      await this.#wake.promise;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#socket.close();
+    if (this.#socket.readyState !== WebSocket.CLOSED) await once(this.#socket, "close");
+  }
+
+  /** Resolves when the other side ends the connection. */
+  async closed(): Promise<number> {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `ws` says so
+    const [code] = (await once(this.#socket, "close")) as [number];
+    return code;
+  }
+
+  #onMessage(message: Json): void {
+    const { id, method, params } = message;
+    if (method === undefined) {
+      if (typeof id === "number") this.#answers.get(id)?.(message);
+    } else if (id === undefined) this.#onNotice(message);
+    else {
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+      const result = this.onRequest(String(method), params as Json);
+      this.#socket.send(JSON.stringify({ jsonrpc: "2.0", id, result: result ?? null }));
+    }
+    this.#wake.resolve();
+    this.#wake = Promise.withResolvers();
+  }
+
+  #onNotice(message: Json): void {
+    this.notices.push(message);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+    const params = message["params"] as Json;
+    if (message["method"] === "textDocument/publishDiagnostics") this.#diagnostics.set(String(params["uri"]), params);
+  }
+}
+
+/** What VS Code tells of itself, as far as we ask. */
+export const EDITOR: Json = {
+  workspace: {
+    applyEdit: true,
+    workspaceEdit: { documentChanges: true, resourceOperations: ["create", "rename", "delete"] },
+    workspaceFolders: true,
+  },
+  window: { showMessage: { messageActionItem: {} } },
+  textDocument: { hover: { contentFormat: ["markdown", "plaintext"] } },
+};
