@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 
 import { LspPeer, type Diagnostic, type Json, type Range } from "./support/lsp-peer.ts";
+import { codeOf } from "./support/rpc-peer.ts";
 import { readServiceFile } from "./support/rpc.ts";
 import { makeSatchel, type Satchel } from "./support/satchel.ts";
 import { startSyncServer, type SyncServer } from "./support/sync-server.ts";
@@ -17,6 +18,16 @@ let laptop: Satchel;
 let desktop: Satchel;
 let editor: LspPeer;
 
+type Applied = {
+  readonly edit: {
+    readonly documentChanges: readonly {
+      readonly textDocument: { readonly uri: string; readonly version: number | null };
+      readonly edits: readonly { readonly newText: string }[];
+    }[];
+  };
+};
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the assertions look at every field they use
+const appliedOf = (params: Json): Applied => params as Applied;
 const uriOf = (name: string): string => pathToFileURL(path.join(top, name)).href;
 const codes = (found: readonly Diagnostic[]): string[] => found.map(({ code }) => code);
 /** A text with the given range replaced by what it marks, for reading. */
@@ -26,8 +37,8 @@ function written(text: string, { start, end }: Range): string {
 }
 function at(text: string, mark: string): { line: number; character: number } {
   const offset = text.indexOf(mark) + 1;
-  const before = text.slice(0, offset).split("\n");
-  return { line: before.length - 1, character: before.at(-1)?.length ?? 0 };
+  const lines = text.slice(0, offset).split("\n");
+  return { line: lines.length - 1, character: lines.at(-1)?.length ?? 0 };
 }
 
 before(async () => {
@@ -60,9 +71,9 @@ after(async () => {
 
 test("language server: only after `initialize`, and the API goes on beside it on one connection", async () => {
   const early = await editor.ask("textDocument/hover", {});
-  assert.equal((early["error"] as Json)["code"], -32_601);
-  const told = await editor.begin(top);
-  assert.equal((told["capabilities"] as Json)["hoverProvider"], true);
+  assert.equal(codeOf(early), -32_601);
+  const { capabilities } = await editor.begin(top);
+  assert.equal(capabilities["hoverProvider"], true);
   const { service } = await editor.call<{ service: { pid: number } }>("service/status");
   assert.equal(service.pid, await laptop.pid());
   const again = await editor.ask("initialize", { processId: null, rootUri: null, capabilities: {} });
@@ -116,19 +127,17 @@ test("a file renamed on disk: the user is asked, and one edit over all notes mak
   editor.openNote(open, "<img src='media/sub/deep one.png'>\n");
   await editor.diagnostics(open, (list) => list.length === 0);
   let asked = "";
-  const applied = Promise.withResolvers<Json>();
+  const applied = Promise.withResolvers<Applied>();
   editor.onRequest = (method, params) => {
     if (method === "window/showMessageRequest") {
       asked = String(params["message"]);
       return { title: "Update links" };
     }
-    if (method === "workspace/applyEdit") applied.resolve(params);
+    if (method === "workspace/applyEdit") applied.resolve(appliedOf(params));
     return { applied: true };
   };
   await rename(path.join(media, "sub", "deep one.png"), path.join(media, "sub", "other (1).png"));
-  const { edit } = (await applied.promise) as {
-    edit: { documentChanges: { textDocument: { uri: string; version: number | null }; edits: { newText: string }[] }[] };
-  };
+  const { edit } = await applied.promise;
   assert.equal(asked, "deep one.png was renamed to other (1).png. Update 3 links in 2 notes?");
   const told = edit.documentChanges.map(({ textDocument, edits }) => [
     textDocument.uri,

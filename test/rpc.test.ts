@@ -159,12 +159,7 @@ suite("JSON-RPC 2.0", () => {
 
   test("Dispatcher.handle() WS17 every request of a batch counts against the rate", async () => {
     const spent: number[] = [];
-    const dispatcher = new Dispatcher(
-      new Map(),
-      noPeer,
-      () => "",
-      (requests) => spent.push(requests),
-    );
+    const dispatcher = new Dispatcher(new Map(), noPeer, () => "", { spend: (requests) => spent.push(requests) });
     await dispatcher.handle(JSON.stringify(Array.from({ length: 100 }, (_, id) => ({ jsonrpc: "2.0", id, method: "x" }))));
     await dispatcher.handle("{");
     await dispatcher.handle(`[${Array.from({ length: 100_000 }, () => "1").join(",")}]`);

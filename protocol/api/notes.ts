@@ -14,7 +14,7 @@ const directories = z
 
 const mention = z.object({
   note: z.string().describe("Absolute path of the note."),
-  line: z.int().min(1),
+  line: z.int().min(1).describe("From 1."),
   column: z.int().min(1).describe("UTF-16 units, from 1."),
   written: z.string(),
 });
@@ -54,12 +54,15 @@ export const notesApi = [
       unused: z
         .array(z.object({ path: z.string(), sizeBytes: count, sha1, mtimeMs: timeMs }))
         .describe("Media that no note refers to or mentions by name. A name that begins with `_` is never unused (Anki's rule)."),
-      duplicates: z.array(z.object({ sha1, sizeBytes: count, files: z.array(z.object({ path: z.string(), references: count })) })),
+      duplicates: z.array(
+        z.object({ sha1, sizeBytes: count, files: z.array(z.object({ path: z.string(), references: count.describe("In all notes.") })) }),
+      ),
       badNames: z.array(z.object({ path: z.string(), reason: z.string(), detail: z.string(), suggestion: z.string().nullable() })),
     }),
     errors: [ErrorCode.FolderNotFound, ErrorCode.Disk],
     scope: "write",
     doc: "Holds notes against their media: what is missing and why, what nobody uses, what is there twice, what has a bad name. Changes nothing. Asks for scope `write` because it reads directories of the caller's choice.",
+    source: "SPEC §5",
   }),
   method("notes/clean", {
     params: z.strictObject({
@@ -71,5 +74,6 @@ export const notesApi = [
     errors: [ErrorCode.FolderNotFound, ErrorCode.Disk],
     scope: "write",
     doc: "Checks again and removes those of `paths` that are unused still. Their bytes are kept; `sync/undo` brings all of them back.",
+    source: "SPEC §2 N1",
   }),
 ] as const;

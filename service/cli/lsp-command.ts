@@ -5,7 +5,7 @@ import type { Client } from "./client.ts";
 import { Exit } from "./exit-codes.ts";
 import { CliError } from "./host.ts";
 import { LspFrames, framed } from "./lsp-frames.ts";
-import { ensureService } from "./service-commands.ts";
+import { ensureService } from "./running.ts";
 import { reachService, type Tools } from "./tools.ts";
 
 /** The service drops a connection that sends more in one message. */

@@ -104,6 +104,8 @@ export interface FolderState {
       readonly atMs: number;
     }): number;
     since(seq: number, limit: number): readonly Change[];
+    /** Number of the newest change of any folder; 0: there is none. */
+    lastSeq(): number;
     /** Newest first. */
     ofPath(path: string, limit: number): readonly Change[];
     /** These bytes once stood at this path here. */

@@ -22,6 +22,8 @@ import type { Folder } from "./folder.ts";
 
 /** What happened to a path is told from so many of its newest changes. */
 const CHANGES_SHOWN = 20;
+/** So many of the newest changes tell which names were there not long ago. */
+const GONE_CHANGES = 2000;
 /** A file that goes here and comes there within this was renamed: the watcher tells of both, the disappearance later. */
 const RENAME_WITHIN_MS = 60_000;
 
@@ -79,14 +81,16 @@ function factsOf(folder: Folder, path: string): MediaFacts {
 
 function namesOf({ rows }: Folder): readonly MediaName[] {
   const names = new Map<string, MediaName>();
-  for (const { path, sizeBytes } of rows.entries.all()) names.set(path, { path, sizeBytes, here: true });
+  for (const { path, sizeBytes } of rows.entries.all()) names.set(path, { path, sizeBytes, where: "here" });
   for (const { path, sha1, sizeBytes } of rows.remote.all())
-    if (sha1 !== null && !names.has(path)) names.set(path, { path, sizeBytes, here: false });
+    if (!names.has(path)) names.set(path, { path, sizeBytes, where: sha1 === null ? "gone" : "remote" });
+  for (const { path, kind } of rows.changes.since(Math.max(0, rows.changes.lastSeq() - GONE_CHANGES), GONE_CHANGES))
+    if (kind === "remove" && !names.has(path)) names.set(path, { path, sizeBytes: null, where: "gone" });
   return [...names.values()];
 }
 
 function renamesSince({ rows }: Folder, after: number | null): ReturnType<Engine["notes"]["renames"]> {
-  const since = after ?? newestSeq(rows);
+  const since = after ?? rows.changes.lastSeq();
   const changes = rows.changes.since(since, 1000);
   const renames = changes.flatMap(({ path, kind, atMs }) => {
     if (kind !== "remove" || rows.entries.get(path) !== undefined) return [];
@@ -98,18 +102,6 @@ function renamesSince({ rows }: Folder, after: number | null): ReturnType<Engine
     return [{ from: path, to: now.path }];
   });
   return { renames, through: changes.at(-1)?.seq ?? since };
-}
-
-/** Number of the folder's newest change; 0: there is none. The log only tells what comes after a number. */
-function newestSeq({ changes }: Folder["rows"]): number {
-  let [low, high] = [0, 1];
-  while (changes.since(high, 1).length > 0) [low, high] = [high, high * 2];
-  while (high - low > 1) {
-    const middle = Math.floor((low + high) / 2);
-    if (changes.since(middle, 1).length > 0) low = middle;
-    else high = middle;
-  }
-  return changes.since(low, 1)[0]?.seq ?? 0;
 }
 
 /** Everything that resolving asks, over the facade's own rows. `names`: of all folders. */

@@ -116,8 +116,8 @@ export type ConflictView = Conflict & {
   readonly base: ConflictSide | null;
 };
 
-/** A file's name as completion offers it; `here` false: only the remote has it. */
-export type MediaName = { readonly path: string; readonly sizeBytes: number | null; readonly here: boolean };
+/** A file's name. `remote`: only the remote has it. `gone`: it was there not long ago, or the remote tells of its deletion. */
+export type MediaName = { readonly path: string; readonly sizeBytes: number | null; readonly where: "here" | "remote" | "gone" };
 /** What is wrong between the notes below some directories and one folder. */
 export type NotesReport = {
   readonly folder: string;
@@ -222,7 +222,7 @@ export interface Engine {
     standing: MediaIndex["standing"];
     /** What is known of a path that a note names. */
     know(place: MediaPlace): MediaFacts;
-    /** Every file, here or only on the remote. */
+    /** Every file, here or only on the remote, and those that went. */
     names(folder: string): readonly MediaName[];
     /** Files that moved within the folder after this number of the change log (null: from now on), whoever moved them. `through`: where to go on. */
     renames(

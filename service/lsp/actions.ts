@@ -86,7 +86,7 @@ function follow(note: Note, looked: Looked, given: Given): CodeAction[] {
 }
 
 function similar(note: Note, looked: Looked, given: Given): CodeAction[] {
-  const names = (given.media.names().get(looked.place.folder) ?? []).map(({ path }) => path);
+  const names = (given.media.names().get(looked.place.folder) ?? []).filter(({ where }) => where !== "gone").map(({ path }) => path);
   return similarPaths(looked.place.path, names, SIMILAR_SHOWN).flatMap((path) => {
     const edit = linkTo(note, looked, path, given);
     return edit === null ? [] : [{ title: `Change the link to ${path}`, edit }];

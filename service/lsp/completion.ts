@@ -60,7 +60,7 @@ function* offers(note: Note, { place, written }: Opening, media: Media, { standD
     for (const name of media.names().get(folder) ?? []) {
       if (!isMedia(name.path) || (place.syntax === "sound" && !isPlayed(name.path))) continue;
       // The editor offers by itself what stands on the disk; ours adds what only the remote has.
-      if (standDown.has("completion") && !byName && name.here) continue;
+      if (name.where === "gone" || (standDown.has("completion") && !byName && name.where === "here")) continue;
       const path = byName ? shortName(name.path, place, media) : relativeTo(here, `${root}/${name.path}`);
       if (!canSpell(place, path) || !(plain(path).includes(wanted) || plain(name.path).includes(wanted))) continue;
       const newText = spellTarget(place, path);
@@ -79,10 +79,10 @@ function itemOf(name: MediaName, path: string, newText: string, written: string)
   return {
     label: path,
     kind: CompletionItemKind.File,
-    detail: [size, name.here ? "" : "on the remote only"].filter((part) => part !== "").join(" · "),
+    detail: [size, name.where === "here" ? "" : "on the remote only"].filter((part) => part !== "").join(" · "),
     // Editors filter by the text between the range's start and the cursor: spelled alike, whatever was typed so far.
     filterText: plain(newText).includes(plain(written)) ? newText : `${written}${newText}`,
-    sortText: `${name.here ? 0 : 1}${path}`,
+    sortText: `${name.where === "here" ? 0 : 1}${path}`,
   };
 }
 

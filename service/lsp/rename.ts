@@ -56,10 +56,10 @@ export function movesOf(from: string, to: string, media: Media): readonly Move[]
   for (const { folder, root } of roots) {
     // The folder's own root moves: references keep their paths inside it, and only their way there changes.
     if (below(root, from) === null && below(from, root) === null) continue;
-    for (const { path, here } of media.names().get(folder) ?? []) {
+    for (const { path, where } of media.names().get(folder) ?? []) {
       const absolute = `${root}/${path}`;
       const rest = below(from, absolute);
-      if (here && rest !== null) moves.push({ from: absolute, to: rest === "" ? to : `${to}/${rest}` });
+      if (where === "here" && rest !== null) moves.push({ from: absolute, to: rest === "" ? to : `${to}/${rest}` });
     }
   }
   return moves;

@@ -65,7 +65,11 @@ export class Connection implements Peer {
     this.scope = deps.identity.scope;
     this.tokenId = deps.identity.tokenId;
     this.#report = deps.report;
-    this.#language = shareOf(deps, (message) => this.#send(JSON.stringify(message)), () => this.end(1000, "exit"));
+    this.#language = shareOf(
+      deps,
+      (message) => this.#send(JSON.stringify(message)),
+      () => this.end(1000, "exit"),
+    );
     this.#dispatcher = new Dispatcher(deps.bindings, this, deps.report, {
       spend: (requests) => this.#spend(requests),
       taken: (message) => this.#language?.takes(message) ?? false,

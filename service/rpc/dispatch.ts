@@ -62,8 +62,7 @@ export class Dispatcher {
     } catch {
       return JSON.stringify(failure(null, ErrorCode.ParseError, "The message is not JSON."));
     }
-    if (typeof message === "object" && message !== null && !Array.isArray(message) && this.#hooks.taken?.(message) === true)
-      return null;
+    if (typeof message === "object" && message !== null && !Array.isArray(message) && this.#hooks.taken?.(message) === true) return null;
     if (!Array.isArray(message)) return await this.#answer(message).then((reply) => (reply === null ? null : JSON.stringify(reply)));
     if (message.length === 0 || message.length > BATCH_MAX) {
       const why = message.length === 0 ? "A batch holds at least one request." : `A batch holds at most ${BATCH_MAX} requests.`;

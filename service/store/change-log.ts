@@ -67,6 +67,7 @@ export function openChangeLog(session: Session): ChangeLog {
         return seq;
       }),
       since: session.read("read the change log", (seq: number, limit: number) => sinceOf.all(seq, folder.key, limit).map(changeOf)),
+      lastSeq: () => chain.lastSeq,
       ofPath: session.read("read the changes of a path", (path: string, limit: number) =>
         ofPath.all(pathHash(folder.key, path), toText(path), folder.key, limit).map(changeOf),
       ),

@@ -65,9 +65,9 @@ export class LspPeer {
   }
 
   /** `initialize` with the abilities of a modern editor, then `initialized`. */
-  async begin(workspace: string, options: Json = {}, capabilities: Json = EDITOR): Promise<Json> {
+  async begin(workspace: string, options: Json = {}, capabilities: Json = EDITOR): Promise<{ readonly capabilities: Json }> {
     const rootUri = pathToFileURL(workspace).href;
-    const told = await this.call<Json>("initialize", {
+    const told = await this.call<{ readonly capabilities: Json }>("initialize", {
       processId: null,
       rootUri,
       workspaceFolders: [{ uri: rootUri, name: "notes" }],
@@ -124,12 +124,12 @@ export class LspPeer {
 
   #onMessage(message: Json): void {
     const { id, method, params } = message;
-    if (method === undefined) {
+    if (typeof method !== "string") {
       if (typeof id === "number") this.#answers.get(id)?.(message);
     } else if (id === undefined) this.#onNotice(message);
     else {
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
-      const result = this.onRequest(String(method), params as Json);
+      const result = this.onRequest(method, params as Json);
       this.#socket.send(JSON.stringify({ jsonrpc: "2.0", id, result: result ?? null }));
     }
     this.#wake.resolve();
@@ -145,7 +145,7 @@ export class LspPeer {
 }
 
 /** What VS Code tells of itself, as far as we ask. */
-export const EDITOR: Json = {
+const EDITOR: Json = {
   workspace: {
     applyEdit: true,
     workspaceEdit: { documentChanges: true, resourceOperations: ["create", "rename", "delete"] },

@@ -2,7 +2,7 @@
 import { createEngine } from "../../service/engine/engine.ts";
 import type { EngineDeps, Settings } from "../../service/engine/deps.ts";
 import type { Engine, FolderConfig } from "../../service/engine/facade.ts";
-import { noFaults, type Observer, type WatchHint } from "../../service/core/ports.ts";
+import { DiskError, noFaults, type Observer, type WatchHint } from "../../service/core/ports.ts";
 import { syncCompute } from "../../service/files/compute.ts";
 import { openState, type StateStore } from "../../service/store/open.ts";
 import { MemoryFolder } from "./memory-folder.ts";
@@ -35,7 +35,7 @@ export type MemoryEngine = {
 /** One folder for each id; each has an account of its own, and somebody is signed in. */
 export async function openMemoryEngine(
   ids: readonly string[],
-  given: { readonly observer?: Observer; readonly before?: (one: FolderInEngine) => void } = {},
+  given: { readonly observer?: Observer; readonly disk?: EngineDeps["disk"]; readonly before?: (one: FolderInEngine) => void } = {},
 ): Promise<MemoryEngine> {
   const clock = new SteppedClock();
   const state = openState({ path: ":memory:", now: () => clock.wallMs() });
@@ -62,6 +62,7 @@ export async function openMemoryEngine(
     observer: given.observer ?? {},
     rebuilt: false,
     realRoot: async (path) => await Promise.resolve(path),
+    disk: given.disk ?? noDisk,
     openRoot: async ({ id }) => await openRoot(at(id)),
     openRemote: ({ id }) => at(id.slice(0, id.indexOf("@"))).remote,
     remoteIdOf: (url, user) => ({ id: remoteOf(user), url }),
@@ -75,6 +76,15 @@ export async function openMemoryEngine(
   };
   return { engine, clock, state, keys, at, sync };
 }
+
+/** An engine that nobody asks about notes. */
+const noDisk: EngineDeps["disk"] = {
+  walk: () => {
+    throw new DiskError("notFound", "there is no disk");
+  },
+  read: async (path) => await Promise.reject(new DiskError("notFound", `there is no disk for ${path}`)),
+  lstat: async () => await Promise.resolve(null),
+};
 
 function remoteOf(id: string): string {
   return `${id}@memory`;
