@@ -25,7 +25,7 @@ import {
 } from "./cli/machine.ts";
 import { ownServerUrl, startOwnServer } from "./cli/own-server.ts";
 import { runCli } from "./cli/program.ts";
-import type { Clock, Compute, Random, Transport } from "./core/ports.ts";
+import type { Clock, Compute, Disk, Random, Transport } from "./core/ports.ts";
 import type { EngineDeps } from "./engine/deps.ts";
 import type { Engine } from "./engine/facade.ts";
 import { autostartOf, removeAutostart, writeAutostart } from "./files/autostart.ts";
@@ -149,10 +149,7 @@ async function serve(places: Places, options: ServiceOptions, log: Logger): Prom
       session: randomUUID(),
       uptimeMs: () => Math.round(performance.now() - began),
       stop: onStop,
-      doctor: async () => {
-        const { examine } = await import("./rpc/doctor.ts");
-        return await examine({ engine, disk, state: places.state, sqliteVersion: state.sqliteVersion });
-      },
+      doctor: async () => await doctor({ engine, disk, transport, places, sqliteVersion: state.sqliteVersion }),
     };
     const rpc = await openDoors(places, { engine, self, config, tcp: options.tcp, log, disk });
     // The doors close last: who waits for a run is answered before.
@@ -168,6 +165,35 @@ async function serve(places: Places, options: ServiceOptions, log: Logger): Prom
   } finally {
     for (const close of closers.toReversed()) await close();
   }
+}
+
+async function doctor(given: {
+  readonly engine: Engine;
+  readonly disk: Pick<Disk, "space">;
+  readonly transport: Transport;
+  readonly places: Places;
+  readonly sqliteVersion: string;
+}): ReturnType<RpcOptions["self"]["doctor"]> {
+  const [{ examine }, { looseOnes, probeRoot }, { probeHealth, refusesBody }] = await Promise.all([
+    import("./rpc/doctor.ts"),
+    import("./files/probe.ts"),
+    import("./remotes/probe.ts"),
+  ]);
+  const { places, transport, ...rest } = given;
+  const { config, state, run } = places;
+  const files = ["secrets.json", "tokens.json"].map((name) => path.join(config, name));
+  return await examine({
+    ...rest,
+    state,
+    probeRoot,
+    looseOnes: () => looseOnes([config, state, run, path.join(run, "service.json"), ...files]),
+    remote: {
+      health: async (base) => await probeHealth(base, transport, AbortSignal.any([])),
+      refusesBody,
+      nowMs: () => Date.now(),
+      proxyVariables: ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"].filter((name) => process.env[name]),
+    },
+  });
 }
 
 type Doors = {

@@ -1,34 +1,53 @@
 /** What usually goes wrong, looked at once and said in words. */
-import type { ResultOf } from "../../protocol/api/table.ts";
 import type { Disk } from "../core/ports.ts";
 import type { Engine, FolderStatus } from "../engine/facade.ts";
+import type { RootProbe } from "../files/probe.ts";
+import { failed, ok, warning, type Check } from "./doctor-check.ts";
+import { examineRemote, type RemoteProbes } from "./doctor-remote.ts";
 
-type Check = ResultOf<"service/doctor">["checks"][number];
 export type DoctorInput = {
   readonly engine: Engine;
-  readonly disk: Pick<Disk, "space" | "create" | "unlink" | "caps">;
+  readonly disk: Pick<Disk, "space">;
   /** A directory of ours that must be writable. */
   readonly state: string;
   readonly sqliteVersion: string;
+  /** Writes into the root's own directory and waits for the event. */
+  readonly probeRoot: (root: string) => Promise<RootProbe>;
+  /** Those of our own files that others may read or change. */
+  readonly looseOnes: () => readonly string[];
+  readonly remote: RemoteProbes;
 };
 
-/** Below this (or 1 %) syncing stops, so it is told before. */
+/** Below this (or 2 %) it is told; at `freeMinBytes` (or 1 %) syncing stops. */
 const SPACE_LOW_BYTES = 1_000_000_000;
+/** A disk whose clock is further off is a network disk with a clock of its own. */
+const DISK_CLOCK_MS = 2000;
 
 /** Never rejects: what can't be looked at is a finding too. */
 export async function examine(input: DoctorInput): Promise<readonly Check[]> {
   const { engine } = input;
   const folders = engine.folders.list();
   const remotes = engine.remotes.list();
+  const perFolder = await Promise.all(folders.map(async (folder) => await folderChecks(input, folder)));
+  const perRemote = await Promise.all(
+    remotes.map(async (remote) => await examineRemote(remote, async () => await engine.remotes.test(remote.id), input.remote)),
+  );
   return [
     ok("program", `Node ${process.versions.node}, SQLite ${input.sqliteVersion}, ${process.platform}-${process.arch}`),
-    await space(input, "state", input.state),
-    ...(await Promise.all(folders.map(async (folder) => await space(input, `disk of ${folder.root}`, folder.root)))),
-    ...folders.map(folderCheck),
-    ...(await Promise.all(remotes.map(async ({ id, signedIn }) => await remoteCheck(engine, id, signedIn)))),
+    await space(input, "disk of Satchel's own state", input.state),
+    permissions(input.looseOnes()),
+    ...perFolder.flat(),
+    ...perRemote.flat(),
     ...(folders.length === 0 ? [warning("folders", "None is looked after yet.", "Add one: satchel add FOLDER")] : []),
     ...(remotes.length === 0 ? [warning("remotes", "Nobody has signed in anywhere.", "Sign in: satchel login URL --user NAME")] : []),
   ];
+}
+
+async function folderChecks(input: DoctorInput, folder: FolderStatus): Promise<readonly Check[]> {
+  // A root that is away is one finding, not four.
+  if (folder.state === "held" || (folder.state === "error" && folder.fault !== "auth")) return [stateCheck(folder)];
+  const probe = await input.probeRoot(folder.root);
+  return [stateCheck(folder), await space(input, `disk of ${folder.root}`, folder.root), ...probeChecks(folder, probe)];
 }
 
 async function space({ disk }: DoctorInput, name: string, directory: string): Promise<Check> {
@@ -42,39 +61,57 @@ async function space({ disk }: DoctorInput, name: string, directory: string): Pr
   }
 }
 
-function folderCheck(folder: FolderStatus): Check {
+function permissions(loose: readonly string[]): Check {
+  const name = "permissions of Satchel's own files";
+  if (loose.length === 0) return ok(name, "yours alone");
+  return failed(name, `Others may read or change: ${loose.join(", ")}`, `Run: chmod go-rwx ${loose.join(" ")}`);
+}
+
+function stateCheck(folder: FolderStatus): Check {
   const name = `folder ${folder.root}`;
   if (folder.state === "error" || folder.state === "held")
     return failed(name, folder.detail ?? folder.state, folder.state === "held" ? "Answer it: satchel guard" : "See satchel status.");
   if (folder.state === "offline")
     return warning(name, folder.detail ?? "The remote can't be reached.", "Nothing is lost; it is tried again. See the remote below.");
-  if (folder.watching === "timed")
-    return warning(name, "File events can't be had; it is looked at every minute.", "On Linux raise fs.inotify.max_user_watches.");
   if (folder.problems > 0) return warning(name, `${folder.problems} files can't be synced.`, "See them: satchel problems");
   return ok(name, folder.detail ?? `${folder.files} files, ${folder.state}`);
 }
 
-async function remoteCheck(engine: Engine, id: string, signedIn: boolean): Promise<Check> {
-  const name = `remote ${id}`;
-  if (!signedIn) return failed(name, "Nobody is signed in.", "Sign in again: satchel login");
-  try {
-    const { ok: answers, detail, roundTripMs } = await engine.remotes.test(id);
-    return answers
-      ? ok(name, `${detail}, ${roundTripMs} ms`)
-      : failed(name, detail, "Check the address, the network, and the clock of this machine.");
-  } catch (error) {
-    return failed(name, error instanceof Error ? error.message : String(error), "Sign in again: satchel login");
-  }
+function probeChecks(folder: FolderStatus, probe: RootProbe): readonly Check[] {
+  const name = `watching ${folder.root}`;
+  if (probe.kind === "refused")
+    return [
+      failed(
+        `writing in ${folder.root}`,
+        `Satchel can't write there: ${probe.why}.`,
+        "Give yourself the right to write in the folder, or mount its disk writable.",
+      ),
+    ];
+  const clock =
+    Math.abs(probe.aheadMs) < DISK_CLOCK_MS
+      ? []
+      : [
+          warning(
+            `clock of ${folder.root}`,
+            `The disk's clock is ${Math.round(Math.abs(probe.aheadMs) / 1000)} s ${probe.aheadMs > 0 ? "ahead of" : "behind"} this machine's.`,
+            "A network disk keeps its own time: set the clock of the machine that serves it.",
+          ),
+        ];
+  return [watchCheck(name, folder, probe), ...clock];
 }
 
-function ok(name: string, detail: string): Check {
-  return { name, result: "ok", detail, advice: null };
-}
-
-function warning(name: string, detail: string, advice: string): Check {
-  return { name, result: "warning", detail, advice };
-}
-
-function failed(name: string, detail: string, advice: string): Check {
-  return { name, result: "failed", detail, advice };
+function watchCheck(name: string, folder: FolderStatus, probe: Extract<RootProbe, { kind: "written" }>): Check {
+  if (probe.eventMs === null)
+    return warning(
+      name,
+      `A file was written, and the system told of no event${probe.why === null ? "" : `: ${probe.why}`}. The folder is looked at every minute instead.`,
+      "Network and container disks give no events. On a local disk of Linux raise fs.inotify.max_user_watches.",
+    );
+  if (folder.watching === "timed")
+    return warning(
+      name,
+      "Events come, but the service does not watch here now; it looks every minute.",
+      "It tries again every 5 minutes; `satchel service stop` and `start` does it at once.",
+    );
+  return ok(name, `an event came ${probe.eventMs} ms after a write`);
 }
