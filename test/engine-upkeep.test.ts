@@ -68,6 +68,22 @@ test("maintainDaily() without a setting 2 GiB are kept whatever their age", asyn
   assert.deepEqual((await upkeep([400, 50], 1)).left, [400, 50]);
 });
 
+test("maintainDaily() the journal is looked through each day, after what is too old has gone", async () => {
+  const { folder } = openDevice("other", null);
+  const left: number[] = [];
+  const versions = {
+    ...folder.versions,
+    compact: async () => {
+      left.push(folder.kept.size);
+      return await Promise.resolve(0);
+    },
+  };
+  folder.kept.set(sha1("old"), Buffer.from("old"));
+  folder.lines.push({ folder: "f", path: "old.png", sha1: sha1("old"), sizeBytes: 3, why: "replaced", run: "r", atMs: 0 });
+  await upkeep([], 2, { retention: { keepMs: 30 * DAY_MS, capBytes: 0 }, versions });
+  assert.deepEqual(left, [0, 0]);
+});
+
 test("maintainDaily() a day that fails is told, and the next one works", async () => {
   const retention = { keepMs: 30 * DAY_MS, capBytes: 0 };
   const { folder } = openDevice("other", null);

@@ -101,4 +101,6 @@ export interface VersionStore {
   remove(sha1: Sha1): Promise<void>;
   /** Reads everything and compares it with its name. Damaged bytes go (they must never be restored) and are named (DK09). */
   scrub(signal: AbortSignal): Promise<readonly Sha1[]>;
+  /** Writes the journal anew without what tells of bytes that are gone, when that is most of it. Returns the lines that went. */
+  compact(): Promise<number>;
 }

@@ -52,6 +52,7 @@ async function maintain(context: EngineContext): Promise<void> {
   const kept: Version[] = [];
   for await (const version of versions.journal()) kept.push(version);
   const gone = await trimVersions(versions, kept, retention, clock);
+  await versions.compact();
   if (gone.length === 0) return;
   state.transaction(() => {
     for (const { rows } of context.folders.values()) for (const sha1 of gone) rows.versions.remove(sha1);

@@ -6,6 +6,7 @@ import type { VersionStore } from "../core/local.ts";
 import type { Sha1, Version } from "../core/model.ts";
 import { DiskError, type Clock, type Disk, type Random } from "../core/ports.ts";
 import { randomName, unlinkIfThere } from "./disk-steps.ts";
+import { openJournal, type Journal, type Line } from "./version-journal.ts";
 
 /** Bytes in safety under a random name: durable, journaled or about to be, not yet named by their hash. */
 export type Kept = { readonly name: string; readonly path: string; readonly shared: boolean };
@@ -24,17 +25,14 @@ export type KeepingStore = VersionStore & {
   put(bytes: Uint8Array, version: Version): Promise<Version>;
 };
 
-type Line = Version & { readonly keep?: string };
 type Context = {
   readonly disk: Disk;
   readonly random: Random;
   readonly directory: string;
   readonly fresh: string;
-  readonly journal: string;
-  readonly append: (lines: readonly Line[]) => Promise<void>;
+  readonly journal: Journal;
 };
 
-const JOURNAL_PIECE_BYTES = 256 * 1024;
 const DIRECTORY_MODE = 0o700;
 
 /** Opens the store at `directory` (absolute, made if absent) and files what a crash left unfiled. @throws DiskError */
@@ -43,6 +41,8 @@ export async function openVersionStore(options: {
   readonly clock: Clock;
   readonly random: Random;
   readonly directory: string;
+  /** See `openJournal`; a test's own. */
+  readonly compactLinesMin?: number;
 }): Promise<KeepingStore> {
   const { disk, clock, random, directory } = options;
   const context: Context = {
@@ -50,13 +50,13 @@ export async function openVersionStore(options: {
     random,
     directory,
     fresh: `${directory}/new`,
-    journal: `${directory}/journal.ndjson`,
-    append: appender(disk, `${directory}/journal.ndjson`, directory),
+    journal: openJournal(disk, directory, options.compactLinesMin),
   };
   await disk.mkdir(context.fresh, DIRECTORY_MODE);
   await disk.fsyncDir(directory);
   // The store's own name too: bytes in a folder that a power cut takes away are kept nowhere.
   await disk.fsyncDir(directory.slice(0, Math.max(1, directory.lastIndexOf("/"))));
+  await context.journal.recover();
   await recoverUnfiled(context, clock);
   return {
     locate: async (sha1) => ((await stands(context, sha1)) ? pathOf(context, sha1) : null),
@@ -67,19 +67,21 @@ export async function openVersionStore(options: {
     journalKept: async (kept) => {
       if (kept.length === 0) return;
       await disk.fsyncDir(context.fresh);
-      await context.append(kept.map((one) => ({ ...one.version, keep: one.kept.name })));
+      await context.journal.append(kept.map((one) => ({ ...one.version, keep: one.kept.name })));
     },
     file: async (kept) => await fileAll(context, kept),
     release: async (kept) => await unlinkIfThere(disk, kept.path),
     put: async (bytes, version) => {
-      const path = `${context.fresh}/${randomName(random)}`;
+      const name = randomName(random);
+      const path = `${context.fresh}/${name}`;
       await disk.create(path, bytes);
-      await context.append([version]);
+      await context.journal.append([{ ...version, keep: name }]);
       await moveToHash(context, path, version.sha1);
       await disk.fsyncDir(shelfOf(context, version.sha1));
       return version;
     },
     scrub: async (signal) => await scrub(context, signal),
+    compact: async () => await context.journal.compact(async () => await liveness(context)),
   };
 }
 
@@ -186,7 +188,7 @@ async function fileAll(context: Context, kept: readonly { readonly kept: Kept; r
     return { ...version, sha1: result.sha1, sizeBytes: result.stat.sizeBytes };
   });
   const late = versions.filter((version, index) => version !== kept[index]?.version);
-  if (late.length > 0) await context.append(late);
+  if (late.length > 0) await context.journal.append(late);
   await Promise.all(
     kept.map(async (one, index) => {
       const result = hashes[index];
@@ -209,73 +211,20 @@ async function moveToHash(context: Context, from: string, sha1: Sha1): Promise<v
   await unlinkIfThere(disk, from);
 }
 
-/** One writer at a time, whole lines only; a line torn by a power cut is closed first. */
-function appender(disk: Disk, path: string, directory: string): (lines: readonly Line[]) => Promise<void> {
-  let turn: Promise<void> = Promise.resolve();
-  let clean = false;
-  const write = async (lines: readonly Line[]): Promise<void> => {
-    let text = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
-    if (!clean) {
-      const stat = await disk.lstat(path);
-      const last = stat === null || stat.sizeBytes === 0 ? null : await disk.readRange(path, stat.sizeBytes - 1, 1);
-      if (last !== null && last[0] !== 0x0a) text = `\n${text}`;
-    }
-    // After a failed append nobody knows what is there: the next one looks again.
-    const isNew = !clean && (await disk.lstat(path)) === null;
-    clean = false;
-    await disk.append(path, new TextEncoder().encode(text));
-    if (isNew) await disk.fsyncDir(directory);
-    clean = true;
-  };
-  return async (lines) => {
-    const mine = turn.then(async () => await write(lines));
-    turn = mine.catch(() => undefined);
-    await mine;
-  };
-}
-
-async function* linesOf(context: Context): AsyncGenerator<Line> {
-  const { disk, journal } = context;
-  if ((await disk.lstat(journal)) === null) return;
-  const decoder = new TextDecoder();
-  let rest = "";
-  for (let at = 0; ;) {
-    const piece = await disk.readRange(journal, at, JOURNAL_PIECE_BYTES);
-    at += piece.length;
-    const lines = (rest + decoder.decode(piece, { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
-    for (const text of lines) {
-      const line = lineOf(text);
-      if (line !== null) yield line;
-    }
-    if (piece.length < JOURNAL_PIECE_BYTES) return;
-  }
-}
-
 async function* versionsOf(context: Context): AsyncGenerator<Version> {
-  for await (const { keep: _keep, ...version } of linesOf(context)) yield version;
+  for await (const { keep: _keep, ...version } of context.journal.lines()) yield version;
 }
 
-/** null: torn by a power cut, or not ours. Its replace never happened, for the line is durable before it. */
-function lineOf(text: string): Line | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return null;
-    throw error;
-  }
-  return isLine(value) ? value : null;
-}
-
-const WHY: ReadonlySet<unknown> = new Set<Version["why"]>(["replaced", "removed", "conflict", "restored", "fetched"]);
-
-function isLine(value: unknown): value is Line {
-  if (typeof value !== "object" || value === null) return false;
-  const line = new Map<string, unknown>(Object.entries(value));
-  const texts = ["folder", "path", "sha1", "run"].every((key) => typeof line.get(key) === "string");
-  const numbers = ["sizeBytes", "atMs"].every((key) => typeof line.get(key) === "number");
-  return texts && numbers && WHY.has(line.get("why")) && /^[0-9a-f]{40}$/.test(String(line.get("sha1")));
+/** Which lines of the journal still say something: those whose bytes stand, by their hash or not yet filed. What is filed after this look was in it. */
+async function liveness(context: Context): Promise<(line: Line) => Promise<boolean>> {
+  const unfiled = new Set(await context.disk.list(context.fresh));
+  const known = new Map<Sha1, boolean>();
+  return async ({ sha1, keep }) => {
+    if (keep !== undefined && unfiled.has(keep)) return true;
+    const there = known.get(sha1) ?? (await stands(context, sha1));
+    known.set(sha1, there);
+    return there;
+  };
 }
 
 /** What a crash left in `new/`: filed by its hash if the journal knows it, thrown away if not (then nothing was replaced). */
@@ -284,7 +233,7 @@ async function recoverUnfiled(context: Context, clock: Clock): Promise<void> {
   const left = new Set(await disk.list(fresh));
   if (left.size === 0) return;
   const known = new Map<string, Line>();
-  for await (const line of linesOf(context)) if (line.keep !== undefined && left.has(line.keep)) known.set(line.keep, line);
+  for await (const line of context.journal.lines()) if (line.keep !== undefined && left.has(line.keep)) known.set(line.keep, line);
   for (const name of left) {
     const line = known.get(name);
     if (line === undefined) {

@@ -218,7 +218,7 @@ export class Machine {
     const disk = given.mutate.disk?.(plain) ?? plain;
     const random = given.rng.product;
     await disk.mkdir(STATE);
-    const versions = await openVersionStore({ disk, clock, random, directory: `${STATE}/versions` });
+    const versions = await openVersionStore({ disk, clock, random, directory: `${STATE}/versions`, compactLinesMin: 3 });
     const state = given.mutate.state?.(this.#mortal(process), this.volume) ?? this.#mortal(process);
     const rows = state.folder(FOLDER);
     const rootGiven: RootGiven = {

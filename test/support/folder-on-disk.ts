@@ -82,7 +82,7 @@ export async function openFolderOnDisk(diskOptions: DiskOptions = {}): Promise<F
   const make = async (options: Reopen) => {
     const { disk: other, caps = CAPS, ...rest } = options;
     const used = other ?? disk;
-    const versions = await openVersionStore({ disk: used, clock, random, directory: `${home}/versions` });
+    const versions = await openVersionStore({ disk: used, clock, random, directory: `${home}/versions`, compactLinesMin: 4 });
     const applier = openApplier({
       disk: used,
       clock,

@@ -134,6 +134,7 @@ export class MemoryFolder {
       for (const line of this.lines) yield await Promise.resolve(line);
     }.bind(this),
     scrub: async () => await Promise.resolve([]),
+    compact: async () => await Promise.resolve(0),
     remove: async (wanted) => {
       this.kept.delete(wanted);
       await Promise.resolve();
