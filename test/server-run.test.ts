@@ -1,9 +1,10 @@
 /** The server as a process would run it: port, TLS rule, lock, the owner's link, connections that misbehave. */
 import assert from "node:assert/strict";
+import { hash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { request, type IncomingMessage } from "node:http";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
@@ -11,7 +12,8 @@ import { test } from "node:test";
 import Database from "better-sqlite3";
 
 import { buildSyncHeader } from "../protocol/anki/header.ts";
-import { buildSatchelUpload } from "../protocol/anki/zip-messages.ts";
+import { buildSatchelUpload, buildUploadZip } from "../protocol/anki/zip-messages.ts";
+import { joinChunks } from "../protocol/anki/zip.ts";
 import { compressSync, decompressSync } from "../protocol/anki/zstd.ts";
 import { AdminError } from "../service/server/admin.ts";
 import { ServerConfigError } from "../service/server/environment.ts";
@@ -23,8 +25,8 @@ const PBKDF2 = "$pbkdf2-sha256$i=1000,l=32$c2F0Y2hlbHRlc3Q$";
 async function withBase(work: (base: string, options: RunOptions) => Promise<void>): Promise<void> {
   const base = await mkdtemp(path.join(tmpdir(), "satchel-run-"));
   const { pbkdf2Sync } = await import("node:crypto");
-  const hash = pbkdf2Sync("pass", Buffer.from("c2F0Y2hlbHRlc3Q", "base64"), 1000, 32, "sha256").toString("base64").replaceAll("=", "");
-  const account = { name: "ada", secret: PBKDF2 + hash, hashed: true };
+  const derived = pbkdf2Sync("pass", Buffer.from("c2F0Y2hlbHRlc3Q", "base64"), 1000, 32, "sha256").toString("base64").replaceAll("=", "");
+  const account = { name: "ada", secret: PBKDF2 + derived, hashed: true };
   const diskWorker = new URL("../service/files/disk-worker.ts", import.meta.url);
   const log = (): void => undefined;
   try {
@@ -102,6 +104,39 @@ test("runServer() W26 says 403 to a client in mid-upload, and takes no more of i
     assert.match(text, /^HTTP\/1\.1 403 /);
     assert.match(text, /connection: close/i);
     socket.destroy();
+  });
+});
+
+test("runServer() NW01 a body in small chunks arrives whole; one that breaks off leaves nothing behind", async () => {
+  await withServer(async (server) => {
+    const [key, { port }] = [await login(server), new URL(server.url)];
+    const content = randomBytes(600_000);
+    const body = compressSync(joinChunks(buildUploadZip([{ name: "a", bytes: content }])));
+    const start = async (): Promise<Socket> => {
+      const socket = connect(Number(port), "127.0.0.1");
+      await once(socket, "connect");
+      const header = buildSyncHeader({ version: 11, key, client: "c", session: "s" });
+      socket.write(`POST /msync/uploadChanges HTTP/1.1\r\nhost: x\r\nanki-sync: ${header}\r\ntransfer-encoding: chunked\r\n\r\n`);
+      return socket;
+    };
+    const write = (socket: Socket, to: number): void => {
+      for (let at = 0; at < to; at += 4096) {
+        const piece = body.subarray(at, Math.min(to, at + 4096));
+        socket.write(Buffer.concat([Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from("\r\n")]));
+      }
+    };
+    const broken = await start();
+    write(broken, 300_000);
+    broken.end();
+    await once(broken.resume(), "close");
+    const whole = await start();
+    write(whole, body.length);
+    whole.write("0\r\n\r\n");
+    const [reply] = await once(whole, "data");
+    assert.match(String(reply), /^HTTP\/1\.1 200 /);
+    whole.destroy();
+    const page = unwrap(await send(`${server.url}msync/mediaChanges`, "POST", key, compressSync(Buffer.from('{"lastUsn":0}'))));
+    assert.deepEqual(JSON.parse(page.toString()), { data: [["a", 1, hash("sha1", content)]], err: "" });
   });
 });
 

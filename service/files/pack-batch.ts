@@ -25,9 +25,15 @@ export class PackBatch {
     return { pack: this.start.pack, at: this.at };
   }
 
+  /** Where these bytes will stand if they are added next. */
+  plan(sha1: Sha1, bytes: Uint8Array): Place {
+    return { sha1, sizeBytes: bytes.length, pack: this.start.pack, start: this.at + HEADER_BYTES };
+  }
+
   blob(sha1: Sha1, bytes: Uint8Array): Place {
+    const place = this.plan(sha1, bytes);
     this.add(MAGIC.blob, sha1, bytes);
-    return { sha1, sizeBytes: bytes.length, pack: this.start.pack, start: this.at - bytes.length };
+    return place;
   }
 
   /** `sha1`: of the note's bytes. */

@@ -3,7 +3,7 @@ import { SIZE_HEADER } from "../../protocol/anki/header.ts";
 import { WireError } from "../../protocol/anki/wire-error.ts";
 import type { Clock, Compute, ServerRequest, ServerResponse } from "../core/ports.ts";
 import { Gathered, type Buffers, type Lease } from "./buffers.ts";
-import { frameBytes, writeFrame } from "./frame.ts";
+import { frameBytes, smallFrame, unwrapFrame, writeFrame } from "./frame.ts";
 
 /** Slower than this over a minute is not a slow line but somebody who holds a place (RELIABILITY §5.2). */
 const RATE_BYTES_PER_S = 1024;
@@ -24,6 +24,9 @@ export class Refusal extends Error {
 /** `zstd`: a frame and its size header (version 11). `plain`: as it is (8–10). */
 export type Form = "zstd" | "plain";
 
+/** A reply up to this size is not worth a compressor. */
+const WRAPPED_BYTES = 1024;
+
 const BASE_HEADERS = { "cache-control": "no-store", "x-content-type-options": "nosniff" } as const;
 
 /** A success. `payload` may be large: it is compressed off the main thread. */
@@ -31,7 +34,8 @@ export async function replyWith(compute: Compute, form: Form, payload: Uint8Arra
   const bytes = typeof payload === "string" ? Buffer.from(payload) : payload;
   const headers = { ...BASE_HEADERS, "content-type": "application/octet-stream" };
   if (form === "plain") return { status: 200, headers, body: bytes };
-  return { status: 200, headers: { ...headers, [SIZE_HEADER]: String(bytes.length) }, body: await compute.zstd(bytes) };
+  const body = bytes.length <= WRAPPED_BYTES ? smallFrame(bytes) : await compute.zstd(bytes);
+  return { status: 200, headers: { ...headers, [SIZE_HEADER]: String(bytes.length) }, body };
 }
 
 /** A success whose payload is large and compressed already: wrapped in one leased buffer, which is given back when it is on its way. */
@@ -100,7 +104,7 @@ export async function withBody<T>(
   { buffers, clock }: { readonly buffers: Buffers; readonly clock: Clock },
   request: ServerRequest,
   maxBytes: number,
-  work: (body: Uint8Array) => Promise<T>,
+  work: (body: Buffer) => Promise<T>,
 ): Promise<T> {
   const announced = Number(request.headers["content-length"] ?? "0");
   const gathered = new Gathered(buffers, announced > 0 && announced <= maxBytes ? announced : 0);
@@ -116,8 +120,10 @@ export async function withBody<T>(
 const LIKELY_FACTOR = 4;
 const LIKELY_LEAST_BYTES = 64 * 1024;
 
-/** The content of a version 11 body. @throws Refusal 413, 400 */
-export async function inflate(compute: Compute, body: Uint8Array, maxBytes: number): Promise<Uint8Array> {
+/** The content of a version 11 body; may stand in `body` itself, which is of no other use then. @throws Refusal 413, 400 */
+export async function inflate(compute: Compute, body: Buffer, maxBytes: number): Promise<Uint8Array> {
+  const wrapped = body.length <= maxBytes ? unwrapFrame(body) : null;
+  if (wrapped !== null) return wrapped;
   const likelyBytes = body.length * LIKELY_FACTOR + LIKELY_LEAST_BYTES;
   if (likelyBytes < maxBytes) {
     try {

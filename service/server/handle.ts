@@ -91,8 +91,12 @@ async function answer(server: Server, request: ServerRequest, signal: AbortSigna
   const form: Form = header.version === LIMITS.version ? "zstd" : "plain";
   const base = { server, request, address, client: header.client, signal, query: request.query };
   if (route.kind === "login") {
-    const content = await readContent(server, base, LIMITS.loginBytes);
-    return await replyWith(server.compute, form, await route.run({ ...base, content }));
+    return await withContent(
+      server,
+      base,
+      LIMITS.loginBytes,
+      async (content) => await replyWith(server.compute, form, await route.run({ ...base, content })),
+    );
   }
   // Nothing of the body is looked at before the key is known (X2, W26).
   const known = await knownKey(server, header.key, seen);
@@ -173,11 +177,16 @@ async function run(server: Server, route: Route, call: Omit<Call, "content">, fo
   const { request } = call;
   switch (route.kind) {
     case "json":
-      return await replyWith(compute, form, await route.run({ ...call, content: await readContent(server, call, LIMITS.jsonBytes) }));
-    case "files": {
-      const content = await readContent(server, call, LIMITS.jsonBytes);
-      return replyLarge(buffers, form, await route.run({ ...call, content }));
-    }
+      return await withContent(
+        server,
+        call,
+        LIMITS.jsonBytes,
+        async (content) => await replyWith(compute, form, await route.run({ ...call, content })),
+      );
+    case "files":
+      return await withContent(server, call, LIMITS.jsonBytes, async (content) =>
+        replyLarge(buffers, form, await route.run({ ...call, content })),
+      );
     case "satchelJson":
       return await withBody(server, request, LIMITS.jsonBytes, async (content) => await route.run({ ...call, content }));
     case "satchelFiles":
@@ -187,10 +196,17 @@ async function run(server: Server, route: Route, call: Omit<Call, "content">, fo
     case "stream":
       return await route.run(call);
     case "upload":
-      return await inSlot(server, call, async () => {
-        const content = await readContent(server, call, LIMITS.uploadBytes);
-        return await replyWith(compute, form, await route.run({ ...call, content }));
-      });
+      return await inSlot(
+        server,
+        call,
+        async () =>
+          await withContent(
+            server,
+            call,
+            LIMITS.uploadBytes,
+            async (content) => await replyWith(compute, form, await route.run({ ...call, content })),
+          ),
+      );
     case "satchelUpload":
       return await inSlot(
         server,
@@ -218,8 +234,14 @@ async function inSlot(
   }
 }
 
-async function readContent(server: Server, { request }: Pick<Call, "request">, maxBytes: number): Promise<Uint8Array> {
-  return await withBody(server, request, maxBytes, async (body) => await inflate(server.compute, body, maxBytes));
+/** Hands the unpacked body to `work`; its bytes must not be used after that. */
+async function withContent(
+  server: Server,
+  { request }: Pick<Call, "request">,
+  maxBytes: number,
+  work: (content: Uint8Array) => Promise<ServerResponse>,
+): Promise<ServerResponse> {
+  return await withBody(server, request, maxBytes, async (body) => await work(await inflate(server.compute, body, maxBytes)));
 }
 
 /** The unpacked bytes of a collection, as they come. */
@@ -227,7 +249,7 @@ async function* collectionBody(server: Server, { request }: Pick<Call, "request"
   const limits = collectionLimits(server.payloadMegs);
   const chunks = limitedBody(request, limits.wireBytes, server.clock);
   if (server.inflateStream === undefined) {
-    yield await withBody(server, request, limits.wireBytes, async (body) => await inflate(server.compute, body, limits.bytes));
+    yield await withBody(server, request, limits.wireBytes, async (body) => Buffer.from(await inflate(server.compute, body, limits.bytes)));
     return;
   }
   try {

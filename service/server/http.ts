@@ -92,7 +92,9 @@ function makeFastify({ tls }: HttpOptions): FastifyInstance {
 
 async function serve({ handle, onError }: HttpOptions, from: IncomingMessage, to: NodeResponse, stop: AbortSignal): Promise<void> {
   const gone = new AbortController();
-  const leave = (): void => gone.abort(new Error("The client went away."));
+  const leave = (): void => {
+    if (!to.writableFinished) gone.abort(new Error("The client went away."));
+  };
   to.once("close", leave);
   to.on("error", onError);
   from.on("error", leave);
@@ -155,10 +157,49 @@ function linger(from: IncomingMessage): void {
   socket.once("close", () => clearTimeout(timer));
 }
 
+/** Bytes that may wait in memory for whoever reads the body. */
+const AHEAD_BYTES = 256 * 1024;
+
+/**
+ * Nothing is read before it is asked for. Clients cut bodies into chunks of a few KiB: all that arrived together is handed on together, as
+ * each hand-over costs more than its bytes.
+ */
 async function* bodyOf(from: IncomingMessage): AsyncGenerator<Uint8Array> {
-  // `return` of the loop must not destroy the socket: the reply has to go out on it.
-  for await (const chunk of from.iterator({ destroyOnReturn: false })) {
-    if (chunk instanceof Uint8Array) yield chunk;
+  const body = { arrived: [] as Uint8Array[], bytes: 0, over: from.readableEnded, wake: (): void => undefined };
+  const take = (chunk: unknown): void => {
+    if (!(chunk instanceof Uint8Array)) return;
+    body.arrived.push(chunk);
+    body.bytes += chunk.length;
+    if (body.bytes > AHEAD_BYTES) from.pause();
+    body.wake();
+  };
+  // `close` comes after `end`, or instead of it.
+  const end = (): void => {
+    body.over = true;
+    body.wake();
+  };
+  from.on("data", take).once("end", end).once("close", end);
+  try {
+    for (;;) {
+      const [first] = body.arrived;
+      if (first !== undefined) {
+        const piece = body.arrived.length === 1 ? first : Buffer.concat(body.arrived, body.bytes);
+        body.arrived = [];
+        body.bytes = 0;
+        from.resume();
+        yield piece;
+      } else if (body.over) break;
+      else {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        body.wake = resolve;
+        await promise;
+      }
+    }
+    if (!from.readableEnded) throw from.errored ?? new Error("The client went away in the middle of its body.");
+  } finally {
+    // The rest stays unread; the socket must live on, for the reply.
+    from.off("data", take).off("end", end).off("close", end);
+    from.pause();
   }
 }
 

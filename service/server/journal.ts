@@ -6,7 +6,7 @@ import * as z from "zod";
 
 import type { Sha1 } from "../core/model.ts";
 import type { Entry, Sender } from "../core/server-rows.ts";
-import type { Stage } from "../store/server-blobs.ts";
+import { NO_STAGE, type Stage } from "../store/server-blobs.ts";
 import type { ServerAccountRows } from "../store/server-account.ts";
 
 /** One step of a change. `atMs`: wall clock. */
@@ -94,11 +94,11 @@ function missing(rows: ServerAccountRows, steps: readonly Step[]): ReadonlySet<S
 export function redo(rows: ServerAccountRows, { steps }: Note): void {
   const lost = missing(rows, steps);
   for (const one of steps) {
-    if (one.kind !== "write" || lost.size === 0) perform(rows, one, () => null);
+    if (one.kind !== "write" || lost.size === 0) perform(rows, one, NO_STAGE);
     else {
       const isLost = ({ sha1, real }: Entry): boolean => real && sha1 !== null && lost.has(sha1);
       const entries = one.entries.map((entry) => (isLost(entry) ? { ...entry, sha1: null, sizeBytes: 0 } : entry));
-      perform(rows, { ...one, entries }, () => null);
+      perform(rows, { ...one, entries }, NO_STAGE);
       for (const entry of one.entries) if (isLost(entry)) rows.dropTombstone(entry.name);
     }
   }

@@ -1,5 +1,7 @@
 /** Changes of one account in a directory: those that wait together share one append, and the rows follow in a transaction of many. */
+import type { Sha1 } from "../core/model.ts";
 import type { PackBatch } from "../files/pack-batch.ts";
+import type { Stage } from "../store/server-blobs.ts";
 import { perform, writeNote, type Step } from "./journal.ts";
 import { epochOf, type LocalContext } from "./local-context.ts";
 import { replayNotes } from "./local-replay.ts";
@@ -130,11 +132,16 @@ async function noteDown({ rows, packs, compute, faults }: LocalContext, batch: P
 function txOf({ rows, clock, secrets }: LocalContext, { files }: Change, batch: PackBatch, steps: Step[]): AccountTx {
   const soon = async <T>(value: T): Promise<T> => await Promise.resolve(value);
   const bytes = new Map(files.map((file) => [file.sha1, file.bytes]));
+  const given = (sha1: Sha1): Uint8Array | null => bytes.get(sha1) ?? null;
+  const stage: Stage = {
+    plan: (sha1) => {
+      const found = given(sha1);
+      return found === null ? null : batch.plan(sha1, found);
+    },
+    take: (sha1) => void batch.blob(sha1, given(sha1) ?? new Uint8Array(0)),
+  };
   const step = async (one: Step): Promise<void> => {
-    perform(rows, one, (sha1) => {
-      const found = bytes.get(sha1);
-      return found === undefined ? null : batch.blob(sha1, found);
-    });
+    perform(rows, one, stage);
     steps.push(one);
     await Promise.resolve();
   };

@@ -3,6 +3,7 @@ import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { isIP } from "node:net";
 import path from "node:path";
+import { setFlagsFromString } from "node:v8";
 
 import { noFaults, type Clock } from "../core/ports.ts";
 import { nodeCompute } from "../files/compute.ts";
@@ -25,6 +26,8 @@ const DAY_MS = 86_400_000;
 const RETENTION: Retention = { keepMs: 30 * DAY_MS, capBytes: 2 * 1024 ** 3 };
 /** Requests under way have this long when the server stops. */
 const GRACE_MS = 5000;
+/** Bodies pass through a heap that is small beside them: by its own rule V8 marks all of that every few MiB (half of an upload's time). */
+const HEAP_GROWS_PERCENT = 300;
 /** Upkeep begins when the start is over. */
 const FIRST_UPKEEP_MS = 60_000;
 
@@ -60,6 +63,7 @@ export type RunningServer = { readonly url: string; close(): Promise<void> };
 /** Serves until `close`. @throws ServerConfigError in words for the owner; StorageError, StoreError where the directory can't be used */
 export async function runServer(options: RunOptions): Promise<RunningServer> {
   refuseClearText(options);
+  setFlagsFromString(`--heap-growing-percent=${String(HEAP_GROWS_PERCENT)}`);
   const { clock, log } = options;
   const open = await openDirectory(options);
   if (open === null) throw alreadyRunning(options.base);

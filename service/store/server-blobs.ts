@@ -4,14 +4,21 @@ import type { Sha1 } from "../core/model.ts";
 import type { Place } from "../core/server-rows.ts";
 import { StoreError, withFault } from "./errors.ts";
 
-/** Where bytes will stand that are not stored yet; null: they are not here. */
-export type Stage = (sha1: Sha1) => Place | null;
+/** Bytes that came with a change. */
+export type Stage = {
+  /** Where they would stand; null: they are not here. */
+  readonly plan: (sha1: Sha1) => Place | null;
+  /** They are needed there. */
+  readonly take: (sha1: Sha1) => void;
+};
+/** A change without bytes. */
+export const NO_STAGE: Stage = { plan: () => null, take: () => undefined };
 
 /** Which bytes are stored where, and how many rows and versions need them. */
 export interface BlobRows {
   place(sha1: Sha1): Place | undefined;
-  /** One more row or version needs these bytes. `stage` is asked for a place where none is known. @throws StoreError other where it has
-   * none either (S11) */
+  /** One more row or version needs these bytes. Those of `stage` are taken where they are not stored yet. @throws StoreError other where they
+   * are not there either (S11) */
   refer(sha1: Sha1, stage: Stage): void;
   /** Bytes that stand in a pack and that nothing needs yet; no change where they are known. */
   found(place: Place, nowMs: number): void;
@@ -31,7 +38,7 @@ export function prepareBlobs(db: Database): BlobRows {
   const find = db.prepare<[string], Place>(
     "SELECT lower(hex(sha1)) AS sha1, size AS sizeBytes, pack, start FROM blob WHERE sha1 = unhex(?)",
   );
-  const add = db.prepare<[string, number, number, number]>("INSERT INTO blob VALUES (unhex(?), ?, ?, ?, 1, NULL)");
+  const add = db.prepare<[string, number, number, number]>("INSERT OR IGNORE INTO blob VALUES (unhex(?), ?, ?, ?, 1, NULL)");
   const meet = db.prepare<[string, number, number, number, number]>("INSERT OR IGNORE INTO blob VALUES (unhex(?), ?, ?, ?, 0, ?)");
   const up = db.prepare<[string]>("UPDATE blob SET refs = refs + 1, dead_ms = NULL WHERE sha1 = unhex(?)");
   const down = db.prepare<[number, string]>(
@@ -48,10 +55,10 @@ export function prepareBlobs(db: Database): BlobRows {
   return {
     place: (sha1) => withFault("find bytes", () => find.get(sha1)),
     refer: (sha1, stage) => {
-      if (up.run(sha1).changes > 0) return;
-      const place = stage(sha1);
-      if (place === null) throw new StoreError("other", "Could not write a row: its bytes are not stored.");
-      add.run(sha1, place.sizeBytes, place.pack, place.start);
+      // Most bytes that come are new: tried first.
+      const place = stage.plan(sha1);
+      if (place !== null && add.run(sha1, place.sizeBytes, place.pack, place.start).changes > 0) stage.take(sha1);
+      else if (up.run(sha1).changes === 0) throw new StoreError("other", "Could not write a row: its bytes are not stored.");
     },
     found: ({ sha1, sizeBytes, pack, start }, nowMs) => void withFault("note bytes", () => meet.run(sha1, sizeBytes, pack, start, nowMs)),
     release: (sha1, nowMs) => void down.run(nowMs, sha1),
