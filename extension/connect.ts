@@ -151,7 +151,7 @@ class LiveSession implements Session {
       const launched = await launchService(this.#options);
       if (launched.kind === "failed") throw new RequestError(null, `The Satchel service did not start. ${launched.said}`);
       this.#options.log("info", "the service was started");
-      const started = await this.#attach();
+      const started = await this.#attach("ours");
       if (started === null) throw new RequestError(null, "The Satchel service was started but does not answer yet.");
       return started;
     } catch (error) {
@@ -164,7 +164,7 @@ class LiveSession implements Session {
   }
 
   /** null: no service runs. @throws RequestError when something else answers, or a service that can't be talked with */
-  async #attach(): Promise<Met | null> {
+  async #attach(whose: "anybodys" | "ours" = "anybodys"): Promise<Met | null> {
     const file = await readServiceFile(this.#options.places);
     if (file === null) return null;
     const wire = await Wire.open(file);
@@ -174,7 +174,8 @@ class LiveSession implements Session {
     }
     try {
       const hello = await this.#meet(wire, file);
-      if (this.#isOlder(hello) && (await this.#askToLeave(wire, hello))) return null;
+      // What we have just started is as new as can be had, whatever it says: no service is replaced for ever.
+      if (whose === "anybodys" && this.#isOlder(hello) && (await this.#askToLeave(wire, hello))) return null;
       return { wire, hello };
     } catch (error) {
       wire.terminate();
