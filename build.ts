@@ -142,11 +142,23 @@ async function stageExtension(target: string, directory: string, options: BuildO
     mainFields: ["module", "main"],
     ...options,
   });
+  await build({
+    ...common,
+    platform: "browser",
+    target: "chrome128",
+    format: "esm",
+    outdir: path.join(directory, "dist", "compare"),
+    entryPoints: { page: "extension/compare-page/main.ts", compare: "media/compare.css" },
+    ...options,
+  });
   await writeFile(path.join(directory, "package.json"), `${JSON.stringify(await manifest(), null, 2)}\n`);
   for (const file of globSync(["extension/package.nls*.json", "extension/l10n/*.json", "extension/README.md"], { cwd: here }))
     await cp(path.join(here, file), path.join(directory, path.relative("extension", file)));
   for (const file of ["CHANGELOG.md", "LICENSE"]) await cp(path.join(here, file), path.join(directory, file));
-  await cp(path.join(here, "media"), path.join(directory, "media"), { recursive: true, filter: (file) => !file.includes("screenshot") });
+  await cp(path.join(here, "media"), path.join(directory, "media"), {
+    recursive: true,
+    filter: (file) => !/screenshot|compare\.css/.test(file),
+  });
 }
 
 async function manifest(): Promise<Record<string, unknown>> {

@@ -6,14 +6,19 @@ import * as vscode from "vscode";
 import { VERSION } from "../protocol/version.ts";
 import { Board } from "./board.ts";
 import { registerCommands } from "./commands.ts";
+import { registerCompare } from "./compare/compare.ts";
+import { registerConflicts } from "./conflicts.ts";
 import { openSession } from "./connect.ts";
+import { registerDecorations } from "./decorations.ts";
 import { registerHolds } from "./holds.ts";
 import { isInUse, placesHere } from "./launch.ts";
 import { registerMediaView } from "./media-view.ts";
 import type { Parts } from "./parts.ts";
+import { registerPaste } from "./paste.ts";
 import type { Session } from "./session.ts";
 import { registerStatusBar } from "./status-bar.ts";
 import { registerSyncOnSave } from "./sync.ts";
+import { registerVersions } from "./versions.ts";
 
 /** For tests, and for other extensions that want to know how things stand. */
 export type SatchelExports = { readonly session: Session };
@@ -39,6 +44,11 @@ export function activate(context: vscode.ExtensionContext): SatchelExports {
   registerMediaView(context, parts);
   registerHolds(context, parts);
   registerSyncOnSave(context, parts);
+  const comparer = registerCompare(context, parts);
+  registerConflicts(context, parts, comparer);
+  registerVersions(context, parts, comparer);
+  registerDecorations(context, parts);
+  registerPaste(context, parts);
   registerCommands(context, parts);
   return { session };
 }

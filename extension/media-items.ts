@@ -124,10 +124,8 @@ function conflictItem(conflict: Conflict, board: Board): vscode.TreeItem {
   const both = l10n.t("Both sides changed this file. Both versions are kept.");
   item.tooltip = [shown(conflict.path), both, ...(conflict.copyPath === null ? [] : [shown(conflict.copyPath)])].join("\n");
   item.accessibilityInformation = { label: `${name}, ${both}` };
-  if (folder !== undefined) {
-    const uri = vscode.Uri.file(path.join(folder.root, conflict.path));
-    item.command = { command: "vscode.open", title: l10n.t("Open"), arguments: [uri] };
-  }
+  if (folder !== undefined) item.resourceUri = vscode.Uri.file(path.join(folder.root, conflict.path));
+  item.command = { command: "satchel.conflicts.compare", title: l10n.t("Compare"), arguments: [{ kind: "conflict", conflict }] };
   return item;
 }
 
