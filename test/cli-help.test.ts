@@ -22,7 +22,7 @@ after(async () => {
 async function commands(words: readonly string[] = []): Promise<readonly (readonly string[])[]> {
   const { stdout } = await double.satchel([...words, "--help"]);
   const listed = /^Commands:\n((?: {2,}.*\n)+)/m.exec(stdout)?.[1] ?? "";
-  const names = [...listed.matchAll(/^ {2}([a-z]+)/gm)].map(([, name = ""]) => name).filter((name) => name !== "help");
+  const names = [...listed.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name = ""]) => name).filter((name) => name !== "help");
   const found = names.map((name) => [...words, name]);
   const below = await Promise.all(found.map(async (one) => await commands(one)));
   return [...found, ...below.flat()];
@@ -52,7 +52,7 @@ suite("help", () => {
     const tokens = line.trim().split(/\s+/);
     const plain = tokens.filter((token) => !token.startsWith("-"));
     const { stdout } = await double.satchel([...plain, "--help"]);
-    const usage = /^Usage: satchel ([a-z ]+?) (?:\[|<)/.exec(stdout)?.[1] ?? "";
+    const usage = /^Usage: satchel ([a-z -]+?) (?:\[|<)/.exec(stdout)?.[1] ?? "";
     assert.ok(usage !== "" && line.startsWith(usage), `${example}: ${usage}`);
     for (const token of tokens.filter((one) => one.startsWith("--") && one !== "--json"))
       assert.match(stdout, new RegExp(`${token}\\b`), `${example}: ${token}`);

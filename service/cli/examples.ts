@@ -45,6 +45,8 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "token revoke": ["satchel token revoke backup-script"],
   doctor: ["satchel doctor"],
   "support-bundle": ["satchel support-bundle", "satchel support-bundle --output ~/satchel.txt"],
+  check: ["satchel check", "satchel check --notes ~/notes --json", "satchel check --notes ~/notes --remove-unused old.png"],
+  lsp: ["satchel lsp --stdio"],
   completion: ["source <(satchel completion bash)", "satchel completion fish > ~/.config/fish/completions/satchel.fish"],
   rpc: ["satchel rpc folders/list", `satchel rpc sync/run '{"scan":false}'`],
   server: ["satchel server user add ada --base ~/sync", "satchel server run --base ~/sync"],

@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from "commander";
 
 import { VERSION } from "../../protocol/version.ts";
 import { registerAnswers } from "./answer-commands.ts";
+import { registerCheck } from "./check-command.ts";
 import { registerCompletion } from "./completion.ts";
 import { addExamples } from "./examples.ts";
 import { Exit, exitOfCode } from "./exit-codes.ts";
@@ -40,6 +41,7 @@ const REGISTERS = [
   registerAnswers,
   registerTokens,
   registerSupport,
+  registerCheck,
   registerLsp,
   registerServer,
   registerCompletion,
