@@ -11,7 +11,8 @@ import type { CompareHalf, Fact, Subject } from "./compare/subject.ts";
 import { conflictIdOf, nameTrouble, suggestedName } from "./conflict-names.ts";
 import { guarded } from "./guarded.ts";
 import type { Parts } from "./parts.ts";
-import { counted, shown, sizeText } from "./words.ts";
+import { needTrust } from "./trust.ts";
+import { counted, dateText, shown, sizeText } from "./words.ts";
 
 const { l10n } = vscode;
 const VIEW = { viewId: "satchel.media" };
@@ -218,17 +219,4 @@ async function resolveAll(given: Given): Promise<void> {
     },
   );
   if (failed.length > 0) throw new Error(l10n.t("Not resolved: {0}", failed.join(" ")));
-}
-
-/** What a workspace that nobody trusts may not do: change files. */
-function needTrust(): void {
-  if (!vscode.workspace.isTrusted)
-    throw new Error(
-      l10n.t("This folder is not trusted: Satchel shows conflicts here, but does not change files. Trust it, then try again."),
-    );
-}
-
-function dateText(atMs: number | null): string {
-  if (atMs === null) return l10n.t("not known any more");
-  return new Intl.DateTimeFormat(vscode.env.language, { dateStyle: "medium", timeStyle: "medium" }).format(atMs);
 }

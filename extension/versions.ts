@@ -11,7 +11,8 @@ import type { CompareHalf, Subject } from "./compare/subject.ts";
 import { guarded } from "./guarded.ts";
 import type { Parts } from "./parts.ts";
 import { RequestError } from "./session.ts";
-import { agoText, counted, nameOf, shown, sizeText } from "./words.ts";
+import { needTrust } from "./trust.ts";
+import { agoText, counted, dateText, nameOf, shown, sizeText } from "./words.ts";
 
 const { l10n } = vscode;
 /** How long the list must rest on a version before it is shown: arrow keys go through many. */
@@ -247,15 +248,4 @@ async function pickFolder({ board }: Given): Promise<FolderStatus | null> {
     { placeHolder: l10n.t("Which media folder?") },
   );
   return picked?.folder ?? null;
-}
-
-function needTrust(): void {
-  if (!vscode.workspace.isTrusted)
-    throw new Error(
-      l10n.t("This folder is not trusted: Satchel shows versions here, but does not change files. Trust it, then try again."),
-    );
-}
-
-function dateText(atMs: number): string {
-  return new Intl.DateTimeFormat(vscode.env.language, { dateStyle: "medium", timeStyle: "medium" }).format(atMs);
 }

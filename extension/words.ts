@@ -72,6 +72,12 @@ export function agoText(atMs: number, nowMs = Date.now()): string {
   return words.format(Math.round(seconds / 86_400), "day");
 }
 
+/** The moment itself; null: nobody knows it any more. */
+export function dateText(atMs: number | null): string {
+  if (atMs === null) return l10n.t("not known any more");
+  return new Intl.DateTimeFormat(vscode.env.language, { dateStyle: "medium", timeStyle: "medium" }).format(atMs);
+}
+
 /** `1 file`, `3 files`. */
 export function counted(what: "file" | "conflict" | "problem", count: number): string {
   switch (what) {
