@@ -135,7 +135,12 @@ async function serve(places: Places, options: ServiceOptions, log: Logger): Prom
   const stop = Promise.withResolvers<Stop>();
   const parts = await openParts(places, log, () => stop.resolve("damaged"));
   const { state, disk, transport, config, device } = parts;
-  const closers: (() => unknown)[] = [() => state.close(), async () => await disk.close(), () => transport.close()];
+  const closers: (() => unknown)[] = [
+    () => state.close(),
+    () => parts.idle.close(),
+    async () => await disk.close(),
+    () => transport.close(),
+  ];
   const onStop = () => stop.resolve("stopped");
   closers.push(onStopSignal(onStop));
   try {
@@ -261,11 +266,6 @@ async function checkDatabase({ state }: Parts, log: Logger): Promise<boolean> {
   }
 }
 
-/** The state can't be read as a database any more: told by whoever met it first. */
-function isDamage(error: unknown): boolean {
-  return error instanceof Error && error.name === "StoreError" && "fault" in error && error.fault === "corrupt";
-}
-
 type Parts = Awaited<ReturnType<typeof openParts>>;
 
 /** Everything the engine is made of, over the real disk, network and clock. */
@@ -280,6 +280,8 @@ async function openParts(places: Places, log: Logger, onDamage: () => void) {
     { fileSettings },
     { lockedRootOpener },
     { startOver },
+    { openIdleMemory },
+    { observerOf },
   ] = await Promise.all([
     import("./store/health.ts"),
     import("./files/node-disk.ts"),
@@ -290,12 +292,15 @@ async function openParts(places: Places, log: Logger, onDamage: () => void) {
     import("./engine/file-settings.ts"),
     import("./engine/locked-root.ts"),
     import("./engine/fetch.ts"),
+    import("./cli/idle-memory.ts"),
+    import("./cli/engine-observer.ts"),
   ]);
   const stored = loadConfig(places.config);
   const config = settingsInForce(stored.settings, process.env);
   const { device, origin } = loadDevice(places.config, { hostName: hostname(), machine: machineHash(process.platform), newId: randomUUID });
   const { state, lost } = rebuildIfCorrupt({ path: path.join(places.state, "state.db"), now: () => Date.now() });
   if (lost !== null) log.error({ lost }, "the database was damaged; it is built anew");
+  const idle = openIdleMemory(() => state.shrink());
   // A cloned disk: what we knew of the feed was another device's knowledge.
   if (origin === "cloned") stored.folders.forEach(({ id }) => startOver({ state, rows: state.folder(id) }));
   const disk = openNodeDisk({ diskWorker });
@@ -312,13 +317,7 @@ async function openParts(places: Places, log: Logger, onDamage: () => void) {
     compute,
     device: device.name,
     faults: () => false,
-    observer: {
-      trouble: (folder, file, error) => {
-        log.warn({ folder, file, err: error }, "trouble");
-        if (isDamage(error)) onDamage();
-      },
-      runEnded: (folder, run, result) => log.debug({ folder, run, result }, "run ended"),
-    },
+    observer: observerOf(log, onDamage, idle),
     rebuilt: lost !== null || (state.fresh && stored.folders.length > 0),
     realRoot: realDirectory,
     disk,
@@ -336,7 +335,7 @@ async function openParts(places: Places, log: Logger, onDamage: () => void) {
     }),
     ...remotes,
   };
-  return { state, lost, disk, transport, config, device, deps };
+  return { state, lost, disk, transport, config, device, deps, idle };
 }
 
 async function openRemotes(given: {

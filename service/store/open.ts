@@ -34,6 +34,8 @@ export interface StateStore extends State {
   readonly sqliteVersion: string;
   /** The image of the last commit, for `openState`. */
   serialize(): Buffer;
+  /** Lets go of the pages that are kept in memory. */
+  shrink(): void;
   checkDue(): boolean;
   /** SQLite's own check, table by table with a `pause` between, so that the service answers meanwhile. The damage found, or null. */
   quickCheck(pause: () => Promise<void>): Promise<string | null>;
@@ -96,6 +98,7 @@ function assemble(db: Database, fresh: boolean, options: OpenOptions): StateStor
     fresh,
     sqliteVersion: db.prepare<[], string>("SELECT sqlite_version()").pluck().get() ?? "",
     serialize: () => session.serialize(),
+    shrink: () => void db.pragma("shrink_memory"),
     stoppedCleanly: health.stoppedCleanly,
     checkDue: health.checkDue,
     quickCheck: health.quickCheck,
