@@ -100,6 +100,10 @@ class LiveSession implements Session {
     await this.#connected();
   }
 
+  reconnect(): void {
+    this.#wire?.close();
+  }
+
   languageLine(): LanguageLine | null {
     return this.#wire?.line ?? null;
   }

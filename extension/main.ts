@@ -11,6 +11,7 @@ import { registerConflicts } from "./conflicts.ts";
 import { openSession } from "./connect.ts";
 import { registerDecorations } from "./decorations.ts";
 import { registerHolds } from "./holds.ts";
+import { registerLanguage } from "./language.ts";
 import { isInUse, placesHere } from "./launch.ts";
 import { registerMediaView } from "./media-view.ts";
 import type { Parts } from "./parts.ts";
@@ -43,7 +44,7 @@ export function activate(context: vscode.ExtensionContext): SatchelExports {
   registerStatusBar(context, parts);
   registerMediaView(context, parts);
   registerHolds(context, parts);
-  registerSyncOnSave(context, parts);
+  registerSyncOnSave(context, parts, registerLanguage(context, parts));
   const comparer = registerCompare(context, parts);
   registerConflicts(context, parts, comparer);
   registerVersions(context, parts, comparer);

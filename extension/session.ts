@@ -57,6 +57,8 @@ export interface Session {
   call<Name extends MethodName>(method: Name, params: ParamsOf<Name>, signal?: AbortSignal): Promise<ResultOf<Name>>;
   /** Starts the service where none runs. Resolves when it answers. @throws RequestError saying why it does not */
   start(): Promise<void>;
+  /** A new connection to the same service: the language server has one session for each. */
+  reconnect(): void;
   /** null: not connected. */
   languageLine(): LanguageLine | null;
   /** Leaves the service alone: it goes on for other windows and for later. */

@@ -6,6 +6,7 @@ import * as vscode from "vscode";
 import type { RunSummary } from "../protocol/api/model.ts";
 import type { ResultOf } from "../protocol/api/table.ts";
 import { ErrorCode } from "../protocol/errors.ts";
+import type { Notes } from "./language.ts";
 import type { MediaNode } from "./media-nodes.ts";
 import type { Parts } from "./parts.ts";
 import { RequestError } from "./session.ts";
@@ -77,21 +78,39 @@ function tell(runs: readonly RunSummary[]): void {
   void vscode.window.setStatusBarMessage(`$(check) Satchel: ${facts.join(", ")}`, 5000);
 }
 
-/** A file saved in a media folder is looked at at once. */
-export function registerSyncOnSave(context: vscode.ExtensionContext, { session, board, log }: Parts): void {
-  const onSave = async ({ uri }: vscode.TextDocument): Promise<void> => {
+/** A file saved in a media folder is looked at at once; so is what a saved note refers to now and did not before. */
+export function registerSyncOnSave(context: vscode.ExtensionContext, { session, board, log }: Parts, notes: Notes): void {
+  const known = new Map<string, ReadonlySet<string>>();
+  const onSave = async ({ uri, languageId }: vscode.TextDocument): Promise<void> => {
     if (uri.scheme !== "file" || !vscode.workspace.isTrusted || session.state.kind !== "ready") return;
     if (!vscode.workspace.getConfiguration("satchel", uri).get("syncOnSave", true)) return;
-    const place = board.placeOf(uri.fsPath);
-    if (place === undefined || place.folder.state === "paused") return;
-    const { folder } = place.folder;
     try {
-      await session.call("files/add", { folder, path: place.path });
-      await session.call("sync/run", { folder, scan: false, wait: false });
+      const place = board.placeOf(uri.fsPath);
+      if (place !== undefined) return await syncSoon([{ folder: place.folder.folder, path: place.path }]);
+      if (languageId !== "markdown") return;
+      const media = await notes.mediaOf(uri);
+      const before = known.get(uri.fsPath);
+      known.set(uri.fsPath, new Set(media.map(nameOfMedia)));
+      await syncSoon(media.filter((one) => before?.has(nameOfMedia(one)) !== true));
     } catch (error) {
-      // An ignored file, say, or no remote yet: the view tells how the folder stands.
-      log.debug(`${place.path} was saved and not synced at once: ${reasonOf(error)}`);
+      log.debug(`${uri.fsPath} was saved and nothing was synced at once: ${reasonOf(error)}`);
     }
   };
-  context.subscriptions.push(vscode.workspace.onDidSaveTextDocument((document) => void onSave(document)));
+  const syncSoon = async (media: readonly Media[]): Promise<void> => {
+    const folders = new Set(media.map(({ folder }) => folder).filter((id) => board.folder(id)?.state !== "paused"));
+    for (const { folder, path } of media)
+      // An ignored file, or one that is still to be fetched: the run will tell.
+      if (folders.has(folder)) await session.call("files/add", { folder, path }).catch(() => undefined);
+    for (const folder of folders) await session.call("sync/run", { folder, scan: false, wait: false });
+  };
+  context.subscriptions.push(
+    vscode.workspace.onDidSaveTextDocument((document) => void onSave(document)),
+    vscode.workspace.onDidCloseTextDocument(({ uri }) => known.delete(uri.fsPath)),
+  );
+}
+
+type Media = { readonly folder: string; readonly path: string };
+
+function nameOfMedia({ folder, path }: Media): string {
+  return `${folder}/${path}`;
 }

@@ -228,6 +228,10 @@ class Session {
       const place = placeOfUri(z.object({ uri: z.string() }).parse(params).uri, this.#media);
       return place === null ? [] : await referencesTo(place, this.#notes);
     });
+    connection.onRequest("satchel/media", async (params: unknown) => {
+      const note = this.#notes.open(z.object({ uri: z.string() }).parse(params).uri);
+      return note === undefined ? [] : (await this.#notes.placed(note)).map(({ place: { folder, path } }) => ({ folder, path }));
+    });
     connection.onExecuteCommand(async ({ command, arguments: values }, token) => {
       const stop = new AbortController();
       token.onCancellationRequested(() => stop.abort(new Error("the command was cancelled")));

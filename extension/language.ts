@@ -1,0 +1,164 @@
+/** The language server in Markdown notes: the editor's client over the session's own connection. All it knows, the service knows. */
+import * as vscode from "vscode";
+import {
+  AbstractMessageReader,
+  AbstractMessageWriter,
+  CloseAction,
+  DidCloseTextDocumentNotification,
+  ErrorAction,
+  LanguageClient,
+  RevealOutputChannelOn,
+  type DataCallback,
+  type Disposable,
+  type LanguageClientOptions,
+  type Message,
+  type MessageWriter,
+  type Middleware,
+} from "vscode-languageclient/node";
+
+import type { Parts } from "./parts.ts";
+import type { LanguageLine, LanguageMessage } from "./session.ts";
+import { reasonOf } from "./words.ts";
+
+/** The service takes messages of 1 MiB; in JSON a character may become six. A note beyond this is left alone. */
+const NOTE_MAX_CHARS = 150_000;
+const PREVIEW_WIDTH = 320;
+/** Settings whose change needs a new session of the server. */
+const SETTINGS = ["satchel.notes", "markdown.validate.enabled", "markdown.updateLinksOnFileMove.enabled"];
+
+export type Notes = {
+  /** Files of media folders that this note refers to; empty while there is no language server. */
+  mediaOf(note: vscode.Uri): Promise<readonly { readonly folder: string; readonly path: string }[]>;
+};
+
+/** One client for each connection: the server's session lives and ends with it. */
+export function registerLanguage(context: vscode.ExtensionContext, { session, log }: Parts): Notes {
+  let client: LanguageClient | null = null;
+  let turn: Promise<void> = Promise.resolve();
+  const end = async () => {
+    const old = client;
+    client = null;
+    // The connection may be gone already: then there is nobody to say goodbye to.
+    await old?.dispose().catch(() => undefined);
+  };
+  const begin = async () => {
+    await end();
+    const line = session.languageLine();
+    if (line === null || !vscode.workspace.getConfiguration("satchel").get("notes.enabled", true)) return;
+    const leaveOut = async (uri: string) => await fresh.sendNotification(DidCloseTextDocumentNotification.type, { textDocument: { uri } });
+    const transports = async () => await Promise.resolve({ reader: new LineReader(line), writer: new LineWriter(line), detached: true });
+    const fresh: LanguageClient = new LanguageClient("satchel", "Satchel", transports, optionsOf(log, leaveOut));
+    try {
+      await fresh.start();
+      client = fresh;
+    } catch (error) {
+      log.warn(`the language server did not start: ${reasonOf(error)}`);
+      await fresh.dispose().catch(() => undefined);
+    }
+  };
+  const inTurn = (work: () => Promise<void>) => {
+    turn = turn.then(work);
+  };
+  inTurn(begin);
+  context.subscriptions.push(
+    session.onState(({ kind }) => inTurn(kind === "ready" ? begin : end)),
+    vscode.workspace.onDidChangeConfiguration((change) => {
+      if (SETTINGS.some((setting) => change.affectsConfiguration(setting))) session.reconnect();
+    }),
+    { dispose: () => inTurn(end) },
+  );
+  return {
+    mediaOf: async (note) => (await client?.sendRequest("satchel/media", { uri: note.toString() })) ?? [],
+  };
+}
+
+function optionsOf(log: vscode.LogOutputChannel, leaveOut: (uri: string) => Promise<void>): LanguageClientOptions {
+  const satchel = vscode.workspace.getConfiguration("satchel");
+  return {
+    documentSelector: [{ scheme: "file", language: "markdown" }],
+    outputChannel: log,
+    revealOutputChannelOn: RevealOutputChannelOn.Never,
+    middleware: leavingOutLarge(leaveOut),
+    initializationOptions: {
+      standDown: standDown(),
+      preview: "file",
+      previewWidth: PREVIEW_WIDTH,
+      offerRenames: satchel.get("notes.offerRenames", true),
+    },
+    // The session begins a new connection, and with it a new client.
+    errorHandler: {
+      error: () => ({ action: ErrorAction.Continue, handled: true }),
+      closed: () => ({ action: CloseAction.DoNotRestart, handled: true }),
+    },
+  };
+}
+
+/** What the editor's own Markdown feature does already, as it is set. */
+function standDown(): readonly string[] {
+  const markdown = vscode.workspace.getConfiguration("markdown");
+  return [
+    "links",
+    "preview",
+    "completion",
+    ...(markdown.get("validate.enabled", false) ? ["diagnostics"] : []),
+    ...(markdown.get("updateLinksOnFileMove.enabled", "never") === "never" ? [] : ["rename"]),
+  ];
+}
+
+/** A note that grows too large is closed for the server, which then knows nothing of it, rather than knowing it wrongly. */
+function leavingOutLarge(leaveOut: (uri: string) => Promise<void>): Middleware {
+  const leftOut = new Set<string>();
+  const isLarge = (document: vscode.TextDocument) => document.getText().length > NOTE_MAX_CHARS;
+  return {
+    didOpen: async (document, next) => {
+      if (isLarge(document)) leftOut.add(document.uri.toString());
+      else await next(document);
+    },
+    didChange: async (event, next) => {
+      const uri = event.document.uri.toString();
+      if (leftOut.has(uri)) return;
+      if (!isLarge(event.document)) return await next(event);
+      leftOut.add(uri);
+      await leaveOut(uri);
+    },
+    didSave: async (document, next) => {
+      if (!leftOut.has(document.uri.toString())) await next(document);
+    },
+    didClose: async (document, next) => {
+      if (!leftOut.delete(document.uri.toString())) await next(document);
+    },
+  };
+}
+
+class LineReader extends AbstractMessageReader {
+  readonly #line: LanguageLine;
+
+  constructor(line: LanguageLine) {
+    super();
+    this.#line = line;
+    line.onClose(() => this.fireClose());
+  }
+
+  listen(callback: DataCallback): Disposable {
+    return this.#line.onMessage(callback);
+  }
+}
+
+class LineWriter extends AbstractMessageWriter implements MessageWriter {
+  readonly #line: LanguageLine;
+
+  constructor(line: LanguageLine) {
+    super();
+    this.#line = line;
+  }
+
+  async write(message: Message): Promise<void> {
+    // The connection is shared with the API: the server's session ends with it, not before.
+    if ("method" in message && message.method === "exit") return;
+    await this.#line.send({ ...message } satisfies LanguageMessage);
+  }
+
+  end(): void {
+    // Only the session ends the connection.
+  }
+}
