@@ -263,6 +263,26 @@ suite("every method, on a real service with a real server", () => {
     await ask("events/unsubscribe", {});
   });
 
+  test("notes/check clean: missing, unused, and no network path (WS15)", async () => {
+    const notes = path.join(one.satchel.home, "notes");
+    await mkdir(notes, { recursive: true });
+    await writeFile(
+      path.join(notes, "n.md"),
+      `![a](${path.join(one.satchel.root, "a.png")}) ![gone](${path.join(one.satchel.root, "gone.png")})\n`,
+    );
+    const told = await ask("notes/check", { folder, notes: [notes] });
+    assert.deepEqual([told.notes, told.references, told.missing.map((row) => row.path)], [1, 2, ["gone.png"]]);
+    assert.deepEqual(told.unread, []);
+    assert.deepEqual(
+      told.unused.map((row) => row.path),
+      ["b.png", "sub/d.png"],
+    );
+    const cleaned = await ask("notes/clean", { folder, notes: [notes], paths: ["b.png", "a.png"] });
+    assert.deepEqual([cleaned.removed, cleaned.skipped.map((row) => row.path)], [["b.png"], ["a.png"]]);
+    assert.deepEqual((await ask("sync/undo", { folder })).undone, ["b.png"]);
+    assert.equal(await refusal("notes/check", { folder, notes: ["//attacker/share"] }), ErrorCode.InvalidParams);
+  });
+
   test("folders/update: a root that was moved is named with what was shown (WS19); the files are known again", async () => {
     const moved = `${one.satchel.root}-moved`;
     const shown = await ask("folders/get", { folder });

@@ -2,20 +2,12 @@ import * as z from "zod";
 
 import { ErrorCode } from "../errors.ts";
 import { method } from "../method.ts";
-import { folderId, folderStatus, policy, remoteId } from "./model.ts";
-
-/** No network path: asking Windows for `\\host\share` sends the user's credentials there (WS15). */
-const absoluteRoot = z
-  .string()
-  .min(1)
-  .max(4096)
-  .regex(/^(?:\/(?!\/)|[A-Za-z]:[\\/])/, "must be an absolute path on this machine")
-  .describe("Absolute path of the media folder.");
+import { absolutePath, folderId, folderStatus, policy, remoteId } from "./model.ts";
 
 export const foldersApi = [
   method("folders/add", {
     params: z.strictObject({
-      root: absoluteRoot,
+      root: absolutePath.describe("Absolute path of the media folder."),
       remote: remoteId.nullable().optional().describe("May be left out where there is only one remote."),
       policy: policy.optional().describe("Default `keep-both`."),
       paused: z.boolean().optional().describe("True: nothing is synced until `sync/resume`; look at `sync/plan` first."),
@@ -56,7 +48,7 @@ export const foldersApi = [
         folder: folderId,
         remote: remoteId.optional(),
         policy: policy.optional(),
-        root: absoluteRoot.optional().describe("Where the folder has been moved to. Needs `hash`."),
+        root: absolutePath.optional().describe("Where the folder has been moved to. Needs `hash`."),
         hash: z
           .string()
           .min(1)

@@ -16,6 +16,12 @@ export const sha1 = z
   .describe("SHA-1 of the bytes, lower-case hex.");
 /** Never absolute, never `..` (WS15); the engine checks the rest. */
 export const filePath = z.string().min(1).max(4096).describe("Relative to the folder's root, `/`-separated, NFC.");
+/** No network path: asking Windows for `\\host\share` sends the user's credentials there (WS15). */
+export const absolutePath = z
+  .string()
+  .min(1)
+  .max(4096)
+  .regex(/^(?:\/(?!\/)|[A-Za-z]:[\\/])/, "must be an absolute path on this machine");
 export const policy = z.enum(["keep-both", "remote-wins", "local-wins"]).describe("What happens when both sides changed a file.");
 export const timeMs = z.number().describe("Milliseconds since 1970.");
 /** How many, or a number that something is known by; which of the two is said where it is used. */

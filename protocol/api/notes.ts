@@ -2,10 +2,10 @@ import * as z from "zod";
 
 import { ErrorCode } from "../errors.ts";
 import { method } from "../method.ts";
-import { count, filePath, folderId, sha1, timeMs } from "./model.ts";
+import { absolutePath, count, filePath, folderId, sha1, timeMs } from "./model.ts";
 
 const directories = z
-  .array(z.string().min(1).max(4096))
+  .array(absolutePath)
   .min(1)
   .max(16)
   .describe(
@@ -60,8 +60,8 @@ export const notesApi = [
       badNames: z.array(z.object({ path: z.string(), reason: z.string(), detail: z.string(), suggestion: z.string().nullable() })),
     }),
     errors: [ErrorCode.FolderNotFound, ErrorCode.Disk],
-    scope: "write",
-    doc: "Holds notes against their media: what is missing and why, what nobody uses, what is there twice, what has a bad name. Changes nothing. Asks for scope `write` because it reads directories of the caller's choice.",
+    scope: "admin",
+    doc: "Holds notes against their media: what is missing and why, what nobody uses, what is there twice, what has a bad name. Changes nothing. Asks for scope `admin` because it reads directories of the caller's choice.",
     source: "SPEC §5",
   }),
   method("notes/clean", {
@@ -72,7 +72,7 @@ export const notesApi = [
     }),
     result: z.object({ removed: z.array(z.string()), skipped: z.array(z.object({ path: z.string(), reason: z.string() })) }),
     errors: [ErrorCode.FolderNotFound, ErrorCode.Disk],
-    scope: "write",
+    scope: "admin",
     doc: "Checks again and removes those of `paths` that are unused still. Their bytes are kept; `sync/undo` brings all of them back.",
     source: "SPEC §2 N1",
   }),

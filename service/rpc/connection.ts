@@ -240,13 +240,13 @@ export class Connection implements Peer {
   }
 }
 
-/** null: a token that may only read gets no language server, which looks into directories of the editor's choice and restores files. */
+/** null: only scope `admin` gets a language server, which looks into directories of the editor's choice and restores files. */
 function shareOf(
   { language, identity, bindings, report }: ConnectionDeps,
   send: (message: object) => void,
   close: () => void,
 ): LanguageShare | null {
-  if (language === undefined || identity.scope === "read") return null;
+  if (language === undefined || identity.scope !== "admin") return null;
   return new LanguageShare({ open: language, peer: { send, close }, isApi: (method) => bindings.has(method), report });
 }
 
