@@ -285,7 +285,7 @@ test("slowPasswords() 5.2 hashes with scrypt 2^17 and verifies nothing that is n
 
 test("admin lists, restores a deleted file as a new change, revokes, checks, and names what is not there", async () => {
   await withServer(async (server) => {
-    const admin = makeAdmin(server.storage, server.accounts);
+    const admin = makeAdmin(server.storage, server.accounts, server.clock);
     const key = await server.login();
     const { buildUploadZip } = await import("../protocol/anki/zip-messages.ts");
     const send = async (bytes: Uint8Array | null): Promise<unknown> =>

@@ -61,7 +61,7 @@ test("known() AU03 finds a key by its id and decides by the digest of its secret
 test("admin AU06 keys are listed with the device and the last use, without anything of the secret, and revoked one by one", async () => {
   await withServer(async (server, key) => {
     const other = await server.login();
-    const admin = makeAdmin(server.storage, server.accounts);
+    const admin = makeAdmin(server.storage, server.accounts, server.clock);
     server.clock.nowMs += 3_600_000;
     await begins(server, key);
     const listed = await admin.call("user/keys", { name: "user" });

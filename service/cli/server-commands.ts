@@ -170,6 +170,7 @@ type User = {
   readonly devices: number;
   readonly files: number;
   readonly bytes: number;
+  readonly bursts: readonly unknown[];
 };
 
 async function listUsers(tools: Tools, base: string | undefined): Promise<void> {
@@ -187,6 +188,7 @@ async function listUsers(tools: Tools, base: string | undefined): Promise<void> 
           counted(one.files, "file"),
           size(one.bytes),
           one.origin === "environment" ? "from SYNC_USERn" : "",
+          one.bursts.length === 0 ? "" : "many deletions at once: see server check",
         ]),
       ),
     );
@@ -232,6 +234,7 @@ type Checked = {
   readonly blobs: number;
   readonly bytes: number;
   readonly faults: readonly string[];
+  readonly notes: readonly string[];
 };
 
 async function check(tools: Tools, user: string | undefined, base: string | undefined): Promise<Exit> {
@@ -242,7 +245,7 @@ async function check(tools: Tools, user: string | undefined, base: string | unde
     tools.io.say(
       `${shown(one.name)}: ${counted(one.rows, "row")}, ${counted(one.blobs, "stored file")}, ${size(one.bytes)}, ${counted(one.faults.length, "fault")}`,
     );
-    for (const fault of one.faults) tools.io.say(`  ${shown(fault)}`);
+    for (const line of [...one.faults, ...one.notes]) tools.io.say(`  ${shown(line)}`);
   }
   return accounts.some(({ faults }) => faults.length > 0) ? Exit.Fatal : Exit.InSync;
 }

@@ -2,8 +2,14 @@
 import type { AccountRecord, KeptVersion } from "../core/server-rows.ts";
 import * as z from "zod";
 
+import type { Clock } from "../core/ports.ts";
 import type { AccountService } from "./accounts.ts";
+import { parseBursts, type Burst } from "./brake.ts";
+import { BURSTS } from "./burst.ts";
 import type { Account, Storage } from "./storage.ts";
+
+/** The owner is told of a burst for this long: as long as everything deleted is kept. */
+const TOLD_MS = 30 * 86_400_000;
 
 /** The owner asked for what can't be done. The message is for people. */
 export class AdminError extends Error {
@@ -46,6 +52,8 @@ export type UserView = {
   readonly devices: number;
   readonly files: number;
   readonly bytes: number;
+  /** Times that one of its devices deleted very much within an hour, of the last 30 days, newest first. */
+  readonly bursts: readonly Burst[];
 };
 export type KeyView = { readonly id: string; readonly client: string; readonly createdMs: number; readonly usedMs: number };
 export type CheckView = {
@@ -54,6 +62,8 @@ export type CheckView = {
   readonly blobs: number;
   readonly bytes: number;
   readonly faults: readonly string[];
+  /** What the owner should know of though it is no fault, a sentence each. */
+  readonly notes: readonly string[];
 };
 export type AdminResults = {
   "user/list": readonly UserView[];
@@ -75,12 +85,12 @@ export interface Admin {
   call<C extends AdminCall>(name: C, params: AdminParams<C>): Promise<AdminResults[C]>;
 }
 
-export function makeAdmin(storage: Storage, accounts: AccountService): Admin {
-  const handlers = makeHandlers(storage, accounts);
+export function makeAdmin(storage: Storage, accounts: AccountService, clock: Clock): Admin {
+  const handlers = makeHandlers(storage, accounts, clock);
   return { call: async (name, params) => await handlers[name](params) };
 }
 
-function makeHandlers(storage: Storage, accounts: AccountService): Handlers {
+function makeHandlers(storage: Storage, accounts: AccountService, clock: Clock): Handlers {
   const find = async (name: string): Promise<AccountRecord> => {
     const found = await storage.accounts.byName(name.normalize("NFC"));
     if (found === null) throw new AdminError(`There is no account ${JSON.stringify(name)}: \`satchel server user list\` shows them.`);
@@ -91,7 +101,7 @@ function makeHandlers(storage: Storage, accounts: AccountService): Handlers {
   return {
     "user/list": async () => {
       const views: UserView[] = [];
-      for (const record of await storage.accounts.list()) views.push(await viewOf(storage, record));
+      for (const record of await storage.accounts.list()) views.push(await viewOf(storage, record, clock));
       return views;
     },
     "user/add": async ({ name, password }) => ({ id: (await accounts.add(name, password)).id }),
@@ -128,7 +138,11 @@ function makeHandlers(storage: Storage, accounts: AccountService): Handlers {
     restore: async ({ name, path, sha1 }) => await restore(await storage.account((await find(name)).id), path, sha1),
     check: async ({ name }) => {
       const views: CheckView[] = [];
-      for (const record of await those(name)) views.push({ name: record.name, ...(await (await storage.account(record.id)).check()) });
+      for (const record of await those(name)) {
+        const data = await storage.account(record.id);
+        const notes = (await burstsOf(data, clock)).map((burst) => noteOf(burst));
+        views.push({ name: record.name, ...(await data.check()), notes });
+      }
       return views;
     },
     "epoch/renew": async ({ name }) => {
@@ -146,12 +160,34 @@ function fromEnvironment(name: string, next: string): AdminError {
   return new AdminError(`The account ${JSON.stringify(name)} comes from a variable SYNC_USERn: ${next}.`);
 }
 
-async function viewOf(storage: Storage, record: AccountRecord): Promise<UserView> {
+async function burstsOf(data: Account, clock: Clock): Promise<readonly Burst[]> {
+  const known = await data.change({ durable: false, files: [] }, async (tx) => await tx.memory(BURSTS));
+  return parseBursts(known).filter(({ toMs }) => clock.wallMs() - toMs < TOLD_MS);
+}
+
+function noteOf({ key, fromMs, files, back }: Burst): string {
+  const what = `The device with the key ${key} deleted ${String(files)} files within an hour, from ${new Date(fromMs).toISOString()} on.`;
+  return back
+    ? `${what} They were brought back. If it was meant, delete them there once more; if not, look what happened to its media folder.`
+    : `${what} Its user had confirmed it. \`satchel server restore\` brings back what was not meant.`;
+}
+
+async function viewOf(storage: Storage, record: AccountRecord, clock: Clock): Promise<UserView> {
   const data = await storage.account(record.id);
   const { live, liveBytes } = await data.change({ durable: false, files: [] }, async (tx) => await tx.state());
   const keys = await storage.accounts.keys(record.id);
   const { id, name, origin, disabled, createdMs } = record;
-  return { id, name, origin, disabled, createdMs, devices: keys.length, files: live, bytes: liveBytes };
+  return {
+    id,
+    name,
+    origin,
+    disabled,
+    createdMs,
+    devices: keys.length,
+    files: live,
+    bytes: liveBytes,
+    bursts: await burstsOf(data, clock),
+  };
 }
 
 /** Kept bytes become current again, as a change like any other: every device gets them, and what they replace is kept. */

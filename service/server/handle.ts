@@ -5,6 +5,7 @@ import { multipartBoundary, multipartPayload, parseMultipart } from "../../proto
 import type { Clock, Compute, Faults, ServerHandle, ServerRequest, ServerResponse } from "../core/ports.ts";
 import type { AccountService, Known } from "./accounts.ts";
 import { collectionLimits } from "./collection.ts";
+import type { Burst } from "./brake.ts";
 import { Buffers } from "./buffers.ts";
 import { inflate, limitedBody, parsed, Refusal, refusalReply, replyLarge, replyWith, withBody, type Form } from "./exchange.ts";
 import { ROUTES, type Call, type Route } from "./routes.ts";
@@ -42,11 +43,17 @@ export type ServerOptions = {
   /** Unpacks a long body as it comes. @throws RangeError, Error as `Compute.unzstd`. Without it such a body is held whole. */
   readonly inflateStream?: (chunks: AsyncIterable<Uint8Array>, maxBytes: number) => AsyncIterable<Uint8Array>;
   readonly observe?: (exchange: Exchange) => void;
+  /** A device deleted very much. */
+  readonly observeBurst?: (burst: Burst) => void;
 };
 
 export function createHandle(options: ServerOptions): ServerHandle {
   const { clock, log } = options;
-  const server: Server = { ...options, buffers: new Buffers(), unknown: new Slots(UNKNOWN_BODIES), bodies: bodySlots() };
+  const onBurst = (account: string, burst: Burst): void => {
+    log("warn", "deletion burst", { audit: true, account, key: burst.key, files: burst.files, broughtBack: burst.back });
+    options.observeBurst?.(burst);
+  };
+  const server: Server = { ...options, onBurst, buffers: new Buffers(), unknown: new Slots(UNKNOWN_BODIES), bodies: bodySlots() };
   return async (request, signal) => {
     const begunMs = clock.monoMs();
     const seen: Seen = { route: "other", account: null };
@@ -64,6 +71,7 @@ export function createHandle(options: ServerOptions): ServerHandle {
 
 type Seen = { route: string; account: string | null };
 type Server = ServerOptions & {
+  readonly onBurst: (account: string, burst: Burst) => void;
   readonly buffers: Buffers;
   readonly unknown: Slots;
   readonly bodies: (account: string) => Slots;

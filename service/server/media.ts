@@ -19,6 +19,8 @@ import {
   type Hidden,
   type Memory,
 } from "./echo.ts";
+import type { Burst } from "./brake.ts";
+import { brakeDeletions } from "./burst.ts";
 import { Refusal } from "./exchange.ts";
 import { CARRIER, nameFault } from "./names.ts";
 import type { Account, AccountTx } from "./storage.ts";
@@ -30,7 +32,13 @@ const HASH_AT_ONCE_BYTES = 8 * 1024 * 1024;
 
 /** Who asks. `session` null: a client that sends none. */
 export type Caller = { readonly account: Account; readonly device: string; readonly session: string | null };
-export type MediaParts = { readonly clock: Clock; readonly compute: Compute; readonly faults: Faults };
+export type MediaParts = {
+  readonly clock: Clock;
+  readonly compute: Compute;
+  readonly faults: Faults;
+  /** A device deleted very much: told once for each burst. */
+  readonly onBurst: (account: string, burst: Burst) => void;
+};
 export type Hashed = UploadEntry & { readonly sha1: Sha1 | null };
 
 /** The memory of the caller's key, handed to `work` and written back where it changed. */
@@ -141,10 +149,11 @@ export function filesOf(entries: readonly Hashed[]): { readonly sha1: Sha1; read
 }
 
 /** `uploadChanges`: entries handled, and the account's usn; 0 after a batch that changed nothing. */
-export async function uploadChanges(caller: Caller, entries: readonly Hashed[], { faults }: MediaParts): Promise<[number, number]> {
+export async function uploadChanges(caller: Caller, entries: readonly Hashed[], parts: MediaParts): Promise<[number, number]> {
+  let burst: Burst | null = null;
   const result = await caller.account.change({ durable: true, files: filesOf(entries) }, async (tx) => {
     const rows = await tx.rows(entries.map(({ name }) => name));
-    return await withMemory(tx, caller, async (memory, session, { top }) => {
+    return await withMemory(tx, caller, async (memory, session, { top, live }) => {
       if (entries.length === 0) return { memory, result: [0, top] satisfies [number, number] };
       const numbered = numberEntries(entries, rows, top);
       if (numbered === null) {
@@ -152,11 +161,14 @@ export async function uploadChanges(caller: Caller, entries: readonly Hashed[], 
         return { memory: claimed(memory, session, claims), result: [entries.length, 0] satisfies [number, number] };
       }
       await tx.write(numbered, { device: caller.device, session });
+      const nowMs = parts.clock.wallMs();
+      burst = await brakeDeletions(tx, { device: caller.device, nowMs, top, live, rows, written: numbered, back: true });
       const end = top + numbered.length;
       return { memory: uploaded(memory, session, top, top + 1, end), result: [entries.length, end] satisfies [number, number] };
     });
   });
-  faults("server/afterRowBeforeReply");
+  if (burst !== null) parts.onBurst(caller.account.id, burst);
+  parts.faults("server/afterRowBeforeReply");
   return result;
 }
 

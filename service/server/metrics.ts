@@ -1,9 +1,16 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 
+import type { Burst } from "./brake.ts";
 import type { Exchange } from "./handle.ts";
 
+export type Metrics = {
+  readonly observe: (exchange: Exchange) => void;
+  readonly observeBurst: (burst: Burst) => void;
+  readonly text: () => Promise<string>;
+};
+
 /** Figures for Prometheus. Routes and statuses only: no account, no name. */
-export function makeMetrics(): { readonly observe: (exchange: Exchange) => void; readonly text: () => Promise<string> } {
+export function makeMetrics(): Metrics {
   const registers = [new Registry()];
   const [registry = new Registry()] = registers;
   const requests = new Counter({
@@ -27,7 +34,14 @@ export function makeMetrics(): { readonly observe: (exchange: Exchange) => void;
       memory.set(process.memoryUsage.rss());
     },
   });
+  const bursts = new Counter({
+    name: "satchel_server_deletion_bursts_total",
+    help: "Times that a device deleted very much within an hour, by whether it was brought back.",
+    labelNames: ["back"],
+    registers,
+  });
   return {
+    observeBurst: ({ back }) => bursts.inc({ back: String(back) }),
     observe: ({ route, status, durationMs }) => {
       requests.inc({ route, status: String(status) });
       durations.observe({ route }, durationMs / 1000);

@@ -12,6 +12,7 @@ import {
 import { WireError } from "../../protocol/anki/wire-error.ts";
 import type { Clock, Compute, Faults, ServerRequest, ServerResponse } from "../core/ports.ts";
 import type { AccountService, Known } from "./accounts.ts";
+import type { Burst } from "./brake.ts";
 import { metaReply } from "./collection.ts";
 import { parsed, plainReply, Refusal } from "./exchange.ts";
 import { frameStream } from "./frame.ts";
@@ -27,6 +28,7 @@ export type Parts = {
   readonly clock: Clock;
   readonly compute: Compute;
   readonly faults: Faults;
+  readonly onBurst: (account: string, burst: Burst) => void;
 };
 export type LoginCall = {
   readonly server: Parts;

@@ -75,7 +75,8 @@ export async function runServer(options: RunOptions): Promise<RunningServer> {
       log("warn", "no accounts", { hint: "Set SYNC_USER1=name:password, or run: satchel server user add NAME" });
     const metrics = makeMetrics();
     const faults = noFaults;
-    const handle = createHandle({ ...options, storage, accounts, compute: nodeCompute, faults, inflateStream, observe: metrics.observe });
+    const { observe, observeBurst } = metrics;
+    const handle = createHandle({ ...options, storage, accounts, compute: nodeCompute, faults, inflateStream, observe, observeBurst });
     const http = createHttpServer({
       handle,
       tls: options.tls ?? null,
@@ -84,7 +85,7 @@ export async function runServer(options: RunOptions): Promise<RunningServer> {
       onError: (error) => log("warn", "connection", { why: error instanceof Error ? error.message : String(error) }),
     });
     const port = await http.listen(options.host, options.port);
-    const link = await openAdminLink(open.directory, makeAdmin(storage, accounts), secrets);
+    const link = await openAdminLink(open.directory, makeAdmin(storage, accounts, clock), secrets);
     const kept = keepUp(storage, options, upkeep.signal);
     const host = isIP(options.host) === 6 ? `[${options.host}]` : options.host;
     return {
@@ -114,7 +115,7 @@ export async function openServerAdmin(
   options: Pick<RunOptions, "base" | "clock" | "log" | "diskWorker">,
 ): Promise<Admin & { close(): Promise<void> }> {
   const open = await openDirectory(options);
-  if (open !== null) return { ...makeAdmin(open.storage, open.accounts), close: async () => await open.close() };
+  if (open !== null) return { ...makeAdmin(open.storage, open.accounts, options.clock), close: async () => await open.close() };
   const linked = connectAdmin(path.join(options.base, "satchel"));
   if (linked === null) throw alreadyRunning(options.base);
   return { ...linked, close: async () => await Promise.resolve() };

@@ -7,6 +7,8 @@ import type { BasedEntry } from "../../protocol/anki/zip-messages.ts";
 import type { Sha1 } from "../core/model.ts";
 import type { Clock } from "../core/ports.ts";
 import type { Entry, KeptVersion } from "../core/server-rows.ts";
+import type { Burst } from "./brake.ts";
+import { brakeDeletions } from "./burst.ts";
 import { stood } from "./echo.ts";
 import { Refusal } from "./exchange.ts";
 import { filesOf, hashEntries, withMemory, type Caller, type Hashed, type MediaParts } from "./media.ts";
@@ -38,8 +40,9 @@ type Judged = { readonly entry: Hashed & BasedEntry; readonly fault: string | nu
 export async function satchelUpload(caller: Caller, entries: readonly BasedEntry[], parts: MediaParts): Promise<Results> {
   const judged = await judge(entries, parts);
   const good = judged.flatMap(({ entry, fault }) => (fault === null ? [entry] : []));
+  let burst: Burst | null = null;
   const result = await caller.account.change({ durable: true, files: filesOf(good) }, async (tx): Promise<Results> => {
-    const { top } = await tx.state();
+    const { top, live } = await tx.state();
     const rows = await tx.rows(good.map(({ name }) => name));
     const now = new Map<string, Sha1 | null>();
     for (const [name, row] of rows) now.set(name, row.sha1);
@@ -56,11 +59,15 @@ export async function satchelUpload(caller: Caller, entries: readonly BasedEntry
     if (real.length > 0) {
       await withMemory(tx, caller, async (memory, session) => {
         await tx.write(real, { device: caller.device, session });
+        const nowMs = parts.clock.wallMs();
+        // Our clients ask their user before they delete so much: what comes was meant.
+        burst = await brakeDeletions(tx, { device: caller.device, nowMs, top, live, rows, written: real, back: false });
         return { memory, result: null };
       });
     }
     return { usn: top + real.length, results };
   });
+  if (burst !== null) parts.onBurst(caller.account.id, burst);
   parts.faults("server/afterRowBeforeReply");
   return result;
 }
