@@ -5,7 +5,19 @@ import { after, before, test } from "node:test";
 
 import * as z from "zod";
 
-import { change, conflict, count, fileView, folderStatus, hold, runSummary, storedEvent, timeMs, version } from "../protocol/api/model.ts";
+import {
+  change,
+  conflict,
+  count,
+  fileView,
+  folderStatus,
+  hold,
+  keptVersion,
+  runSummary,
+  storedEvent,
+  timeMs,
+  version,
+} from "../protocol/api/model.ts";
 import { makeSatchel, type Satchel } from "./support/satchel.ts";
 import { startSyncServer, type SyncServer } from "./support/sync-server.ts";
 
@@ -56,7 +68,7 @@ const SHAPES: Readonly<Record<string, z.ZodType>> = {
     conflicts: z.array(conflict),
   }),
   problems: fileView,
-  versions: z.strictObject({ folder: text, path: text, versions: z.array(version).min(1) }),
+  versions: z.strictObject({ folder: text, path: text, versions: z.array(keptVersion).min(1), remoteDetail: text.nullable() }),
   restore: z.object({ folder: text, path: text, sha1: text }),
   log: change,
   events: storedEvent,

@@ -158,6 +158,27 @@ export function remoteContract(label: string, make: () => Promise<RemoteUnderTes
       assert.equal(textOf((await fetchAll(mine, ["cond.txt"])).get("cond.txt")), "three");
     });
 
+    test("versions() S1 what was replaced and removed is listed, newest first, and version() hands it out", async (t) => {
+      if (!mine.can.versions) return t.skip("this server can't");
+      await mine.upload([entry("kept.txt", "first")], never);
+      await mine.upload([entry("kept.txt", "second", "first")], never);
+      await mine.upload([entry("kept.txt", null, "second")], never);
+      const kept = await theirs.versions("kept.txt", never);
+      assert.deepEqual(
+        kept.map(({ sha1, sizeBytes, why }) => [sha1, sizeBytes, why]),
+        [
+          [hash("sha1", "second"), 6, "removed"],
+          [hash("sha1", "first"), 5, "replaced"],
+        ],
+      );
+      assert.equal(Buffer.from(await theirs.version("kept.txt", hash("sha1", "first"), never)).toString(), "first");
+      await assert.rejects(
+        theirs.version("kept.txt", hash("sha1", "never"), never),
+        (error) => error instanceof RemoteError && error.fault === "notFound",
+      );
+      assert.deepEqual(await theirs.versions("no such name", never), []);
+    });
+
     test("follow() hears of another device's upload and ends when told", async (t) => {
       if (!mine.can.changeStream) return t.skip("this server can't");
       const stop = new AbortController();

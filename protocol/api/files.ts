@@ -2,7 +2,7 @@ import * as z from "zod";
 
 import { ErrorCode } from "../errors.ts";
 import { method } from "../method.ts";
-import { change, conflict, count, filePath, fileState, fileView, folderId, sha1, version } from "./model.ts";
+import { change, conflict, count, filePath, fileState, fileView, folderId, keptVersion, sha1, version } from "./model.ts";
 
 export const filesApi = [
   method("files/list", {
@@ -85,10 +85,16 @@ export const filesApi = [
 export const versionsApi = [
   method("versions/list", {
     params: z.strictObject({ folder: folderId, path: filePath }),
-    result: z.object({ versions: z.array(version) }),
-    errors: [ErrorCode.FolderNotFound],
+    result: z.object({
+      versions: z.array(keptVersion),
+      remoteDetail: z
+        .string()
+        .nullable()
+        .describe("Why the remote could not be asked; null: what it keeps is in the list, or it keeps nothing."),
+    }),
+    errors: [ErrorCode.FolderNotFound, ErrorCode.BadPath],
     scope: "read",
-    doc: "Kept bytes of one path, newest first.",
+    doc: "Kept bytes of one path, newest first: those of this device, and those that only the remote keeps.",
     source: "SPEC §2 N1",
   }),
   method("versions/removed", {
@@ -103,6 +109,12 @@ export const versionsApi = [
     params: z.strictObject({
       sha1,
       folder: folderId.nullable().optional().describe("Bytes that stand in one of this folder's files count too, not only kept ones."),
+      path: filePath
+        .nullable()
+        .optional()
+        .describe(
+          "With the folder: bytes that only the remote keeps of this path count too; they are fetched whole, checked, and kept here.",
+        ),
       offsetBytes: count.optional().describe("Default 0."),
       lengthBytes: z
         .int()
@@ -112,7 +124,15 @@ export const versionsApi = [
         .describe("Default and most: 512 KiB."),
     }),
     result: z.object({ base64: z.string(), lengthBytes: count.describe("0: the end was reached.") }),
-    errors: [ErrorCode.FolderNotFound, ErrorCode.VersionNotFound, ErrorCode.Disk],
+    errors: [
+      ErrorCode.FolderNotFound,
+      ErrorCode.VersionNotFound,
+      ErrorCode.BadPath,
+      ErrorCode.Disk,
+      ErrorCode.Unreachable,
+      ErrorCode.NotOurServer,
+      ErrorCode.Auth,
+    ],
     scope: "read",
     doc: "A range of kept bytes, base64.",
     source: "SPEC §2 N1",
@@ -121,7 +141,7 @@ export const versionsApi = [
     params: z.strictObject({
       folder: folderId,
       path: filePath,
-      sha1: sha1.nullable().optional().describe("Left out or null: the newest that is kept."),
+      sha1: sha1.nullable().optional().describe("Left out or null: the newest that is kept here, else on the remote."),
     }),
     result: z.object({ path: z.string(), sha1: z.string() }),
     errors: [
@@ -131,9 +151,12 @@ export const versionsApi = [
       ErrorCode.BadPath,
       ErrorCode.ChangedMeanwhile,
       ErrorCode.Disk,
+      ErrorCode.Unreachable,
+      ErrorCode.NotOurServer,
+      ErrorCode.Auth,
     ],
     scope: "write",
-    doc: "Puts kept bytes back as a new change; what stands there now is kept first.",
+    doc: "Puts kept bytes back as a new change, fetched from the remote where only it keeps them; what stands there now is kept first.",
     source: "SPEC §2 N1",
   }),
 ] as const;

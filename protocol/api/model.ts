@@ -153,6 +153,10 @@ export const version = z
   .meta({ id: "Version" });
 export type Version = Frozen<z.infer<typeof version>>;
 
+export const keptVersion = version
+  .extend({ where: z.enum(["here", "remote"]).describe("Who keeps the bytes. Of the remote's, `run` is empty.") })
+  .meta({ id: "KeptVersion" });
+
 export const fileState = z.enum(["synced", "pending", "problem"]);
 export const fileView = z
   .object({

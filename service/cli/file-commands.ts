@@ -112,9 +112,10 @@ async function versions(tools: Tools, named: string): Promise<void> {
   await withService(host, async (client) => {
     const { folder, path } = await pickFile(host, client, named);
     const found = await client.call("versions/list", { folder: folder.folder, path });
-    io.data({ folder: folder.folder, path, versions: found.versions });
-    if (found.versions.length === 0) io.note(`No version of ${shown(path)} is kept: it was never replaced or removed by a sync here.`);
-    for (const version of found.versions) io.say(versionText(version));
+    io.data({ folder: folder.folder, path, ...found });
+    if (found.remoteDetail !== null) io.note(shown(found.remoteDetail));
+    if (found.versions.length === 0) io.note(`No version of ${shown(path)} is kept: it was never replaced or removed by a sync.`);
+    for (const version of found.versions) io.say(`${versionText(version)}${version.where === "remote" ? "  on the remote" : ""}`);
   });
 }
 

@@ -232,6 +232,14 @@ export type Upload = {
 /** `changed`: not taken, other bytes stand there (conditional upload only). `refused`: this entry alone is bad, with the reason. */
 export type UploadResult = { readonly kind: "done" } | { readonly kind: "changed" } | { readonly kind: "refused"; readonly detail: string };
 
+/** Bytes that a remote keeps of a name. `atMs`: by its clock, when they stopped being current. */
+export type RemoteVersion = {
+  readonly sha1: Sha1;
+  readonly sizeBytes: number;
+  readonly atMs: number;
+  readonly why: "replaced" | "removed";
+};
+
 /** A place files are synced to. Every implementation passes test/remote-contract.ts; the engine asks `can` and `limits`, never `kind`. */
 export interface Remote {
   readonly kind: string;
@@ -258,6 +266,10 @@ export interface Remote {
   upload(batch: readonly Upload[], signal: AbortSignal): Promise<readonly UploadResult[]>;
   /** `liveRows`: rows with bytes we believe the remote holds. */
   verify(liveRows: number, signal: AbortSignal): Promise<"ok" | "differs">;
+  /** What is kept of a name beside what is current there, newest first. Only where `can.versions`. @throws RemoteError */
+  versions(name: string, signal: AbortSignal): Promise<readonly RemoteVersion[]>;
+  /** Kept bytes of a name, NOT yet verified. Only where `can.versions`. @throws RemoteError `notFound` when they are not kept (any more) */
+  version(name: string, sha1: Sha1, signal: AbortSignal): Promise<Uint8Array>;
   /** Calls back with `position` when the stream is open, then at each change by others until aborted; resolves when the stream ends. Only
    * where `can.changeStream`. */
   follow(position: string, onChange: (position: string) => void, signal: AbortSignal): Promise<void>;

@@ -6,7 +6,8 @@ import { EngineError, type Engine } from "./facade.ts";
 import type { Folder } from "./folder.ts";
 import { readBytes, removedPaths } from "./kept-bytes.ts";
 import { legalPath } from "./legal-path.ts";
-import { resolveConflict, restoreVersion } from "./resolve.ts";
+import { bringVersion, listVersions } from "./remote-versions.ts";
+import { resolveConflict, restoreVersion, wantedVersion } from "./resolve.ts";
 
 export function conflictsArea(context: EngineContext): Engine["conflicts"] {
   const { folders, need } = context;
@@ -39,13 +40,23 @@ export function conflictsArea(context: EngineContext): Engine["conflicts"] {
 export function versionsArea(context: EngineContext): Engine["versions"] {
   const { deps, need } = context;
   return {
-    list: (folder, path) => need(folder).rows.versions.ofPath(path),
+    list: async (folder, path) => await listVersions(need(folder).parts, legalPath(path)),
     removed: (folder, limit) => removedPaths(need(folder), limit),
-    read: async (sha1, folder, offsetBytes, lengthBytes) =>
-      await readBytes(deps.versions, folder === null ? null : need(folder).parts, { sha1, offsetBytes, lengthBytes }),
+    read: async ({ folder, path, ...slice }) => {
+      const parts = folder === null ? null : need(folder).parts;
+      try {
+        return await readBytes(deps.versions, parts, slice);
+      } catch (error) {
+        if (!(error instanceof EngineError) || error.fault !== "versionNotFound" || parts === null || path === null) throw error;
+        if (!(await bringVersion(parts, legalPath(path), slice.sha1))) throw error;
+        return await readBytes(deps.versions, parts, slice);
+      }
+    },
     restore: async (id, path, sha1) => {
       const { loop, parts } = need(id);
-      const restored = await loop.exclusive(async () => await restoreVersion(parts, path, sha1));
+      // What only the remote keeps is fetched before the folder's turn, so that no run waits for a slow line.
+      const wanted = await wantedVersion(parts, path, sha1);
+      const restored = await loop.exclusive(async () => await restoreVersion(parts, path, wanted));
       loop.tryAgain();
       return restored;
     },

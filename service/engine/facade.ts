@@ -1,6 +1,7 @@
 /** What the API offers of the engine: `service/rpc/` maps methods to this one interface and nothing else. */
 import type { Change, Conflict, Hold, Policy, Problem, RunSummary, Version } from "../core/model.ts";
 import type { EventLog } from "../core/state.ts";
+import type { KeptVersions } from "./remote-versions.ts";
 import type { BadName, Duplicate, Mention, UnusedFile } from "../notes/check.ts";
 import type { Cause, MediaFacts } from "../notes/knowledge.ts";
 import type { MediaIndex, MediaPlace, MediaRoot } from "../notes/resolve.ts";
@@ -203,12 +204,19 @@ export interface Engine {
     resolve(id: number, keep: "mine" | "theirs" | "both", as: string | null): Promise<Conflict>;
   };
   versions: {
-    list(folder: string, path: string): readonly Version[];
+    /** What this device keeps of the path and what the remote does, newest first. Told where the remote could not be asked. */
+    list(folder: string, path: string): Promise<KeptVersions>;
     /** Of every path that had bytes and has none now, what was kept last; newest first. */
     removed(folder: string, limit: number): readonly Version[];
-    /** `folder`: bytes that stand in one of its files count too. */
-    read(sha1: string, folder: string | null, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
-    /** Puts kept bytes back as a new change; what stands there now is kept first. `sha1` null: the newest kept. */
+    /** `folder`: bytes that stand in one of its files count too; with `path`, those that the remote keeps of it, which are then kept here. */
+    read(slice: {
+      readonly sha1: string;
+      readonly folder: string | null;
+      readonly path: string | null;
+      readonly offsetBytes: number;
+      readonly lengthBytes: number;
+    }): Promise<Uint8Array>;
+    /** Puts kept bytes back as a new change, the remote's where this device has none; what stands there now is kept first. `sha1` null: the newest kept. */
     restore(folder: string, path: string, sha1: string | null): Promise<{ readonly path: string; readonly sha1: string }>;
   };
   guard: {

@@ -3,6 +3,7 @@ import type { Conflict, Sha1 } from "../core/model.ts";
 import { carryOutRename, commandId, putLocal, removeLocal } from "./change-local.ts";
 import { EngineError } from "./facade.ts";
 import type { FolderParts } from "./parts.ts";
+import { bringVersion, newestThere } from "./remote-versions.ts";
 
 export type Keep = "mine" | "theirs" | "both";
 
@@ -45,16 +46,26 @@ async function removeCopy(parts: FolderParts, copyPath: string, sha1: Sha1, run:
   if (parts.rows.entries.get(copyPath)?.sha1 === sha1) await removeLocal(parts, copyPath, run);
 }
 
-/** Puts kept bytes back at a path; `sha1` null: the newest kept that differ from what stands there. @throws EngineError */
-export async function restoreVersion(parts: FolderParts, path: string, sha1: Sha1 | null): Promise<{ path: string; sha1: Sha1 }> {
+/**
+ * Which bytes are meant, and that they are here: `sha1` null: the newest kept here that differ from what stands there, else the newest of the
+ * remote. @throws EngineError versionNotFound, unreachable
+ */
+export async function wantedVersion(parts: FolderParts, path: string, sha1: Sha1 | null): Promise<Sha1> {
   const { rows } = parts;
   const standing = rows.entries.get(path)?.sha1 ?? null;
   const kept = rows.versions.ofPath(path);
-  const chosen = sha1 === null ? kept.find((version) => version.sha1 !== standing) : kept.find((version) => version.sha1.startsWith(sha1));
-  if (chosen === undefined) {
-    const what = sha1 === null ? "No earlier bytes" : `No bytes ${sha1.slice(0, 8)}`;
-    throw new EngineError("versionNotFound", `${what} of ${path} are kept. See \`satchel versions ${path}\` for what is.`);
-  }
-  await putLocal(parts, path, chosen.sha1, commandId(parts));
-  return { path, sha1: chosen.sha1 };
+  const here = sha1 === null ? kept.find((version) => version.sha1 !== standing) : kept.find((version) => version.sha1.startsWith(sha1));
+  const wanted = here?.sha1 ?? sha1 ?? (await newestThere(parts, path, standing));
+  if (wanted !== null && (await bringVersion(parts, path, wanted))) return wanted;
+  const what = sha1 === null ? "No earlier bytes" : `No bytes ${sha1.slice(0, 8)}`;
+  throw new EngineError(
+    "versionNotFound",
+    `${what} of ${path} are kept, neither here nor on the remote. See \`satchel versions ${path}\` for what is.`,
+  );
+}
+
+/** Puts kept bytes back at a path, as a new change. @throws EngineError */
+export async function restoreVersion(parts: FolderParts, path: string, sha1: Sha1): Promise<{ path: string; sha1: Sha1 }> {
+  await putLocal(parts, path, sha1, commandId(parts));
+  return { path, sha1 };
 }

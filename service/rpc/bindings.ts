@@ -218,10 +218,17 @@ function fileHandlers(
     "files/rename": async ({ folder, from, to }) => await files.rename(folder, from, to),
     "files/find": ({ folder, sha1 }) => ({ file: files.find(folder, sha1) }),
     "files/explain": ({ folder, path }) => files.explain(folder, path),
-    "versions/list": ({ folder, path }) => ({ versions: versions.list(folder, path) }),
+    "versions/list": async ({ folder, path }) => await versions.list(folder, path),
     "versions/removed": ({ folder, limit }) => ({ versions: versions.removed(folder, limit ?? REMOVED) }),
-    "versions/read": async ({ sha1, folder, offsetBytes, lengthBytes }) => {
-      const bytes = await versions.read(sha1, folder ?? null, offsetBytes ?? 0, lengthBytes ?? READ_BYTES);
+    "versions/read": async ({ sha1, folder, path, offsetBytes, lengthBytes }) => {
+      const slice = {
+        sha1,
+        folder: folder ?? null,
+        path: path ?? null,
+        offsetBytes: offsetBytes ?? 0,
+        lengthBytes: lengthBytes ?? READ_BYTES,
+      };
+      const bytes = await versions.read(slice);
       return { base64: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64"), lengthBytes: bytes.byteLength };
     },
     "versions/restore": async ({ folder, path, sha1 }) => await versions.restore(folder, path, sha1 ?? null),

@@ -128,9 +128,9 @@ export class EngineDouble implements Engine {
   };
 
   readonly versions: Engine["versions"] = {
-    list: () => [],
+    list: async () => await Promise.resolve({ versions: [], remoteDetail: null }),
     removed: () => [],
-    read: async (_sha1, _folder, offsetBytes, lengthBytes) =>
+    read: async ({ offsetBytes, lengthBytes }) =>
       await Promise.resolve(Buffer.from("0123456789").subarray(offsetBytes, offsetBytes + lengthBytes)),
     restore: async () => await Promise.reject(new EngineError("versionNotFound", "no")),
   };

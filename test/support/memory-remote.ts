@@ -1,5 +1,5 @@
 /** A remote in memory with the semantics of a Satchel server (or, `stock`, of the official Anki server: last writer wins). */
-import type { Download, FeedPage, Remote, Upload, UploadResult } from "../../service/core/ports.ts";
+import type { Download, FeedPage, Remote, RemoteVersion, Upload, UploadResult } from "../../service/core/ports.ts";
 import { RemoteError } from "../../service/core/ports.ts";
 import { sha1 } from "./memory-folder.ts";
 
@@ -8,12 +8,20 @@ type Row = { sha1: string | null; usn: number; bytes: Uint8Array | null };
 /** One account that several remotes share. */
 export class MemoryAccount {
   readonly rows = new Map<string, Row>();
+  /** What was replaced or removed, newest first; offered where a test says `can.versions`. */
+  readonly kept = new Map<string, (RemoteVersion & { readonly bytes: Uint8Array })[]>();
   usn = 0;
   serverId: string | null = "server-1";
   epoch: string | null = "epoch-1";
 
   put(name: string, bytes: Uint8Array | null): void {
     this.usn += 1;
+    const before = this.rows.get(name)?.bytes ?? null;
+    if (before !== null) {
+      const why = bytes === null ? "removed" : "replaced";
+      const version = { sha1: sha1(before), sizeBytes: before.length, atMs: this.usn, why, bytes: before } as const;
+      this.kept.set(name, [version, ...(this.kept.get(name) ?? [])]);
+    }
     this.rows.set(name, { sha1: bytes === null ? null : sha1(bytes), usn: this.usn, bytes });
   }
 
@@ -85,6 +93,16 @@ export function memoryRemote(account: MemoryAccount, options: { readonly stock?:
       step("verify");
       const live = [...account.rows.values()].filter((row) => row.sha1 !== null).length;
       return await Promise.resolve(live === liveRows ? "ok" : "differs");
+    },
+    versions: async (name) => {
+      step("versions");
+      return await Promise.resolve((account.kept.get(name) ?? []).map(({ bytes: _bytes, ...version }) => version));
+    },
+    version: async (name, wanted) => {
+      step("version");
+      const bytes = account.kept.get(name)?.find((version) => version.sha1 === wanted)?.bytes;
+      if (bytes === undefined) throw new RemoteError("notFound", "no such version is kept");
+      return await Promise.resolve(bytes);
     },
     follow: async () => await Promise.reject(new RemoteError("protocol", "no stream here")),
     close: async () => await Promise.resolve(),

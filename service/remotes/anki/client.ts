@@ -20,6 +20,8 @@ import {
   askSanity,
   askSatchelChanges,
   askSatchelFiles,
+  askVersion,
+  askVersions,
   sendEntries,
   sendSatchelEntries,
   type Greeting,
@@ -102,10 +104,7 @@ export function openAnkiRemote(options: AnkiRemoteOptions): Remote {
       if (met === "stock") peer = "stock";
       return { serverId: null, epoch: null, position: String(usn) };
     },
-    feed(position, signal) {
-      const readPage = greeting() === null ? askChanges : askSatchelChanges;
-      return readFeed(async (lastUsn, abort) => await readPage(session, lastUsn, abort), position, signal);
-    },
+    feed: (position, signal) => readFeed(pageReader(session, greeting() !== null), position, signal),
     download(names, signal) {
       const ours = greeting();
       const fetchFiles = ours === null ? askFiles : askSatchelFiles;
@@ -114,13 +113,15 @@ export function openAnkiRemote(options: AnkiRemoteOptions): Remote {
       return downloadFiles({ fetchFiles: request, namesPerRequest, requestsInFlight: inFlight }, names, signal);
     },
     async upload(batch, signal) {
-      const send = greeting() === null ? sendEntries : sendSatchelEntries;
-      return await uploadBatch(async (entries, abort) => await send(session, entries, abort), batch, signal);
+      return await uploadBatch(sender(session, greeting() !== null), batch, signal);
     },
     async verify(liveRows, signal) {
       session.rest();
       return await askSanity(session, liveRows, signal);
     },
+    // Other servers have no such routes, and say so.
+    versions: async (name, signal) => await askVersions(session, name, signal),
+    version: async (name, sha1, signal) => await askVersion(session, name, sha1, signal),
     async follow(position, onChange, signal) {
       if (greeting() === null) throw new RemoteError("refused", `${endpoint.shown} has no stream of changes.`);
       await followEvents(session, options.transport, position, onChange, signal);
@@ -130,6 +131,16 @@ export function openAnkiRemote(options: AnkiRemoteOptions): Remote {
       session.rest();
     },
   };
+}
+
+function pageReader(session: Session, ours: boolean): Parameters<typeof readFeed>[0] {
+  const readPage = ours ? askSatchelChanges : askChanges;
+  return async (lastUsn, signal) => await readPage(session, lastUsn, signal);
+}
+
+function sender(session: Session, ours: boolean): Parameters<typeof uploadBatch>[0] {
+  const send = ours ? sendSatchelEntries : sendEntries;
+  return async (entries, signal) => await send(session, entries, signal);
 }
 
 function headOf(greeting: Greeting): Awaited<ReturnType<Remote["state"]>> {

@@ -6,7 +6,8 @@ import { LIMITS } from "../../../protocol/anki/limits.ts";
 import { ANKI, parseEnvelope, SATCHEL } from "../../../protocol/anki/messages.ts";
 import { WireError } from "../../../protocol/anki/wire-error.ts";
 import { buildSatchelUpload, buildUploadZip, readDownloadZip, readSatchelDownload } from "../../../protocol/anki/zip-messages.ts";
-import { RemoteError, type FeedRow, type Upload, type UploadResult } from "../../core/ports.ts";
+import type { Sha1 } from "../../core/model.ts";
+import { RemoteError, type FeedRow, type RemoteVersion, type Upload, type UploadResult } from "../../core/ports.ts";
 import type { Received } from "./download.ts";
 import { faultOfStatus, isPage, StatusError } from "./reply-faults.ts";
 import type { Ask, Session } from "./session.ts";
@@ -160,6 +161,27 @@ export async function sendSatchelEntries(
     if (typeof result === "string") return { kind: "done" };
     return "refused" in result ? { kind: "refused", detail: result.refused } : { kind: "changed" };
   });
+}
+
+/** What our own server keeps of a name. */
+export async function askVersions(session: Session, name: string, signal: AbortSignal): Promise<readonly RemoteVersion[]> {
+  const question = ask("satchel/versions", "ask for kept versions from", LIMITS.satchelFeedBytes);
+  const payload = await session.plain(question, [json({ name })], signal);
+  const kept = read(session, question, () =>
+    parseEnvelope(SATCHEL.versions.reply, payload, "the answer of satchel/versions", LIMITS.satchelFeedBytes),
+  );
+  return kept.map(({ sha1, size, atMs, why }) => ({ sha1, sizeBytes: size, atMs, why: why === "deleted" ? "removed" : why }));
+}
+
+/** Bytes that our own server keeps of a name. @throws RemoteError `notFound` */
+export async function askVersion(session: Session, name: string, sha1: Sha1, signal: AbortSignal): Promise<Uint8Array> {
+  const question = ask("satchel/version", "fetch a kept version from", LIMITS.fileBytes);
+  try {
+    return await session.plain(question, [json({ name, sha1 })], signal);
+  } catch (error) {
+    if (!(error instanceof StatusError) || error.status !== 404) throw error;
+    throw new RemoteError("notFound", `Could not ${session.attemptOf(question)}: it does not keep these bytes any more.`, { cause: error });
+  }
 }
 
 /** A reply that is not what the protocol allows, or a text of the server for people, as RemoteError. */
