@@ -1,5 +1,5 @@
 /** What quick fixes carry out. What goes wrong is said in the editor, in words. */
-import type { _Connection } from "vscode-languageserver";
+import { MessageType, ShowMessageNotification, type _Connection } from "vscode-languageserver";
 
 import { EngineError, type Engine } from "../engine/facade.ts";
 import { baseName } from "../notes/paths.ts";
@@ -25,7 +25,7 @@ export async function carryOut(command: string, values: readonly unknown[], give
     else if (command === COMMANDS.follow) await follow(followArguments.parse(values)[0], given);
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
-    given.connection.window.showErrorMessage(error.message);
+    await say(given.connection, MessageType.Error, error.message);
   }
 }
 
@@ -38,7 +38,7 @@ async function fetch(
   const { knowledge } = await media.know({ folder, path });
   if (!knowledge.missing) return;
   const why = run?.error ?? knowledge.sentence;
-  connection.window.showWarningMessage(`${baseName(path)} was not fetched. ${why}`);
+  await say(connection, MessageType.Warning, `${baseName(path)} was not fetched. ${why}`);
 }
 
 async function restore({ folder, path, sha1 }: { folder: string; path: string; sha1: string }, { engine }: Given): Promise<void> {
@@ -50,4 +50,9 @@ async function follow(move: { from: string; to: string }, { connection, ...given
   if (edits.length === 0) return;
   const edit = workspaceEdit(edits, given.options);
   await connection.workspace.applyEdit({ label: `Links to ${baseName(move.to)}`, edit });
+}
+
+/** The library's own way asks for an answer, also where there is nothing to choose. */
+async function say(connection: _Connection, type: MessageType, message: string): Promise<void> {
+  await connection.sendNotification(ShowMessageNotification.type, { type, message });
 }

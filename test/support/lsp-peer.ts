@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 import { WebSocket } from "ws";
 
 import type { ServiceFile } from "../../protocol/config.ts";
+import type { OpenLanguageSession } from "../../service/core/language-port.ts";
 
 export type Json = Readonly<Record<string, unknown>>;
 export type Diagnostic = {
@@ -16,9 +17,11 @@ export type Diagnostic = {
 export type Range = { readonly start: Position; readonly end: Position };
 export type Position = { readonly line: number; readonly character: number };
 
-/** An editor over the service's WebSocket, as the extension connects: API and language server on one connection. */
+type Wire = { readonly send: (message: Json) => void; readonly close: () => Promise<void> };
+
+/** An editor: over the service's WebSocket as the extension connects (API and language server on one connection), or over a session in this process. */
 export class LspPeer {
-  readonly #socket: WebSocket;
+  #wire: Wire = { send: () => undefined, close: async () => await Promise.resolve() };
   readonly #answers = new Map<number, (message: Json) => void>();
   readonly #diagnostics = new Map<string, Json>();
   readonly #versions = new Map<string, number>();
@@ -26,14 +29,8 @@ export class LspPeer {
   onRequest: (method: string, params: Json) => unknown = () => null;
   readonly notices: Json[] = [];
   #wake = Promise.withResolvers<void>();
+  readonly #closed = Promise.withResolvers<number>();
   #id = 0;
-
-  private constructor(socket: WebSocket) {
-    this.#socket = socket;
-    socket.on("error", () => undefined);
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the assertions of the tests look at every field they use
-    socket.on("message", (data: Buffer) => this.#onMessage(JSON.parse(data.toString()) as Json));
-  }
 
   static async open({ socket: path, token }: Pick<ServiceFile, "socket" | "token">): Promise<LspPeer> {
     const socket = new WebSocket("ws://localhost/", ["satchel.v1"], {
@@ -41,14 +38,44 @@ export class LspPeer {
       headers: { Authorization: `Bearer ${token}` },
     });
     await once(socket, "open");
-    return new LspPeer(socket);
+    const peer = new LspPeer();
+    socket.on("error", () => undefined);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the assertions of the tests look at every field they use
+    socket.on("message", (data: Buffer) => peer.#onMessage(JSON.parse(data.toString()) as Json));
+    socket.on("close", (code) => peer.#closed.resolve(code));
+    peer.#wire = {
+      send: (message) => socket.send(JSON.stringify(message)),
+      close: async () => {
+        socket.close();
+        await peer.closed;
+      },
+    };
+    return peer;
+  }
+
+  /** A session of its own without a connection. Messages take the way of JSON, as they would. */
+  static async inside(open: OpenLanguageSession): Promise<LspPeer> {
+    const peer = new LspPeer();
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+    const copy = (message: object): Json => JSON.parse(JSON.stringify(message)) as Json;
+    const session = await open({
+      send: (message) => queueMicrotask(() => peer.#onMessage(copy(message))),
+      close: () => peer.#closed.resolve(1000),
+    });
+    peer.#wire = { send: (message) => session.receive(copy(message)), close: async () => await Promise.resolve(session.close()) };
+    return peer;
+  }
+
+  /** The code with which the other side ended the connection. */
+  get closed(): Promise<number> {
+    return this.#closed.promise;
   }
 
   /** A request of either protocol: the whole answer. */
   async ask(method: string, params: unknown = {}): Promise<Json> {
     const id = ++this.#id;
     const answer = new Promise<Json>((resolve) => this.#answers.set(id, resolve));
-    this.#socket.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
+    this.#wire.send({ jsonrpc: "2.0", id, method, params });
     return await answer;
   }
 
@@ -61,7 +88,7 @@ export class LspPeer {
   }
 
   tell(method: string, params: unknown = {}): void {
-    this.#socket.send(JSON.stringify({ jsonrpc: "2.0", method, params }));
+    this.#wire.send({ jsonrpc: "2.0", method, params });
   }
 
   /** `initialize` with the abilities of a modern editor, then `initialized`. */
@@ -111,15 +138,7 @@ export class LspPeer {
   }
 
   async close(): Promise<void> {
-    this.#socket.close();
-    if (this.#socket.readyState !== WebSocket.CLOSED) await once(this.#socket, "close");
-  }
-
-  /** Resolves when the other side ends the connection. */
-  async closed(): Promise<number> {
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `ws` says so
-    const [code] = (await once(this.#socket, "close")) as [number];
-    return code;
+    await this.#wire.close();
   }
 
   #onMessage(message: Json): void {
@@ -130,7 +149,7 @@ export class LspPeer {
     else {
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
       const result = this.onRequest(method, params as Json);
-      this.#socket.send(JSON.stringify({ jsonrpc: "2.0", id, result: result ?? null }));
+      this.#wire.send({ jsonrpc: "2.0", id, result: result ?? null });
     }
     this.#wake.resolve();
     this.#wake = Promise.withResolvers();
