@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { rename, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { before, test } from "node:test";
+
+import { until } from "../support/children.ts";
+import { join } from "./joined.ts";
+import { scenario } from "./scenario.ts";
+
+/** One transparent pixel. */
+const PIXEL = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
+const NOTE = "# Cats\n\n![here](media/cat.png)\n\n![gone](media/gone.png)\n\n![[cat.png]]\n\n`![code](media/never.png)`\n";
+
+scenario("media in notes", { files: { "cats.md": NOTE, "empty.md": "", "media/cat.png": PIXEL } }, (world) => {
+  before(async () => void (await join(world)));
+
+  test("EX exactly the reference to absent media is flagged, and hovering says why", async () => {
+    const window = await world.window();
+    await window.openFile("cats.md");
+    const squiggles = window.editor("cats.md").locator(".squiggly-warning, .squiggly-error, .squiggly-info");
+    await squiggles.first().waitFor();
+    assert.equal(await squiggles.count(), 1);
+    await window.editor("cats.md").locator(".view-line", { hasText: "gone.png" }).getByText("gone.png").hover();
+    await window.page
+      .locator(".monaco-hover:visible", { hasText: /gone\.png/ })
+      .first()
+      .waitFor();
+    await window.shot("note-missing");
+  });
+
+  test("EX hovering over an embed shows the image and how it stands", async () => {
+    const window = await world.window();
+    await window.openFile("cats.md");
+    await window.editor("cats.md").locator(".squiggly-warning, .squiggly-error, .squiggly-info").first().waitFor();
+    await window.editor("cats.md").locator(".view-line", { hasText: "![[cat.png]]" }).getByText("cat.png").hover();
+    const hover = window.page.locator(".monaco-hover:visible", { hasText: /sync/i }).first();
+    await hover.waitFor();
+    await window.shot("note-hover");
+  });
+
+  test("EX a file renamed on disk: the user is asked, and the links follow", async () => {
+    const window = await world.window();
+    await window.openFile("cats.md");
+    await window.editor("cats.md").locator(".squiggly-warning, .squiggly-error, .squiggly-info").first().waitFor();
+    await rename(path.join(world.media, "cat.png"), path.join(world.media, "tiger.png"));
+    const question = window.toast(/cat\.png was renamed to tiger\.png/);
+    await question.waitFor();
+    await window.shot("note-renamed");
+    await question.getByRole("button", { name: "Update links" }).click();
+    await until("the links follow", async () => (await window.textOf("cats.md")).includes("![[tiger.png]]"));
+    assert.match(await window.textOf("cats.md"), /!\[here\]\(media\/tiger\.png\)/);
+  });
+
+  test("EX a note that is saved with new media in it sends them, though no event told of them", async () => {
+    const window = await world.window();
+    const other = await world.device("other");
+    await window.openFile("empty.md");
+    await writeFile(path.join(world.media, "dog.png"), PIXEL);
+    await window.type("empty.md", "![dog](media/dog.png)");
+    await window.save("empty.md");
+    await until("the picture reaches another device", () => other.has("dog.png"));
+  });
+});

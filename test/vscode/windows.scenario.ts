@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import path from "node:path";
+import { before, test } from "node:test";
+
+import { until } from "../support/children.ts";
+import { join, type Joined } from "./joined.ts";
+import { scenario } from "./scenario.ts";
+
+const IN_SYNC = '.part.statusbar .statusbar-item[aria-label="Satchel: in sync"]';
+
+scenario("windows and the service", { files: { "media/cat.txt": "cat" } }, (world) => {
+  let joined: Joined;
+  before(async () => (joined = await join(world)));
+
+  test("EX two windows share one service; killed in the middle of a sync it comes back, both follow, and the sync ends", async () => {
+    const [one, other] = [await world.window(), await world.window()];
+    await one.page.locator(IN_SYNC).waitFor();
+    await other.page.locator(IN_SYNC).waitFor();
+    const killed = await world.servicePid();
+    const device = await world.device("other");
+    // The server stands still, so the run is under way when the service dies.
+    process.kill(world.server.pid(), "SIGSTOP");
+    await writeFile(path.join(world.media, "big.bin"), Buffer.alloc(3_000_000, 7));
+    await one
+      .status()
+      .filter({ hasText: /\d+\/\d+|Satchel/ })
+      .waitFor();
+    process.kill(killed, "SIGKILL");
+    process.kill(world.server.pid(), "SIGCONT");
+    await until("another service runs", async () => (await world.servicePid()) !== killed);
+    await one.page.locator(IN_SYNC).waitFor();
+    await other.page.locator(IN_SYNC).waitFor();
+    await until("the file reaches another device", () => device.has("big.bin"));
+  });
+
+  test("EX a sync that takes long shows how far it is, and can be cancelled", async () => {
+    const window = await world.window();
+    await window.page.locator(IN_SYNC).waitFor();
+    process.kill(world.server.pid(), "SIGSTOP");
+    try {
+      await window.command("Satchel: Sync Now");
+      const progress = window.toast("Satchel: syncing");
+      await progress.waitFor();
+      await window.shot("sync-progress");
+      await progress.hover();
+      await progress.getByRole("button", { name: "Cancel" }).click();
+      await progress.waitFor({ state: "detached" });
+    } finally {
+      process.kill(world.server.pid(), "SIGCONT");
+    }
+    await window.page.locator(IN_SYNC).waitFor();
+  });
+
+  test("EX a service that was stopped stays stopped; the view says so and starts it", async () => {
+    const window = await world.window();
+    await window.openMedia();
+    await window.page.locator(IN_SYNC).waitFor();
+    await joined.cli(["service", "stop"]);
+    const start = window.page.locator(".welcome-view-content").getByRole("button", { name: "Start Service" });
+    await start.waitFor();
+    await window.shot("stopped");
+    await assert.rejects(world.servicePid(), /no service runs/);
+    await start.click();
+    await window.page.locator(IN_SYNC).waitFor();
+  });
+
+  test("EX in German: the view, the status bar, what is spoken", async () => {
+    const window = await world.window({ language: "de" });
+    await window.openMedia();
+    await window.page.locator('.part.statusbar .statusbar-item[aria-label="Satchel: abgeglichen"]').waitFor();
+    await window.row("Konflikte").waitFor();
+    await window.row(/abgeglichen · user1@/).waitFor();
+    await window.shot("german");
+  });
+
+  test("EX every row of the view and the status bar item say aloud what they show", async () => {
+    const window = await world.window();
+    await window.openMedia();
+    await window.row("Folders").waitFor();
+    const spoken = await window.page
+      .locator(".part.sidebar .monaco-list-row")
+      .evaluateAll((rows) => rows.map((row) => row.getAttribute("aria-label") ?? ""));
+    assert.ok(spoken.length >= 5);
+    assert.deepEqual(
+      spoken.filter((label) => label.trim() === ""),
+      [],
+    );
+    assert.ok(
+      spoken.some((label) => /media, in sync, .*2 files/.test(label)),
+      spoken.join("\n"),
+    );
+  });
+});
+
+scenario(
+  "a folder that is not trusted",
+  {
+    settings: { "security.workspace.trust.enabled": true, "security.workspace.trust.startupPrompt": "never" },
+    files: { "media/cat.txt": "cat" },
+  },
+  (world) => {
+    test("EX Workspace Trust: it shows how things stand, and neither adds nor syncs", async () => {
+      await join(world);
+      const window = await world.window();
+      await window.page.locator(IN_SYNC).waitFor();
+      await window.openMedia();
+      await window.row(/in sync · user1@/).waitFor();
+      await window.page.keyboard.press("F1");
+      await window.quick().locator("input").first().fill(">Satchel:");
+      await window.quick().locator(".monaco-list-row", { hasText: "Satchel: Show Log" }).waitFor();
+      assert.equal(await window.quick().locator(".monaco-list-row", { hasText: "Satchel: Sync Now" }).count(), 0);
+      assert.equal(await window.quick().locator(".monaco-list-row", { hasText: "Satchel: Add a Media Folder" }).count(), 0);
+      await window.shot("untrusted");
+    });
+  },
+);
