@@ -1,6 +1,7 @@
 /**
  * Makes what runs without node_modules. `node build.ts [TARGET [DIRECTORY]]` makes the service (and without DIRECTORY, in `dist/`, the editor
- * extension beside it), for example for `linux-arm64` or `darwin-arm64`; `node build.ts package [TARGET…]` makes the extension's packages.
+ * extension beside it), for example for `linux-arm64` or `darwin-arm64`; `node build.ts package [--directory DIRECTORY] [--stage DIRECTORY] [TARGET…]` makes the
+ * extension's packages, in `dist/packages` unless told otherwise; a stage that is named is kept.
  */
 import { execFile } from "node:child_process";
 import { existsSync, globSync } from "node:fs";
@@ -8,7 +9,7 @@ import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import path from "node:path";
-import { promisify } from "node:util";
+import { parseArgs, promisify } from "node:util";
 
 import { build, type BuildOptions, type Plugin } from "esbuild";
 
@@ -167,15 +168,14 @@ async function manifest(): Promise<Record<string, unknown>> {
   return { name, version: VERSION, license, engines: { vscode: EDITOR_MINIMUM }, ...ours };
 }
 
-/** One package for each of the editor's targets, in `dist/packages`. Returns their files. */
-async function packageExtension(targets: readonly string[]): Promise<readonly string[]> {
-  const directory = path.join(here, "dist", "packages");
+/** One package for each of the editor's targets. Returns their files. `stageRoot`: what goes into them is kept there, by target. */
+async function packageExtension(targets: readonly string[], directory: string, stageRoot: string | null): Promise<readonly string[]> {
   await mkdir(directory, { recursive: true });
   const made: string[] = [];
   for (const target of targets) {
     const ours = EDITOR_TARGETS[target];
     if (ours === undefined) throw new Error(`There is no target ${target}. There are: ${Object.keys(EDITOR_TARGETS).join(", ")}.`);
-    const stage = path.join(here, "dist", "stage", target);
+    const stage = path.join(stageRoot ?? path.join(directory, "stage"), target);
     // Whitespace alone: names stay, so that a stack in somebody's report can be read.
     await stageExtension(ours, stage, { minifyWhitespace: true, sourcemap: false });
     const file = path.join(directory, `satchel-${target}-${VERSION}.vsix`);
@@ -184,13 +184,18 @@ async function packageExtension(targets: readonly string[]): Promise<readonly st
     await run(process.execPath, args, { cwd: stage });
     made.push(file);
   }
-  await rm(path.join(here, "dist", "stage"), { recursive: true, force: true });
+  if (stageRoot === null) await rm(path.join(directory, "stage"), { recursive: true, force: true });
   return made;
 }
 
-const [first, ...rest] = process.argv.slice(2);
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { directory: { type: "string", default: path.join(here, "dist", "packages") }, stage: { type: "string" } },
+});
+const [first, ...rest] = positionals;
 if (first === "package") {
-  for (const file of await packageExtension(rest.length > 0 ? rest : Object.keys(EDITOR_TARGETS)))
+  const targets = rest.length > 0 ? rest : Object.keys(EDITOR_TARGETS);
+  for (const file of await packageExtension(targets, path.resolve(values.directory), values.stage ?? null))
     process.stdout.write(`${path.relative(process.cwd(), file)}\n`);
 } else {
   const target = first ?? `${process.platform}-${process.arch}`;

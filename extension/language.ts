@@ -65,6 +65,7 @@ export function registerLanguage(context: vscode.ExtensionContext, { session, lo
     vscode.workspace.onDidChangeConfiguration((change) => {
       if (SETTINGS.some((setting) => change.affectsConfiguration(setting))) session.reconnect();
     }),
+    vscode.workspace.onDidGrantWorkspaceTrust(() => session.reconnect()),
     { dispose: () => inTurn(end) },
   );
   return {
@@ -83,7 +84,8 @@ function optionsOf(log: vscode.LogOutputChannel, leaveOut: (uri: string) => Prom
       standDown: standDown(),
       preview: "file",
       previewWidth: PREVIEW_WIDTH,
-      offerRenames: satchel.get("notes.offerRenames", true),
+      // Notes of a folder that is not trusted are not changed.
+      offerRenames: vscode.workspace.isTrusted && satchel.get("notes.offerRenames", true),
     },
     // The session begins a new connection, and with it a new client.
     errorHandler: {

@@ -15,6 +15,8 @@ import { counted, filesOf, nameOf, reasonOf, shown } from "./words.ts";
 const { l10n } = vscode;
 /** A run that is over before this shows no progress: it would only flash. */
 const QUIET_MS = 400;
+/** By then the run that was asked for is under way. */
+const BEGUN_MS = 150;
 
 /** All folders, or the one whose menu was used. */
 export async function syncNow(parts: Parts, node?: MediaNode): Promise<void> {
@@ -25,6 +27,8 @@ export async function syncNow(parts: Parts, node?: MediaNode): Promise<void> {
   const folder = node?.kind === "folder" ? node.folder.folder : null;
   const stop = new AbortController();
   const running = session.call("sync/run", { folder }, stop.signal);
+  // A run tells of itself when it moves something: until then the status bar would stand still.
+  setTimeout(() => void board.refresh(), BEGUN_MS);
   const over = await Promise.race([running.then(() => true).catch(() => true), sleep(QUIET_MS, false)]);
   try {
     tell((over ? await running : await withProgress(parts, { running, folder, stop })).runs);

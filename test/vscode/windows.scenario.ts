@@ -42,6 +42,7 @@ scenario("windows and the service", { files: { "media/cat.txt": "cat" } }, (worl
       await window.command("Satchel: Sync Now");
       const progress = window.toast("Satchel: syncing");
       await progress.waitFor();
+      await window.page.locator('.part.statusbar .statusbar-item[aria-label="Satchel: syncing"]').waitFor();
       await window.shot("sync-progress");
       await progress.hover();
       await progress.getByRole("button", { name: "Cancel" }).click();
