@@ -2,6 +2,19 @@
  * Who may import whom: the ranks of the design, as one table that the linter and `test/borders.test.ts` both read.
  * A key is a folder (with everything below it) or a single file; its value lists the places it may import beside itself.
  */
+const EVERYWHERE = [
+  "protocol",
+  "service/core",
+  "service/store",
+  "service/files",
+  "service/remotes",
+  "service/notes",
+  "service/engine",
+  "service/rpc",
+  "service/lsp",
+  "service/server",
+  "service/cli",
+] as const;
 export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   "service/core": ["protocol"],
@@ -14,18 +27,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "service/lsp": ["protocol", "service/core", "service/store", "service/files", "service/remotes", "service/notes", "service/engine"],
   "service/server": ["protocol", "service/core", "service/store", "service/files"],
   "service/cli": ["protocol", "service/core"],
-  "service/main.ts": [
-    "protocol",
-    "service/core",
-    "service/store",
-    "service/files",
-    "service/remotes",
-    "service/notes",
-    "service/engine",
-    "service/rpc",
-    "service/lsp",
-    "service/server",
-    "service/cli",
-  ],
+  "service/compose": EVERYWHERE,
+  "service/main.ts": [...EVERYWHERE, "service/compose"],
   extension: ["protocol"],
 };

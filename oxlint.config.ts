@@ -18,7 +18,9 @@ const BANNED: Readonly<Record<string, readonly string[]>> = {
 function border(place: string, nested: boolean): OxlintOverride {
   const here = nested ? `${place}/x` : place.endsWith(".ts") ? path.posix.dirname(place) : place;
   const up = nested ? ["../../**", ...(place === "service/remotes" ? ["../*/**"] : [])] : ["../**"];
-  const allowed = (MAY_IMPORT[place] ?? []).map((to) => `!${path.posix.relative(here, to)}/${to === "service/remotes" ? "*.ts" : "**"}`);
+  const allowed = (MAY_IMPORT[place] ?? []).map(
+    (to) => `!${path.posix.relative(here, to)}/${to === "service/remotes" && place !== "service/compose" ? "*.ts" : "**"}`,
+  );
   const message = `${place} may import: ${(MAY_IMPORT[place] ?? []).join(", ") || "nothing but itself"}`;
   return {
     files: [nested ? `${place}/*/**` : place.endsWith(".ts") ? place : `${place}/*`],

@@ -17,6 +17,10 @@ const settings = {
   tcpPort: z.int().min(0).max(65_535).describe("Which one; 0: any free port."),
   allowedOrigins: z.array(z.string()).describe("Origins of web pages that may use the API (with a token)."),
   logLevel: z.enum(["trace", "debug", "info", "warn", "error"]).describe("The least that the log takes."),
+  logLevels: z
+    .string()
+    .regex(/^(?:(?:service|engine|rpc)=(?:trace|debug|info|warn|error)(?:,|$))*$/, "must be like engine=debug,rpc=warn")
+    .describe("Levels of single components: `service`, `engine`, `rpc`, as `engine=debug,rpc=warn`."),
   versionsMaxBytes: z.int().min(0).describe("Kept versions beyond this go, oldest first, but never before `versionsKeepDays`."),
   versionsKeepDays: z.int().min(30).describe("So long kept versions stay whatever their size. Never less than 30 (S21)."),
   fileMaxBytes: z
@@ -37,6 +41,7 @@ const DEFAULTS: { readonly [Key in keyof typeof settings]: Settings[Key] } = {
   tcpPort: 0,
   allowedOrigins: [],
   logLevel: "info",
+  logLevels: "",
   versionsMaxBytes: 2 * 1024 ** 3,
   versionsKeepDays: 30,
   fileMaxBytes: 100 * 1024 ** 2,

@@ -168,18 +168,24 @@ suite("service register", () => {
 
   test("--print writes nothing", async () => {
     const { system, unit, ran } = port(() => 0);
-    const { code, stdout } = await double.satchel(["service", "register", "--print"], { host: { autostart: () => system } });
+    const { code, stdout } = await double.satchel(["service", "register", "--print"], {
+      host: { autostart: async () => await Promise.resolve(system) },
+    });
     assert.deepEqual([code, stdout], [0, `${text(unit).trimEnd()}\n`]);
     assert.deepEqual([existsSync(unit.file), ran], [false, []]);
   });
 
   test("--no-enable writes and says how to go on; unregister takes it away", async () => {
     const { system, unit, ran } = port(() => 0);
-    const { code, stderr } = await double.satchel(["service", "register", "--no-enable"], { host: { autostart: () => system } });
+    const { code, stderr } = await double.satchel(["service", "register", "--no-enable"], {
+      host: { autostart: async () => await Promise.resolve(system) },
+    });
     assert.equal(code, 0);
     assert.match(stderr, /systemctl --user daemon-reload\n {2}systemctl --user enable --now satchel\.service/);
     assert.deepEqual([existsSync(unit.file), ran], [true, []]);
-    const removed = await double.satchel(["service", "unregister", "--json"], { host: { autostart: () => system } });
+    const removed = await double.satchel(["service", "unregister", "--json"], {
+      host: { autostart: async () => await Promise.resolve(system) },
+    });
     assert.deepEqual(JSON.parse(removed.stdout), { kind: "systemd", file: unit.file, removed: true });
     assert.equal(existsSync(unit.file), false);
     assert.deepEqual(ran, ["systemctl --user disable satchel.service", "systemctl --user daemon-reload"]);
@@ -187,7 +193,9 @@ suite("service register", () => {
 
   test("a system that refuses: exit 4, what failed, what is left to do; the service that ran is left alone", async () => {
     const { system, ran } = port(() => 1);
-    const { code, stderr } = await double.satchel(["service", "register"], { host: { autostart: () => system } });
+    const { code, stderr } = await double.satchel(["service", "register"], {
+      host: { autostart: async () => await Promise.resolve(system) },
+    });
     assert.equal(code, 4);
     assert.match(
       stderr,

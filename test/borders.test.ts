@@ -42,8 +42,8 @@ function offence(file: string, target: string): string | undefined {
   if (to === undefined) return `${file}: refers to ${target}, which is in no place that borders.ts lists`;
   if (from !== to && !(MAY_IMPORT[from] ?? []).includes(to)) return `${file}: ${from} may not import ${to} (${target})`;
   const inside = remoteOf(target);
-  // `open.ts` is the one file between the remotes that knows which kinds there are; `main.ts` composes.
-  const composes = from === "service/main.ts" || file === "service/remotes/open.ts";
+  // `open.ts` is the one file between the remotes that knows which kinds there are; `compose/` composes.
+  const composes = from === "service/compose" || file === "service/remotes/open.ts";
   if (inside !== undefined && !composes && remoteOf(file) !== inside)
     return `${file}: the inside of remote "${inside}" is its own (${target})`;
   return undefined;

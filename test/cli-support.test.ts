@@ -93,9 +93,9 @@ suite("support-bundle", () => {
     rmSync(top, { recursive: true, force: true });
   });
 
-  const port = (): SupportPort => {
+  const port = async (): Promise<SupportPort> => {
     const facts = readSupportFacts({ config: top, state: path.join(top, "state"), run: path.join(top, "state", "run") });
-    return {
+    return await Promise.resolve({
       facts,
       known: { folders: facts.config?.folders.map(({ root }) => root) ?? [], remotes: facts.config?.remotes ?? [] },
       homeDir: "/home/canary-home",
@@ -103,7 +103,7 @@ suite("support-bundle", () => {
       hostName: "canary-machine",
       device: "canary-machine",
       write: writeSupportBundle,
-    };
+    });
   };
 
   for (const [how, service] of [

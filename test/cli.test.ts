@@ -197,6 +197,14 @@ suite("answers", () => {
     assert.equal((await satchel([...args, "-q"], { stdin: "secret" })).stderr, "");
   });
 
+  test("login takes the password that SATCHEL_PASSWORD or its file gives, where standard input is not asked for", async () => {
+    const { code, stdout } = await satchel(["login", "https://example.org/", "--user", "ada"], { env: { SATCHEL_PASSWORD: "secret" } });
+    assert.deepEqual([code, stdout], [0, "ada@example.org\n"]);
+  });
+
+  test("service metrics prints what the service tells", async () =>
+    assert.equal((await satchel(["service", "metrics"])).stdout, "satchel_connections 1\n"));
+
   test("login plain HTTP is for this machine, or for who insists", async () => {
     for (const url of ["http://127.0.0.1:8080/", "http://localhost/", "http://[::1]:1/"])
       assert.equal((await satchel(["login", url, "--user", "ada", "--password-stdin"], { stdin: "secret" })).code, 0, url);

@@ -53,6 +53,16 @@ export const serviceApi = [
     doc: "Stops the service cleanly: runs under way are ended between two steps, what they finished stays. Answers before it stops; the connection closes when it has.",
     source: "SPEC §2 N5",
   }),
+  method("service/metrics", {
+    params: z.strictObject({}),
+    result: z.object({
+      text: z.string().describe("Prometheus' text format. Folders stand by their id, names of files and people nowhere."),
+    }),
+    errors: [],
+    scope: "read",
+    doc: "Figures since the start of the service and of every folder now. Sizes in bytes, times in seconds.",
+    source: "SPEC §5",
+  }),
   method("service/doctor", {
     params: z.strictObject({}),
     result: z.object({

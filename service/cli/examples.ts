@@ -8,6 +8,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "service start": ["satchel service start"],
   "service stop": ["satchel service stop"],
   "service status": ["satchel service status --json"],
+  "service metrics": ["satchel service metrics > /var/lib/node_exporter/textfile/satchel.prom"],
   "service register": ["satchel service register", "satchel service register --print"],
   "service unregister": ["satchel service unregister"],
   add: ["satchel add ~/notes/media", "satchel add ~/notes/media --remote ada@sync.example.org --paused"],

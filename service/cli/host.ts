@@ -79,13 +79,15 @@ export interface Host {
   serviceFile(): Promise<ServiceFile | null>;
   /** Symlinks resolved; where the last parts do not exist, as far as they do. */
   realPath(path: string): Promise<string>;
+  /** A secret from the environment, or from the file that `NAME_FILE` names; undefined: neither. @throws Error with a message for people */
+  secret(name: string): Promise<string | undefined>;
   /** Runs the service here until it is stopped. */
   runService(options: ServiceOptions): Promise<Exit>;
   /** Starts one detached, in its own session. */
   spawnService(options: { readonly tcp: boolean }): Starting;
   processLives(pid: number): boolean;
-  autostart(): AutostartPort;
-  support(): SupportPort;
+  autostart(): Promise<AutostartPort>;
+  support(): Promise<SupportPort>;
   /** Serves until SIGINT or SIGTERM; `listening` is told the URL. @throws Error with a message for people */
   serverRun(options: ServerRunOptions, listening: (url: string) => void): Promise<void>;
   /** The owner's commands: by the server that runs in `base`, or on its files where none does. `base` null: SYNC_BASE. */

@@ -7,10 +7,13 @@ const PASSWORD_MAX_BYTES = 1024;
 
 /** @throws CliError 2 where there is nobody to ask, or nothing was given */
 export async function passwordOf(tools: Tools, prompt: string, fromStdin: boolean): Promise<string> {
+  // A file that only the owner may read is as good as standard input; the variable names it or, where a platform insists, holds the secret.
+  const given = fromStdin ? undefined : await tools.host.secret("SATCHEL_PASSWORD");
+  if (given !== undefined && given !== "") return given;
   if (!fromStdin && !tools.io.input)
     throw new CliError(
       Exit.Usage,
-      "There is nobody to ask for the password. Give it on standard input: printf %s PASSWORD | satchel … --password-stdin",
+      "There is nobody to ask for the password. Give it on standard input: printf %s PASSWORD | satchel … --password-stdin, or name a file: SATCHEL_PASSWORD_FILE=FILE",
     );
   const password = fromStdin ? await readAll(tools.host.stdin) : await ask(tools.host, prompt);
   if (password === "") throw new CliError(Exit.Usage, "No password was given.");

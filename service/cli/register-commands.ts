@@ -23,7 +23,7 @@ export function registerAutostart(service: Command, tools: Tools): void {
 
 async function register(tools: Tools, options: { print?: true; enable: boolean }): Promise<void> {
   const { io, host } = tools;
-  const port = host.autostart();
+  const port = await host.autostart();
   const unit = needUnit(port);
   const { kind, file } = unit;
   if (options.print === true) {
@@ -56,7 +56,7 @@ async function register(tools: Tools, options: { print?: true; enable: boolean }
 
 async function unregister(tools: Tools): Promise<void> {
   const { io, host } = tools;
-  const port = host.autostart();
+  const port = await host.autostart();
   const unit = needUnit(port);
   // Told to the system first: it looks the file up. One that was never enabled is no trouble.
   for (const command of unit.disable) await port.run(command);

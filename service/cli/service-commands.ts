@@ -31,6 +31,19 @@ export function registerService(program: Command, tools: Tools): void {
     .command("status")
     .description("tell whether the service runs")
     .action(tools.act(async () => await serviceStatus(tools)));
+  service
+    .command("metrics")
+    .description("figures of the service in Prometheus' text format")
+    .action(
+      tools.act(
+        async () =>
+          await withService(tools.host, async (client) => {
+            const { text } = await client.call("service/metrics", {});
+            tools.io.say(text.trimEnd());
+            tools.io.data({ text });
+          }),
+      ),
+    );
   registerAutostart(service, tools);
   program
     .command("status")

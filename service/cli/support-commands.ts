@@ -28,7 +28,7 @@ type Section = readonly [title: string, value: unknown];
 
 async function bundle(tools: Tools, output: string | undefined): Promise<void> {
   const { io, host } = tools;
-  const port = host.support();
+  const port = await host.support();
   const { client, why } = await reached(tools);
   const told = client === null ? [["service", why] as const] : await ask(client);
   const log = port.facts.log.map(lineOf);

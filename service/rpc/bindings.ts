@@ -22,6 +22,8 @@ export type ServiceSelf = {
   /** Of service.json: proves that we wrote it. */
   readonly serviceKey: string;
   readonly port: () => number | null;
+  /** Front ends that are connected now. */
+  readonly clients: () => number;
   readonly uptimeMs: () => number;
   /** Begins the clean stop; returns at once. */
   readonly stop: () => void;
@@ -30,6 +32,8 @@ export type ServiceSelf = {
     /** Ends the connections that were opened with it, after the answer has left; says how many. */
     readonly closeAllOf: (tokenId: string) => number;
   };
+  /** Prometheus text. */
+  readonly metrics: (connections: number) => Promise<string>;
   readonly doctor: () => Promise<ResultOf<"service/doctor">["checks"]>;
 };
 
@@ -68,7 +72,7 @@ type Part<Names extends MethodName> = Pick<Handlers, Names>;
 function serviceHandlers(
   engine: Engine,
   self: ServiceSelf,
-): Part<"service/hello" | "service/status" | "service/shutdown" | "service/doctor" | "rpc.discover"> {
+): Part<"service/hello" | "service/status" | "service/shutdown" | "service/metrics" | "service/doctor" | "rpc.discover"> {
   const document = openRpcDocument;
   return {
     "service/hello": ({ nonce }, { peer }) => ({
@@ -91,6 +95,7 @@ function serviceHandlers(
       self.stop();
       return { stopping: true };
     },
+    "service/metrics": async () => ({ text: await self.metrics(self.clients()) }),
     "service/doctor": async () => ({ checks: await self.doctor() }),
     "rpc.discover": () => document(),
   };

@@ -38,13 +38,15 @@ export type RpcOptions = {
   /** Tokens that the user made. */
   readonly tokenFile: TokenFile;
   readonly engine: Engine;
-  readonly self: Omit<ServiceSelf, "port" | "tokens">;
+  readonly self: Omit<ServiceSelf, "port" | "clients" | "tokens">;
   readonly log: (error: unknown, id: string) => void;
   /** Opens a language-server session for a connection that asks for one (`initialize`). */
   readonly language?: OpenLanguageSession;
 };
 export type RpcServer = {
   readonly port: number | null;
+  /** Front ends that are connected now. */
+  clients(): number;
   /** Bytes that wait in our memory for all peers together. */
   waitingBytes(): number;
   /** No new connections; those there are get a goodbye. */
@@ -70,6 +72,7 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
     setImmediate(() => theirs.forEach((connection) => connection.end(1008, "the token was revoked")));
     return theirs.length;
   };
+  const clients = () => connections.size;
   const doors: Doors = {
     webSockets: new WebSocketServer({
       noServer: true,
@@ -81,7 +84,7 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
     }),
     connections,
     tokens,
-    bindings: bindMethods(options.engine, { ...options.self, port: () => port, tokens: { book: tokens, closeAllOf } }),
+    bindings: bindMethods(options.engine, { ...options.self, port: () => port, clients, tokens: { book: tokens, closeAllOf } }),
     options,
   };
   const servers: Server[] = [];
@@ -99,7 +102,7 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
   const pings = setInterval(() => doors.connections.forEach((connection) => connection.checkAlive()), PING_EVERY_MS);
   pings.unref();
   const waitingBytes = () => [...connections].reduce((sum, connection) => sum + connection.waitingBytes, 0);
-  return { port, waitingBytes, close: async () => await closeAll(doors, servers, pings) };
+  return { port, clients, waitingBytes, close: async () => await closeAll(doors, servers, pings) };
 }
 
 function openTokens({ token, tokenFile, log }: RpcOptions): TokenBook {

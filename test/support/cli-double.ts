@@ -57,6 +57,7 @@ export async function openCliDouble(): Promise<CliDouble> {
       serviceKey: KEY,
       uptimeMs: () => 1,
       stop: () => undefined,
+      metrics: async (connections) => await Promise.resolve(`satchel_connections ${connections}\n`),
       doctor: async () => await Promise.resolve([]),
     },
     log: () => undefined,
@@ -121,13 +122,12 @@ function hostOf({ directory, around, written, handed }: Given): Host {
     stderr: stream("stderr"),
     serviceFile: async () => await Promise.resolve(around.service === null ? null : file),
     realPath: async (name) => await Promise.resolve(name),
+    secret: async (name) => await Promise.resolve(around.env?.[name]),
     runService: unused,
     spawnService: () => ({ outcome: unused() }),
     processLives: () => false,
-    autostart: () => ({ unit: null, write: () => undefined, remove: () => false, run: unused }),
-    support: () => {
-      throw new Error("not in this test");
-    },
+    autostart: async () => await Promise.resolve({ unit: null, write: () => undefined, remove: () => false, run: unused }),
+    support: unused,
     serverRun: unused,
     serverCall: async (base, call) => {
       handed.push({ base, ...call });

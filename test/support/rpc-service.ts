@@ -54,6 +54,7 @@ export async function openRpcService(
       serviceKey: SERVICE_KEY,
       uptimeMs: () => 5,
       stop: () => (stops += 1),
+      metrics: async (connections) => await Promise.resolve(`satchel_connections ${connections}\n`),
       doctor: async () => await Promise.resolve([]),
     },
     log: (error) => logged.push(error),

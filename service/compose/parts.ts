@@ -1,0 +1,122 @@
+/** Everything the engine is made of, over the real disk, network and clock. */
+import { randomUUID } from "node:crypto";
+import { hostname, tmpdir } from "node:os";
+import path from "node:path";
+
+import { settingsInForce, type Settings as SettingsInForce } from "../../protocol/config.ts";
+import type { Places } from "../../protocol/places.ts";
+import { VERSION } from "../../protocol/version.ts";
+import type { Logs } from "../cli/log.ts";
+import { realDirectory } from "../cli/machine.ts";
+import type { Compute, Transport } from "../core/ports.ts";
+import type { EngineDeps } from "../engine/deps.ts";
+import { loadConfig, loadDevice } from "../files/settings.ts";
+import type { Tally } from "../rpc/tally.ts";
+import { clock, random } from "./machine.ts";
+
+/** `onDamage`: the state turned out not to be a database any more. */
+export type PartsInput = { readonly logs: Logs; readonly diskWorker: URL; readonly tally: Tally; readonly onDamage: () => void };
+export type Parts = Awaited<ReturnType<typeof openParts>>;
+
+export async function openParts(places: Places, given: PartsInput) {
+  const { logs, diskWorker } = given;
+  const log = logs.engine;
+  const [
+    { rebuildIfCorrupt },
+    { openNodeDisk },
+    { openVersionStore, retentionOf },
+    { openNodeTransport },
+    { nodeCompute: compute },
+    { machineHash },
+    { fileSettings },
+    { lockedRootOpener },
+    { startOver },
+    { openIdleMemory },
+    { observerOf },
+  ] = await Promise.all([
+    import("../store/health.ts"),
+    import("../files/node-disk.ts"),
+    import("../files/versions.ts"),
+    import("../remotes/node-transport.ts"),
+    import("../files/compute.ts"),
+    import("../files/machine.ts"),
+    import("../engine/file-settings.ts"),
+    import("../engine/locked-root.ts"),
+    import("../engine/fetch.ts"),
+    import("./idle-memory.ts"),
+    import("./engine-observer.ts"),
+  ]);
+  const stored = loadConfig(places.config);
+  const config = settingsInForce(stored.settings, process.env);
+  const { device, origin } = loadDevice(places.config, { hostName: hostname(), machine: machineHash(process.platform), newId: randomUUID });
+  const { state, lost } = rebuildIfCorrupt({ path: path.join(places.state, "state.db"), now: () => Date.now() });
+  if (lost !== null) log.error({ lost }, "the database was damaged; it is built anew");
+  const idle = openIdleMemory(() => state.shrink());
+  // A cloned disk: what we knew of the feed was another device's knowledge.
+  if (origin === "cloned") stored.folders.forEach(({ id }) => startOver({ state, rows: state.folder(id) }));
+  const disk = openNodeDisk({ diskWorker });
+  const versions = await openVersionStore({ disk, clock, random, directory: path.join(places.state, "versions") });
+  const transport = openNodeTransport({ clock });
+  const remotes = await openRemotes({ transport, compute, device: device.name, config });
+  const deps: EngineDeps = {
+    state,
+    settings: fileSettings(places.config, stored),
+    versions,
+    retention: retentionOf(config),
+    clock,
+    random,
+    compute,
+    device: device.name,
+    faults: () => false,
+    observer: observerOf(given, idle),
+    rebuilt: lost !== null || (state.fresh && stored.folders.length > 0),
+    realRoot: realDirectory,
+    disk,
+    openRoot: lockedRootOpener({
+      disk,
+      clock,
+      random,
+      compute,
+      versions,
+      state,
+      limits: config,
+      platform: process.platform,
+      tmpDir: tmpdir(),
+      lockLost: (root) => log.error({ root }, "somebody deleted the lock of this folder; restart the service"),
+    }),
+    ...remotes,
+  };
+  return { state, lost, disk, transport, config, device, deps, idle };
+}
+
+async function openRemotes(given: {
+  readonly transport: Transport;
+  readonly compute: Compute;
+  readonly device: string;
+  readonly config: Pick<SettingsInForce, "uploadsInFlightMax">;
+}): Promise<Pick<EngineDeps, "openRemote" | "remoteIdOf" | "login">> {
+  const [{ openRemote }, { login }, { parseEndpoint, remoteIdOf }, { EngineError }] = await Promise.all([
+    import("../remotes/open.ts"),
+    import("../remotes/anki/login.ts"),
+    import("../remotes/endpoint.ts"),
+    import("../engine/facade.ts"),
+  ]);
+  const { transport, compute, device, config } = given;
+  const client = { version: VERSION, device, platform: process.platform };
+  const requestsInFlight = config.uploadsInFlightMax;
+  return {
+    openRemote: ({ url }, key) => {
+      const chosen = parseEndpoint(url).ankiWeb ? {} : { requestsInFlight };
+      return openRemote({ kind: "anki", url, key, client, ...chosen }, { transport, compute, random });
+    },
+    remoteIdOf: (url, user) => {
+      try {
+        const endpoint = parseEndpoint(url);
+        return { id: remoteIdOf(endpoint, user), url: endpoint.base };
+      } catch (error) {
+        throw new EngineError("badPath", error instanceof Error ? error.message : String(error), { cause: error });
+      }
+    },
+    login: async (who) => await login({ ...who, client }, transport, compute, new AbortController().signal),
+  };
+}
