@@ -115,9 +115,18 @@ suite("withSecretFiles()", () => {
 suite("metricsText()", () => {
   test("folders by their id, what moved and how runs ended; no path, no name", async () => {
     const tally = newTally();
-    const progress = { filesUp: 0, filesUpTotal: 0, bytesUp: 0, bytesUpTotal: 0, filesDown: 0, filesDownTotal: 0, bytesDown: 0 };
+    const progress = {
+      filesUp: 0,
+      filesUpTotal: 0,
+      bytesUp: 0,
+      bytesUpTotal: 0,
+      filesDown: 0,
+      filesDownTotal: 0,
+      bytesDown: 0,
+      bytesDownTotal: 0,
+    };
     tally.progress("r1", { ...progress, filesUp: 2, bytesUp: 20 });
-    tally.progress("r1", { ...progress, filesUp: 3, bytesUp: 30, filesDown: 1, bytesDown: 5 });
+    tally.progress("r1", { ...progress, filesUp: 3, bytesUp: 30, filesDown: 1, bytesDown: 5, bytesDownTotal: 0 });
     tally.progress("r2", { ...progress, filesUp: 1, bytesUp: 7 });
     for (const result of ["insync", "failed", "insync"]) tally.runEnded(result);
     const folders = [{ ...folderStatus("f1", "/home/ada/media"), state: "held" as const, held: 2, lastRunAt: 5000 }];

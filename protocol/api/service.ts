@@ -89,7 +89,9 @@ export const progressNotice = z.object({
   phase: z.string(),
   progress: z
     .record(z.string(), z.number().describe("Files, or bytes where the name begins with `bytes`."))
-    .describe("filesUp, filesUpTotal, bytesUp, bytesUpTotal, filesDown, filesDownTotal, bytesDown."),
+    .describe(
+      "filesUp, filesUpTotal, bytesUp, bytesUpTotal, filesDown, filesDownTotal, bytesDown, bytesDownTotal (0: the remote does not tell sizes). Bytes count as they move, within a file too.",
+    ),
   atMs: timeMs,
 });
 

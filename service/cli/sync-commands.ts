@@ -153,9 +153,12 @@ function progressOf({ method, params }: Notice): { readonly folder: string; read
   const counts: Readonly<Record<string, unknown>> =
     typeof params.progress === "object" && params.progress !== null ? { ...params.progress } : {};
   const number = (name: string): number => (typeof counts[name] === "number" ? counts[name] : 0);
-  const up = number("filesUpTotal") > 0 ? `↑ ${number("filesUp")}/${number("filesUpTotal")} files ${size(number("bytesUp"))}` : "";
-  const down =
-    number("filesDownTotal") > 0 ? `↓ ${number("filesDown")}/${number("filesDownTotal")} files ${size(number("bytesDown"))}` : "";
+  const way = (arrow: string, name: "Up" | "Down"): string => {
+    const [files, bytes] = [number(`files${name}Total`), number(`bytes${name}Total`)];
+    const done = `${arrow} ${number(`files${name}`)}/${files} files ${size(number(`bytes${name}`))}`;
+    return files === 0 ? "" : bytes === 0 ? done : `${done} of ${size(bytes)}`;
+  };
+  const [up, down] = [way("↑", "Up"), way("↓", "Down")];
   const phase = "phase" in params && typeof params.phase === "string" ? params.phase : "";
   return { folder: params.folder, text: [phase, up, down].filter((part) => part !== "").join("  ") };
 }

@@ -213,6 +213,8 @@ export class RemoteError extends Error {
   }
 }
 
+/** Bytes that moved since the last call: what is said of files, and what goes with it on the wire. */
+export type OnBytes = (bytes: number) => void;
 export type FeedRow = { readonly name: string; readonly usn: number; readonly sha1: Sha1 | null; readonly sizeBytes: number | null };
 /** `position` is where the next read begins; rows ascend by usn. */
 export type FeedPage = { readonly rows: readonly FeedRow[]; readonly position: string };
@@ -261,9 +263,9 @@ export interface Remote {
   /** Pages after `position`, in order; ends when caught up, or throws: a feed that broke off must not look complete. */
   feed(position: string, signal: AbortSignal): AsyncIterable<FeedPage>;
   /** Every name exactly once, in any order, several requests in flight, bounded memory; the bytes are NOT yet verified (N8 is the caller's). */
-  download(names: readonly string[], signal: AbortSignal): AsyncIterable<Download>;
+  download(names: readonly string[], signal: AbortSignal, onBytes?: OnBytes): AsyncIterable<Download>;
   /** One result per entry, in order. Within `limits`. @throws RemoteError when the batch as a whole failed (it may have been taken). */
-  upload(batch: readonly Upload[], signal: AbortSignal): Promise<readonly UploadResult[]>;
+  upload(batch: readonly Upload[], signal: AbortSignal, onBytes?: OnBytes): Promise<readonly UploadResult[]>;
   /** `liveRows`: rows with bytes we believe the remote holds. */
   verify(liveRows: number, signal: AbortSignal): Promise<"ok" | "differs">;
   /** What is kept of a name beside what is current there, newest first. Only where `can.versions`. @throws RemoteError */
@@ -312,6 +314,7 @@ export interface Observer {
   runEnded?(folder: string, run: string, result: string): void;
   trouble?(folder: string, path: string | null, error: unknown): void;
 }
+/** Bytes count as they move, also within a large file; they never go back. */
 export type Progress = {
   readonly filesUp: number;
   readonly filesUpTotal: number;
@@ -320,4 +323,6 @@ export type Progress = {
   readonly filesDown: number;
   readonly filesDownTotal: number;
   readonly bytesDown: number;
+  /** Of the files that are fetched; 0 where the remote does not tell their sizes. */
+  readonly bytesDownTotal: number;
 };

@@ -2,12 +2,12 @@
 import type { ApplyResult, ApplyStep } from "../core/local.ts";
 import type { Sha1 } from "../core/model.ts";
 import type { Action } from "../core/plan.ts";
-import type { Remote } from "../core/ports.ts";
+import type { Download, Remote } from "../core/ports.ts";
 import { conflictCopyName } from "./conflict-copy.ts";
 import { recordApplied, type LateWrite } from "./record-applied.ts";
 import { settleIntents } from "./recover.ts";
 import { rescueLateWrites } from "./rescue.ts";
-import { skip, tellProgress, type RunContext } from "./run-context.ts";
+import { meter, skip, tellProgress, type RunContext } from "./run-context.ts";
 
 export type Incoming = Extract<Action, { kind: "download" | "conflict" }>;
 export type Removal = Extract<Action, { kind: "deleteLocal" }>;
@@ -90,7 +90,26 @@ async function applyFromRemote(context: RunContext, remote: Remote, incoming: re
 
 async function fetchBatches(context: RunContext, remote: Remote, incoming: readonly Incoming[], batches: Batches): Promise<void> {
   const byName = new Map(incoming.map((action) => [action.wireName, action]));
-  for await (const download of remote.download([...byName.keys()], context.signal)) {
+  for (const { sizeBytes } of incoming) addSize(context, sizeBytes);
+  const { onBytes, end } = meter(context, "down");
+  try {
+    await takeAll(context, remote.download([...byName.keys()], context.signal, onBytes), byName, batches);
+  } finally {
+    end();
+  }
+}
+
+function addSize({ totals }: RunContext, sizeBytes: number | null): void {
+  totals.bytesDown = totals.bytesDown === null || sizeBytes === null ? null : totals.bytesDown + sizeBytes;
+}
+
+async function takeAll(
+  context: RunContext,
+  downloads: AsyncIterable<Download>,
+  byName: ReadonlyMap<string, Incoming>,
+  batches: Batches,
+): Promise<void> {
+  for await (const download of downloads) {
     const action = byName.get(download.name);
     if (action === undefined) continue;
     if (download.kind === "missing") {
@@ -177,6 +196,7 @@ async function commitStaged(context: RunContext, files: readonly StagedFile[]): 
   for (const { action, temp, bytes } of files) {
     staged.push(...(await stagedStep(context, action, temp)));
     context.counts.downloadedBytes += bytes;
+    context.moving.down = Math.max(0, context.moving.down - bytes);
   }
   await commitBatch(context, staged, null);
 }

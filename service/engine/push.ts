@@ -2,7 +2,7 @@
 import type { Action } from "../core/plan.ts";
 import type { Remote, Upload, UploadResult } from "../core/ports.ts";
 import { toWire } from "../core/wire-names.ts";
-import { skip, tellProgress, type RunContext } from "./run-context.ts";
+import { meter, skip, tellProgress, type RunContext } from "./run-context.ts";
 import { openMemories, type Wave } from "./wave-memory.ts";
 
 type Outgoing = Extract<Action, { kind: "upload" | "deleteRemote" }>;
@@ -193,10 +193,9 @@ function sizeOf(action: Outgoing): number {
 async function sendBatch(context: RunContext, remote: Remote, batch: readonly Sent[], results: Results): Promise<void> {
   const { parts, signal } = context;
   results.leaving(batch);
-  const answers = await remote.upload(
-    batch.map(({ upload }) => upload),
-    signal,
-  );
+  const { onBytes, end } = meter(context, "up");
+  const uploads = batch.map(({ upload }) => upload);
+  const answers = await remote.upload(uploads, signal, onBytes).finally(end);
   if (parts.faults("upload/replyIgnored")) return;
   results.answered(batch, answers);
   batch[0]?.wave.end(batch.length);

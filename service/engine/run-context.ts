@@ -1,5 +1,5 @@
 /** What one run carries through its phases: counters, progress, and what it learnt for the next round. */
-import type { Progress } from "../core/ports.ts";
+import type { OnBytes, Progress } from "../core/ports.ts";
 import type { FolderParts } from "./parts.ts";
 
 export type RunContext = {
@@ -15,7 +15,12 @@ export type RunContext = {
     deletedRemote: number;
     conflicts: number;
   };
-  readonly totals: { filesUp: number; bytesUp: number; filesDown: number };
+  /** `bytesDown` null: of some file the remote does not tell the size. */
+  readonly totals: { filesUp: number; bytesUp: number; filesDown: number; bytesDown: number | null };
+  /** Bytes that have moved and are not yet counted as files. */
+  readonly moving: { up: number; down: number };
+  /** What was told last: progress never goes back, though a request that failed is sent again. */
+  readonly told: { up: number; down: number };
   /** The remote said that its list changed under us: read the feed again before the next plan. */
   refetch: boolean;
   /** Something had to be left for later (restless path, file changed under us): run again soon. */
@@ -40,7 +45,9 @@ export function newRunContext(parts: FolderParts, run: string, signal: AbortSign
       deletedRemote: 0,
       conflicts: 0,
     },
-    totals: { filesUp: 0, bytesUp: 0, filesDown: 0 },
+    totals: { filesUp: 0, bytesUp: 0, filesDown: 0, bytesDown: 0 },
+    moving: { up: 0, down: 0 },
+    told: { up: 0, down: 0 },
     refetch: false,
     workLeft: false,
     restless: new Set(),
@@ -50,17 +57,36 @@ export function newRunContext(parts: FolderParts, run: string, signal: AbortSign
 
 /** Tells the observer how far the run is. */
 export function tellProgress(context: RunContext): void {
-  const { counts, totals } = context;
+  const { counts, totals, moving, told } = context;
+  told.up = Math.max(told.up, Math.min(totals.bytesUp, counts.uploadedBytes + moving.up));
+  told.down = Math.max(told.down, Math.min(totals.bytesDown ?? Number.POSITIVE_INFINITY, counts.downloadedBytes + moving.down));
   const progress: Progress = {
     filesUp: counts.uploadedFiles + counts.deletedRemote,
     filesUpTotal: totals.filesUp,
-    bytesUp: counts.uploadedBytes,
+    bytesUp: told.up,
     bytesUpTotal: totals.bytesUp,
     filesDown: counts.downloadedFiles + counts.deletedLocal,
     filesDownTotal: totals.filesDown,
-    bytesDown: counts.downloadedBytes,
+    bytesDown: told.down,
+    bytesDownTotal: totals.bytesDown ?? 0,
   };
   context.parts.observer.progress?.(context.parts.id, context.run, progress);
+}
+
+/** For one request: counts what it moves, and forgets it again when the files it carried are counted, or it failed. */
+export function meter(context: RunContext, way: "up" | "down"): { readonly onBytes: OnBytes; readonly end: () => void } {
+  let moved = 0;
+  return {
+    onBytes: (bytes) => {
+      moved += bytes;
+      context.moving[way] += bytes;
+      tellProgress(context);
+    },
+    end: () => {
+      context.moving[way] = Math.max(0, context.moving[way] - moved);
+      moved = 0;
+    },
+  };
 }
 
 /** A path that can't be dealt with now: left as it is, looked at again later. */

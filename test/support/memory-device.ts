@@ -2,7 +2,7 @@
 import type { RunEnd } from "../../service/engine/run.ts";
 import { runFolder } from "../../service/engine/run.ts";
 import type { Policy } from "../../service/core/model.ts";
-import { noFaults, type Clock, type Faults } from "../../service/core/ports.ts";
+import { noFaults, type Clock, type Faults, type Progress } from "../../service/core/ports.ts";
 import { recoverFolder } from "../../service/engine/recover.ts";
 import type { FolderParts } from "../../service/engine/parts.ts";
 import { syncCompute } from "../../service/files/compute.ts";
@@ -32,6 +32,8 @@ export type Device = {
   readonly clock: ManualClock;
   faults: Faults;
   policy: Policy;
+  /** All that the observer was told of how far runs are. */
+  readonly progress: Progress[];
   readonly sync: () => Promise<RunEnd>;
   /** Forgets everything that is not committed, as a killed process does, and starts again. */
   readonly restart: (image?: Buffer) => Promise<Device>;
@@ -55,6 +57,7 @@ export function openDevice(
     clock,
     faults: noFaults,
     policy: "keep-both",
+    progress: [],
     parts: {
       id: "f",
       root: `/${name}`,
@@ -71,7 +74,7 @@ export function openDevice(
       ignoredBy: (path) => (path.startsWith(".git/") ? ".git/**" : null),
       device: name,
       faults: (point) => device.faults(point),
-      observer: {},
+      observer: { progress: (_folder, _run, progress) => void device.progress.push(progress) },
       streamIsCurrent: () => false,
     },
     sync: async () => {

@@ -1,5 +1,5 @@
 /** A remote in memory with the semantics of a Satchel server (or, `stock`, of the official Anki server: last writer wins). */
-import type { Download, FeedPage, Remote, RemoteVersion, Upload, UploadResult } from "../../service/core/ports.ts";
+import type { Download, FeedPage, OnBytes, Remote, RemoteVersion, Upload, UploadResult } from "../../service/core/ports.ts";
 import { RemoteError } from "../../service/core/ports.ts";
 import { sha1 } from "./memory-folder.ts";
 
@@ -49,6 +49,12 @@ export type MemoryRemote = Remote & {
   after: (call: string) => void;
 };
 
+/** A file moves in two pieces, and something of its own goes with it on the wire. */
+function inHalves(bytes: number, onBytes: OnBytes | undefined): void {
+  onBytes?.(bytes >> 1);
+  onBytes?.(bytes - (bytes >> 1) + 7);
+}
+
 export function memoryRemote(account: MemoryAccount, options: { readonly stock?: boolean } = {}): MemoryRemote {
   const stock = options.stock === true;
   const remote: MemoryRemote = {
@@ -72,19 +78,21 @@ export function memoryRemote(account: MemoryAccount, options: { readonly stock?:
       for (let at = 0; at < rows.length; at += 3) {
         const page = rows
           .slice(at, at + 3)
-          .map(([name, row]) => ({ name, usn: row.usn, sha1: row.sha1, sizeBytes: row.bytes?.length ?? null }));
+          .map(([name, row]) => ({ name, usn: row.usn, sha1: row.sha1, sizeBytes: stock ? null : (row.bytes?.length ?? null) }));
         yield await Promise.resolve({ rows: page, position: String(page.at(-1)?.usn ?? position) });
       }
     },
-    download: async function* (names): AsyncGenerator<Download> {
+    download: async function* (names, _signal, onBytes): AsyncGenerator<Download> {
       step("download");
       for (const name of names) {
         const bytes = account.rows.get(name)?.bytes ?? null;
+        inHalves(bytes?.length ?? 0, onBytes);
         yield await Promise.resolve(bytes === null ? { kind: "missing", name } : { kind: "bytes", name, bytes });
       }
     },
-    upload: async (batch) => {
+    upload: async (batch, _signal, onBytes) => {
       step("upload");
+      for (const { bytes } of batch) inHalves(bytes?.length ?? 0, onBytes);
       const results = batch.map((entry) => take(entry));
       remote.after("upload");
       return await Promise.resolve(results);

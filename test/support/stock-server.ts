@@ -69,6 +69,7 @@ export class StockServer {
         this.seen.push(seen);
         const reply = (await this.script?.(seen)) ?? this.answer(seen);
         signal.throwIfAborted();
+        request.onBytes?.(request.body?.length ?? 0, reply.body.length);
         return reply;
       } finally {
         this.inFlight -= 1;

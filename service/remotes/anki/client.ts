@@ -9,7 +9,7 @@ import { downloadFiles } from "./download.ts";
 import { readEvents } from "./events.ts";
 import { readFeed } from "./feed.ts";
 import { faultOfStatus, faultOfTransport } from "./reply-faults.ts";
-import { openSession, type Session, type SessionOptions } from "./session.ts";
+import { metered, openSession, type Session, type SessionOptions } from "./session.ts";
 import { uploadBatch } from "./upload.ts";
 import {
   askBegin,
@@ -105,15 +105,16 @@ export function openAnkiRemote(options: AnkiRemoteOptions): Remote {
       return { serverId: null, epoch: null, position: String(usn) };
     },
     feed: (position, signal) => readFeed(pageReader(session, greeting() !== null), position, signal),
-    download(names, signal) {
+    download(names, signal, onBytes) {
       const ours = greeting();
       const fetchFiles = ours === null ? askFiles : askSatchelFiles;
       const namesPerRequest = ours === null ? LIMITS.zipEntries : Math.min(ours.limits.entries, LIMITS.satchelEntries);
-      const request = async (part: readonly string[], abort: AbortSignal) => await fetchFiles(session, part, abort);
+      const line = metered(session, "down", onBytes);
+      const request = async (part: readonly string[], abort: AbortSignal) => await fetchFiles(line, part, abort);
       return downloadFiles({ fetchFiles: request, namesPerRequest, requestsInFlight: inFlight }, names, signal);
     },
-    async upload(batch, signal) {
-      return await uploadBatch(sender(session, greeting() !== null), batch, signal);
+    async upload(batch, signal, onBytes) {
+      return await uploadBatch(sender(metered(session, "up", onBytes), greeting() !== null), batch, signal);
     },
     async verify(liveRows, signal) {
       session.rest();

@@ -2,7 +2,15 @@
 import { buildSyncHeader, parseOriginalSize, SIZE_HEADER, SYNC_HEADER } from "../../../protocol/anki/header.ts";
 import { LIMITS } from "../../../protocol/anki/limits.ts";
 import { WireError } from "../../../protocol/anki/wire-error.ts";
-import { RemoteError, type Compute, type HttpRequest, type HttpResponse, type Random, type Transport } from "../../core/ports.ts";
+import {
+  RemoteError,
+  type Compute,
+  type HttpRequest,
+  type HttpResponse,
+  type OnBytes,
+  type Random,
+  type Transport,
+} from "../../core/ports.ts";
 import { joined, openBodyBuffers } from "../body-buffers.ts";
 import { methodUrl, redirectTarget, shownUrl, type Endpoint } from "../endpoint.ts";
 import { faultOfStatus, faultOfTransport, isPage, pageWords } from "./reply-faults.ts";
@@ -35,6 +43,7 @@ export type Ask = {
   readonly stallMs?: number;
   /** Memory for a reply of which nothing is kept. */
   readonly replyMemory?: HttpRequest["replyMemory"];
+  readonly onBytes?: HttpRequest["onBytes"];
 };
 
 export type Session = ReturnType<typeof openSession>;
@@ -105,6 +114,20 @@ export function openSession(options: SessionOptions) {
   };
 }
 
+/** The same session, which tells of the bytes that its calls move one way. */
+export function metered(session: Session, way: "up" | "down", onBytes: OnBytes | undefined): Session {
+  if (onBytes === undefined) return session;
+  const tell = (sent: number, received: number): void => {
+    const moved = way === "up" ? sent : received;
+    if (moved > 0) onBytes(moved);
+  };
+  return {
+    ...session,
+    plain: async (ask, chunks, signal) => await session.plain({ ...ask, onBytes: tell }, chunks, signal),
+    call: async (ask, chunks, signal) => await session.call({ ...ask, onBytes: tell }, chunks, signal),
+  };
+}
+
 /** One exchange under the key; a failure on the way is told as one of the remote. */
 async function sendOnce(
   transport: Transport,
@@ -114,8 +137,8 @@ async function sendOnce(
   attempt: string,
   signal: AbortSignal,
 ): Promise<HttpResponse> {
-  const { method, body, replyBytesMax, replyMemory, stallMs = LIMITS.stallMs } = ask;
-  const memory = replyMemory === undefined ? {} : { replyMemory };
+  const { method, body, replyBytesMax, replyMemory, onBytes, stallMs = LIMITS.stallMs } = ask;
+  const memory = { ...(replyMemory && { replyMemory }), ...(onBytes && { onBytes }) };
   const headers = { [SYNC_HEADER]: header, ...(body === null ? {} : { "content-type": "application/octet-stream" }) };
   try {
     return await transport.send({ method, url, headers, body, stallMs, maxResponseBytes: replyBytesMax, ...memory }, signal);
