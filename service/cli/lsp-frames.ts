@@ -3,6 +3,9 @@
 const HEADER_MAX_BYTES = 4096;
 const SEPARATOR = Buffer.from("\r\n\r\n");
 
+/** An `exit` is no longer than this. */
+const EXIT_MAX_CHARS = 1000;
+
 export function framed(text: string): Buffer {
   const body = Buffer.from(text);
   return Buffer.concat([Buffer.from(`Content-Length: ${body.length}\r\n\r\n`), body]);
@@ -10,8 +13,9 @@ export function framed(text: string): Buffer {
 
 /** Cuts a stream into messages. */
 export class LspFrames {
-  /** The stream is not the protocol's, or its `exit` has passed. */
+  /** The stream is not the protocol's. */
   onBroken: () => void = () => undefined;
+  /** The last message was the editor's `exit`. */
   exited = false;
   #pieces: Buffer[] = [];
   #bytes = 0;
@@ -35,7 +39,7 @@ export class LspFrames {
     this.#keep(all.subarray(wanted));
     this.#wanted = null;
     const text = all.toString("utf8", 0, wanted);
-    if (/^\s*\{[^{}]*"method"\s*:\s*"exit"[^{}]*\}\s*$/.test(text)) this.exited = true;
+    if (text.length <= EXIT_MAX_CHARS && text.includes('"exit"')) this.exited = isExit(text);
     return text;
   }
 
@@ -65,5 +69,15 @@ export class LspFrames {
   #keep(rest: Buffer): void {
     this.#pieces = [rest];
     this.#bytes = rest.length;
+  }
+}
+
+function isExit(text: string): boolean {
+  try {
+    const message: unknown = JSON.parse(text);
+    return typeof message === "object" && message !== null && "method" in message && message.method === "exit";
+  } catch {
+    // The service answers what is not JSON.
+    return false;
   }
 }
