@@ -113,7 +113,7 @@ class Writer {
     const { pack, at } = batch.end;
     this.highest = Math.max(this.highest, pack);
     try {
-      await joined(batch.chunks, async (bytes) => await disk.append(packPath(directory, pack), bytes));
+      await inPieces(batch.chunks, async (bytes) => await disk.append(packPath(directory, pack), bytes));
       if (batch.start.at === 0) await disk.fsyncDir(directory);
     } catch (error) {
       // After a failed fsync nobody knows what the file holds, and a second fsync would not say: go on with another one.
@@ -127,25 +127,32 @@ class Writer {
 
 /** One buffer for the appends of all accounts, used again (a fresh one for each costs garbage collections): null while one has it. */
 let spare: Buffer | null = Buffer.alloc(0);
-const SPARE_BYTES = 16 * 1024 * 1024;
+/** What is written at once: a batch of more is appended in pieces, the note with the last one. */
+const PIECE_BYTES = 16 * 1024 * 1024;
 
-/** Hands all chunks to `work` as one. */
-async function joined(chunks: readonly Uint8Array[], work: (bytes: Uint8Array) => Promise<void>): Promise<void> {
-  const sizeBytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-  if (spare === null || sizeBytes > SPARE_BYTES) {
-    await work(Buffer.concat(chunks));
-    return;
-  }
-  const mine = spare.length < sizeBytes ? Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(sizeBytes))) : spare;
+/** Hands all chunks to `work`, in pieces that are of no use after its end. */
+async function inPieces(chunks: readonly Uint8Array[], work: (bytes: Uint8Array) => Promise<void>): Promise<void> {
+  const sizeBytes = Math.min(
+    PIECE_BYTES,
+    chunks.reduce((sum, chunk) => sum + chunk.length, 0),
+  );
+  const piece = spare !== null && spare.length >= sizeBytes ? spare : Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(sizeBytes)));
   spare = null;
-  let at = 0;
-  for (const chunk of chunks) {
-    mine.set(chunk, at);
-    at += chunk.length;
-  }
   try {
-    await work(mine.subarray(0, at));
+    let at = 0;
+    for (const chunk of chunks) {
+      for (let from = 0; from < chunk.length;) {
+        const part = chunk.subarray(from, from + piece.length - at);
+        piece.set(part, at);
+        at += part.length;
+        from += part.length;
+        if (at < piece.length) continue;
+        await work(piece);
+        at = 0;
+      }
+    }
+    if (at > 0) await work(piece.subarray(0, at));
   } finally {
-    spare = mine;
+    spare = piece;
   }
 }

@@ -1,20 +1,49 @@
 /** Large buffers used again: a fresh one for every body and reply costs more garbage collection than all the rest of a request. */
 
 /** The smallest buffer that is kept, and the largest; larger ones are made and dropped. */
-const MIN_BYTES = 256 * 1024;
+const MIN_BYTES = 16 * 1024;
 const MAX_BYTES = 16 * 1024 * 1024;
 /** Kept free, all together. */
 const KEPT_BYTES = 48 * 1024 * 1024;
 
+/** Bodies and large replies of all accounts together, while they are being worked on (S17): twice the largest upload, inflated too. */
+const HELD_BYTES = 512 * 1024 * 1024;
+
 export type Lease = { readonly bytes: Buffer; release(): void };
+
+/** All accounts together hold too much at the moment (NW08). */
+export class NoRoomError extends Error {
+  constructor(wantedBytes: number) {
+    super(`the server holds as many bodies as it may: there is no room for ${String(wantedBytes)} bytes more`);
+    this.name = "NoRoomError";
+  }
+}
 
 /** Buffers of powers of two. What a lease holds must not be used after its `release`. */
 export class Buffers {
   private readonly free = new Map<number, Buffer[]>();
   private keptBytes = 0;
+  private heldBytes = 0;
+  private readonly heldMax: number;
 
-  /** At least `sizeBytes`, with whatever content it had. */
+  constructor(heldMax: number = HELD_BYTES) {
+    this.heldMax = heldMax;
+  }
+
+  /** Counts memory that somebody else allocates; returns what gives it back. @throws NoRoomError */
+  reserve(sizeBytes: number): () => void {
+    if (this.heldBytes + sizeBytes > this.heldMax) throw new NoRoomError(sizeBytes);
+    this.heldBytes += sizeBytes;
+    let held = true;
+    return () => {
+      if (held) this.heldBytes -= sizeBytes;
+      held = false;
+    };
+  }
+
+  /** At least `sizeBytes`, with whatever content it had. @throws NoRoomError */
   take(sizeBytes: number): Lease {
+    const unreserve = this.reserve(sizeBytes);
     const size = 2 ** Math.ceil(Math.log2(Math.max(sizeBytes, MIN_BYTES)));
     const found = this.free.get(size)?.pop();
     if (found !== undefined) this.keptBytes -= size;
@@ -25,6 +54,7 @@ export class Buffers {
       release: () => {
         if (!held) return;
         held = false;
+        unreserve();
         this.giveBack(bytes);
       },
     };

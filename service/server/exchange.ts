@@ -99,6 +99,10 @@ export async function* limitedBody(request: ServerRequest, maxBytes: number, clo
   }
 }
 
+/** Where no length is announced (Anki's clients never do), an upload begins with this much room. */
+const UNKNOWN_BODY_BYTES = 256 * 1024;
+const SMALL_BODY_BYTES = 1024 * 1024;
+
 /** Hands the whole body to `work`; its bytes must not be used after that. @throws Refusal as `limitedBody` */
 export async function withBody<T>(
   { buffers, clock }: { readonly buffers: Buffers; readonly clock: Clock },
@@ -107,7 +111,8 @@ export async function withBody<T>(
   work: (body: Buffer) => Promise<T>,
 ): Promise<T> {
   const announced = Number(request.headers["content-length"] ?? "0");
-  const gathered = new Gathered(buffers, announced > 0 && announced <= maxBytes ? announced : 0);
+  const unknown = maxBytes > SMALL_BODY_BYTES ? UNKNOWN_BODY_BYTES : 0;
+  const gathered = new Gathered(buffers, announced > 0 && announced <= maxBytes ? announced : unknown);
   try {
     for await (const chunk of limitedBody(request, maxBytes, clock)) gathered.add(chunk);
     return await work(gathered.bytes);
@@ -120,23 +125,34 @@ export async function withBody<T>(
 const LIKELY_FACTOR = 4;
 const LIKELY_LEAST_BYTES = 64 * 1024;
 
-/** The content of a version 11 body; may stand in `body` itself, which is of no other use then. @throws Refusal 413, 400 */
-export async function inflate(compute: Compute, body: Buffer, maxBytes: number): Promise<Uint8Array> {
+/** Hands the content of a version 11 body to `work`; neither's bytes must be used after that. @throws Refusal 413, 400; NoRoomError */
+export async function withInflated<T>(
+  { buffers, compute }: { readonly buffers: Buffers; readonly compute: Compute },
+  body: Buffer,
+  maxBytes: number,
+  work: (content: Uint8Array) => Promise<T>,
+): Promise<T> {
   const wrapped = body.length <= maxBytes ? unwrapFrame(body) : null;
-  if (wrapped !== null) return wrapped;
-  const likelyBytes = body.length * LIKELY_FACTOR + LIKELY_LEAST_BYTES;
-  if (likelyBytes < maxBytes) {
+  if (wrapped !== null) return await work(wrapped);
+  const likelyBytes = Math.min(maxBytes, body.length * LIKELY_FACTOR + LIKELY_LEAST_BYTES);
+  for (const capBytes of new Set([likelyBytes, maxBytes])) {
+    const release = buffers.reserve(capBytes);
     try {
-      return await compute.unzstd(body, likelyBytes);
-    } catch (error) {
-      if (error instanceof WireError) throw new Refusal(400, error.message);
-      if (!(error instanceof RangeError)) throw error;
+      const content = await inflate(compute, body, capBytes);
+      if (content !== null) return await work(content);
+    } finally {
+      release();
     }
   }
+  throw tooLarge(maxBytes);
+}
+
+/** null: it has more. */
+async function inflate(compute: Compute, body: Uint8Array, maxBytes: number): Promise<Uint8Array | null> {
   try {
     return await compute.unzstd(body, maxBytes);
   } catch (error) {
-    if (error instanceof RangeError) throw tooLarge(maxBytes);
+    if (error instanceof RangeError) return null;
     if (error instanceof WireError) throw new Refusal(400, error.message);
     throw error;
   }

@@ -6,14 +6,18 @@ import type { Clock, Compute, Faults, ServerHandle, ServerRequest, ServerRespons
 import type { AccountService, Known } from "./accounts.ts";
 import { collectionLimits } from "./collection.ts";
 import type { Burst } from "./brake.ts";
-import { Buffers } from "./buffers.ts";
-import { inflate, limitedBody, parsed, Refusal, refusalReply, replyLarge, replyWith, withBody, type Form } from "./exchange.ts";
+import { Buffers, NoRoomError } from "./buffers.ts";
+import { limitedBody, parsed, Refusal, refusalReply, replyLarge, replyWith, withBody, withInflated, type Form } from "./exchange.ts";
 import { ROUTES, type Call, type Route } from "./routes.ts";
 import { StorageError, type Storage } from "./storage.ts";
 import { Slots } from "./turn.ts";
 
 /** Forms that came without a header and have not said their key yet: held in memory, so only this many at once in the whole process. */
 const UNKNOWN_BODIES = 2;
+/** Uploads of one account that may wait for their turn. */
+const BODIES_WAITING = 64;
+/** Told to whom there is no room for. Our clients add their own jitter (NW08). */
+const RETRY_AFTER = { "retry-after": "5" } as const;
 /** A form around a login of at most 1 KiB. */
 const LOGIN_FORM_BYTES = 4096;
 
@@ -42,6 +46,8 @@ export type ServerOptions = {
   readonly addressHeader: string | null;
   /** Unpacks a long body as it comes. @throws RangeError, Error as `Compute.unzstd`. Without it such a body is held whole. */
   readonly inflateStream?: (chunks: AsyncIterable<Uint8Array>, maxBytes: number) => AsyncIterable<Uint8Array>;
+  /** What bodies and large replies of all accounts may hold together; 512 MiB where it is left out. */
+  readonly bodyMemoryBytes?: number;
   readonly observe?: (exchange: Exchange) => void;
   /** A device deleted very much. */
   readonly observeBurst?: (burst: Burst) => void;
@@ -53,7 +59,13 @@ export function createHandle(options: ServerOptions): ServerHandle {
     log("warn", "deletion burst", { audit: true, account, key: burst.key, files: burst.files, broughtBack: burst.back });
     options.observeBurst?.(burst);
   };
-  const server: Server = { ...options, onBurst, buffers: new Buffers(), unknown: new Slots(UNKNOWN_BODIES), bodies: bodySlots() };
+  const server: Server = {
+    ...options,
+    onBurst,
+    buffers: new Buffers(options.bodyMemoryBytes),
+    unknown: new Slots(UNKNOWN_BODIES),
+    bodies: bodySlots(),
+  };
   return async (request, signal) => {
     const begunMs = clock.monoMs();
     const seen: Seen = { route: "other", account: null };
@@ -82,7 +94,7 @@ function bodySlots(): (account: string) => Slots {
   const slots = new Map<string, Slots>();
   return (account) => {
     let found = slots.get(account);
-    if (found === undefined) slots.set(account, (found = new Slots(LIMITS.bodiesAtOnce)));
+    if (found === undefined) slots.set(account, (found = new Slots(LIMITS.bodiesAtOnce, BODIES_WAITING)));
     return found;
   };
 }
@@ -146,7 +158,7 @@ async function answerLegacy(server: Server, { request, address, route, name, sig
     });
   }
   const free = await server.unknown.take(signal);
-  if (free === null) throw new Refusal(503, "too many forms at once");
+  if (free === null) throw new Refusal(503, "too many forms at once", RETRY_AFTER);
   try {
     const maxBytes = (route.kind === "upload" ? LIMITS.uploadBytes : LIMITS.jsonBytes) + LOGIN_FORM_BYTES;
     return await withBody(server, request, maxBytes, async (body) => {
@@ -235,10 +247,11 @@ async function inSlot(
   work: () => Promise<ServerResponse>,
 ): Promise<ServerResponse> {
   const free = await server.bodies(known.account).take(signal);
+  if (free === null) throw new Refusal(503, "too many uploads of one account at once", RETRY_AFTER);
   try {
     return await work();
   } finally {
-    free?.();
+    free();
   }
 }
 
@@ -249,7 +262,7 @@ async function withContent(
   maxBytes: number,
   work: (content: Uint8Array) => Promise<ServerResponse>,
 ): Promise<ServerResponse> {
-  return await withBody(server, request, maxBytes, async (body) => await work(await inflate(server.compute, body, maxBytes)));
+  return await withBody(server, request, maxBytes, async (body) => await withInflated(server, body, maxBytes, work));
 }
 
 /** The unpacked bytes of a collection, as they come. */
@@ -257,7 +270,12 @@ async function* collectionBody(server: Server, { request }: Pick<Call, "request"
   const limits = collectionLimits(server.payloadMegs);
   const chunks = limitedBody(request, limits.wireBytes, server.clock);
   if (server.inflateStream === undefined) {
-    yield await withBody(server, request, limits.wireBytes, async (body) => Buffer.from(await inflate(server.compute, body, limits.bytes)));
+    yield await withBody(
+      server,
+      request,
+      limits.wireBytes,
+      async (body) => await withInflated(server, body, limits.bytes, async (content) => await Promise.resolve(Buffer.from(content))),
+    );
     return;
   }
   try {
@@ -325,6 +343,10 @@ function failure(error: unknown, seen: Seen, log: ServerLog): ServerResponse {
   if (error instanceof Refusal) {
     if (error.status >= 500) log("warn", "refused", { ...seen, status: error.status, why: error.message });
     return refusalReply(error);
+  }
+  if (error instanceof NoRoomError) {
+    log("warn", "refused", { ...seen, status: 503, why: error.message });
+    return refusalReply({ status: 503, headers: RETRY_AFTER });
   }
   if (error instanceof StorageError) {
     log("error", "storage", { ...seen, fault: error.fault, why: error.message });

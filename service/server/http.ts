@@ -14,6 +14,9 @@ const HEADERS_MS = 10_000;
 const KEEP_ALIVE_MS = 75_000;
 /** After a refusal in mid-upload the rest is swallowed for this long, so that the reply is not lost in a reset. */
 const LINGER_MS = 2000;
+/** Who takes a reply more slowly than this, after a first minute, holds its memory and not a slow line (RELIABILITY §5.2, NW06). */
+const RATE_BYTES_PER_S = 1024;
+const SLACK_MS = 60_000;
 
 export type HttpOptions = {
   readonly handle: ServerHandle;
@@ -23,6 +26,8 @@ export type HttpOptions = {
   readonly metrics: (() => Promise<string>) | null;
   readonly mayMeasure: (address: string, authorization: string | undefined) => boolean;
   readonly onError: (error: unknown) => void;
+  /** How long a reply may take beside its length; a minute where it is left out. */
+  readonly slackMs?: number;
 };
 
 export type HttpServer = {
@@ -90,7 +95,12 @@ function makeFastify({ tls }: HttpOptions): FastifyInstance {
   return fastify({ ...common, https });
 }
 
-async function serve({ handle, onError }: HttpOptions, from: IncomingMessage, to: NodeResponse, stop: AbortSignal): Promise<void> {
+async function serve(
+  { handle, onError, slackMs = SLACK_MS }: HttpOptions,
+  from: IncomingMessage,
+  to: NodeResponse,
+  stop: AbortSignal,
+): Promise<void> {
   const gone = new AbortController();
   const leave = (): void => {
     if (!to.writableFinished) gone.abort(new Error("The client went away."));
@@ -111,7 +121,7 @@ async function serve({ handle, onError }: HttpOptions, from: IncomingMessage, to
       },
       AbortSignal.any([gone.signal, stop]),
     );
-    await send(response, from, to);
+    await send(response, from, to, slackMs);
   } catch (error) {
     // The handle throws only when nobody waits for the reply any more, and a stream only when it broke off: cut, so that the client can tell.
     if (!gone.signal.aborted && !stop.aborted) onError(error);
@@ -119,14 +129,16 @@ async function serve({ handle, onError }: HttpOptions, from: IncomingMessage, to
   }
 }
 
-async function send(response: ServerResponse, from: IncomingMessage, to: NodeResponse): Promise<void> {
+async function send(response: ServerResponse, from: IncomingMessage, to: NodeResponse, slackMs: number): Promise<void> {
   const { status, headers, body } = response;
   // What is left of the body is not for us: the connection can't be used again.
   const unread = !from.complete && !from.readableEnded;
   const close = unread ? { connection: "close" } : {};
   if (body instanceof Uint8Array) {
     to.writeHead(status, { ...headers, ...close, "content-length": body.length });
-    to.end(body);
+    const done = hurry(to, body.length, slackMs);
+    to.once("close", done);
+    to.end(body, done);
     if (unread) linger(from);
     return;
   }
@@ -134,9 +146,18 @@ async function send(response: ServerResponse, from: IncomingMessage, to: NodeRes
   to.flushHeaders();
   for await (const chunk of body) {
     if (to.destroyed) return;
+    const done = hurry(to, chunk.length, slackMs);
     await written(to, chunk);
+    done();
   }
   to.end();
+}
+
+/** Cuts the connection where so many bytes are not taken in time; returns what calls it off. */
+function hurry(to: NodeResponse, bytes: number, slackMs: number): () => void {
+  const timer = setTimeout(() => to.destroy(), slackMs + (bytes / RATE_BYTES_PER_S) * 1000);
+  timer.unref();
+  return () => clearTimeout(timer);
 }
 
 /** Resolves when the chunk has left for the system, or can't any more: its buffer may be used again then. */

@@ -28,7 +28,7 @@ export type LocalStorageOptions = {
   readonly faults: Faults;
   /** Where a database opens: by default its file. The simulator hands out images in memory. */
   readonly database?: (file: string) => string | Buffer;
-  /** Reads an uploaded collection. By default through the disk port, in memory. */
+  /** Reads an uploaded collection, as `readCollection` of the store does with a real file. */
   readonly readCollection?: (file: string) => Promise<CollectionFacts | null>;
   /** Free bytes below which nothing more is taken; by default 1 % of the disk or 500 MB, whichever is more. */
   readonly keepFreeBytes?: number;
