@@ -256,14 +256,14 @@ suite("hover, completion, links", () => {
     const told = await hover("![](m/photo.png)\n", "m/photo");
     assert.match(
       told,
-      /^!\[photo\.png\]\(file:\/\/\/media\/m\/photo\.png\|width=200\)\n\n\*\*photo\.png\*\*\n\n9 B · changed .* · in sync$/,
+      /^\*\*photo\.png\*\*\n\n9 B · changed .* · in sync\n\n!\[photo\.png\]\(file:\/\/\/media\/m\/photo\.png\|width=200\)$/,
     );
     assert.match(await hover("[sound:<b>_x_.mp3]\n", "<b>"), /^\*\*\\<b\\>\\_x\\_\.mp3\*\*\n\n.*has never been seen/);
   });
 
   test("hover: inside the text for editors that can't open the file, plain for those that show no Markdown, none where the editor has its own", async () => {
     await begin({ preview: "data" });
-    assert.match(await hover("![[photo.png]]\n", "photo"), /^!\[photo\.png\]\(data:image\/png;base64,cGhvdG8ucG5n\)/);
+    assert.match(await hover("![[photo.png]]\n", "photo"), /in sync\n\n!\[photo\.png\]\(data:image\/png;base64,cGhvdG8ucG5n\)$/);
     await editor.close();
     editor = await LspPeer.inside(session);
     await begin({ standDown: ["preview"] }, { textDocument: { hover: { contentFormat: ["plaintext"] } } });

@@ -33,7 +33,8 @@ export async function hoverAt(
   if (!options.markdown) return { range, contents: { kind: "plaintext", value: lines.join("\n") } };
   const preview = await previewOf(found, given.disk, options);
   const [first = "", ...rest] = lines.map(escaped);
-  return { range, contents: { kind: "markdown", value: [...preview, `**${first}**`, ...rest].join("\n\n") } };
+  // A tall picture pushes what stands below it out of sight.
+  return { range, contents: { kind: "markdown", value: [`**${first}**`, ...rest, ...preview].join("\n\n") } };
 }
 
 /** The path, then size, time and state, then why. */
