@@ -14,12 +14,14 @@ import { installWorkbench, type Installed, type WorkbenchName } from "./install.
 
 /** Which workbench the scenarios run in: `SATCHEL_WORKBENCH`. */
 const WORKBENCH: WorkbenchName = process.env["SATCHEL_WORKBENCH"] === "floor" ? "floor" : "current";
-const ROOT = path.join(import.meta.dirname, "..", "..");
+export const TOP = path.join(import.meta.dirname, "..", "..");
 const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 /** The host's package; `test/vscode/main.ts` makes it first. */
-export const VSIX = path.join(ROOT, "dist", "packages", `satchel-${process.platform}-${process.arch}-${VERSION}.vsix`);
+export const VSIX = path.join(TOP, "dist", "packages", `satchel-${process.platform}-${process.arch}-${VERSION}.vsix`);
+/** What is in it, unpacked. */
+export const STAGE = path.join(TOP, "dist", "stage", `${process.platform}-${process.arch}`);
 /** Where the screenshots go; git ignores it. */
-export const SHOTS = path.join(ROOT, "dist", "shots", WORKBENCH);
+export const SHOTS = path.join(TOP, "dist", "shots", WORKBENCH);
 
 /** Why no scenario can run here; null: one can. */
 export function whyNotHere(): string | null {

@@ -9,10 +9,9 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 
 import { runToEnd } from "../support/children.ts";
-import { VSIX, whyNotHere } from "./editor.ts";
+import { STAGE, TOP, VSIX, whyNotHere } from "./editor.ts";
 import { installWorkbench, WORKBENCHES, type WorkbenchName } from "./install.ts";
 
-const ROOT = path.join(import.meta.dirname, "..", "..");
 /** Each file is an editor, a browser and two services. */
 const AT_ONCE = 2;
 
@@ -23,16 +22,18 @@ const reason = whyNotHere();
 if (reason !== null) process.stdout.write(`no scenario can run here: ${reason}\n`);
 else {
   await Promise.all(names.map(async (name) => await installWorkbench(name)));
-  const made = await runToEnd(process.execPath, ["build.ts", "package", `${process.platform}-${process.arch}`], { cwd: ROOT });
+  const made = await runToEnd(process.execPath, ["build.ts", "package", "--stage", path.dirname(STAGE), path.basename(STAGE)], {
+    cwd: TOP,
+  });
   if (made.code !== 0) throw new Error(`could not make ${VSIX}: ${made.stderr}`);
   for (const name of names) process.exitCode = Math.max(Number(process.exitCode ?? 0), await runIn(name));
 }
 
 async function runIn(name: WorkbenchName): Promise<number> {
-  const files = globSync("test/vscode/*.scenario.ts", { cwd: ROOT }).filter((file) => file.includes(values.only));
+  const files = globSync("test/vscode/*.scenario.ts", { cwd: TOP }).filter((file) => file.includes(values.only));
   process.stdout.write(`\nVS Code of code-server ${WORKBENCHES[name].codeServer}\n`);
   const args = ["--test", "--test-reporter=spec", `--test-concurrency=${String(AT_ONCE)}`, ...files.toSorted()];
-  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: "inherit", env: { ...process.env, SATCHEL_WORKBENCH: name } });
+  const child = spawn(process.execPath, args, { cwd: TOP, stdio: "inherit", env: { ...process.env, SATCHEL_WORKBENCH: name } });
   const [code] = await once(child, "exit");
   return typeof code === "number" ? code : 1;
 }
