@@ -5,7 +5,7 @@ import { beforeEach, suite, test } from "node:test";
 
 import type { EngineDouble } from "./support/engine-double.ts";
 import { Peer } from "./support/rpc-peer.ts";
-import { openRpcService, type RpcService } from "./support/rpc-service.ts";
+import { BEARER, openRpcService, upgradeText, type RpcService } from "./support/rpc-service.ts";
 
 suite("events", () => {
   let service: RpcService;
@@ -173,6 +173,31 @@ suite("events", () => {
     );
     await slow.close();
     await quick.close();
+  });
+
+  test("Connection §5.1 who answers no ping is dropped after two minutes, who does stays", async (t) => {
+    t.mock.timers.enable({ apis: ["setInterval"] });
+    const timed = await openRpcService();
+    t.after(async () => await Promise.all([service.close(), timed.close()]));
+    const quiet = await Peer.unix(timed.socketPath);
+    const pinged = async (): Promise<void> => {
+      const ping = once(quiet.socket, "ping");
+      t.mock.timers.tick(60_000);
+      await ping;
+      quiet.socket.ping(); // and the pong before it was taken, when this one's is back
+      await once(quiet.socket, "pong");
+    };
+    const silent = connect(timed.port, "127.0.0.1");
+    silent.write(upgradeText(`127.0.0.1:${timed.port}`, [BEARER]));
+    await once(silent, "data");
+    const gone = once(silent, "close");
+    silent.resume();
+    await pinged();
+    await pinged();
+    await gone;
+    for (let at = 0; at < 10; at++) await pinged();
+    assert.equal((await quiet.call("service/status"))["error"], undefined);
+    await quiet.close();
   });
 
   test("Connection WS12 who takes nothing for ten minutes gives the place to others; who takes little keeps it", async (t) => {

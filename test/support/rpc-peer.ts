@@ -4,7 +4,9 @@ import { connect } from "node:net";
 import { WebSocket } from "ws";
 
 import { METHODS, type MethodName, type ParamsOf, type ResultOf } from "../../protocol/api/table.ts";
+import { ErrorCode } from "../../protocol/errors.ts";
 import type { Method } from "../../protocol/method.ts";
+import { ALWAYS } from "../../protocol/openrpc.ts";
 
 /** The token of every service that a test starts by hand. */
 export const TOKEN = "t".repeat(43);
@@ -64,7 +66,9 @@ export class Peer {
   async call(method: string, params: unknown = {}): Promise<Record<string, unknown>> {
     const id = ++this.#id;
     this.socket.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
-    return await this.until(() => this.messages.find((message) => message["id"] === id));
+    const answer = await this.until(() => this.messages.find((message) => message["id"] === id));
+    refuseUndeclared(method, answer);
+    return answer;
   }
 
   /** The result, which keeps to the method's schema. @throws Error when the answer is an error, or not what the schema says */
@@ -92,6 +96,14 @@ export class Peer {
     this.socket.close();
     if (this.socket.readyState !== WebSocket.CLOSED) await once(this.socket, "close");
   }
+}
+
+/** @throws Error when a method answers with a code that it does not declare */
+function refuseUndeclared(name: string, answer: Record<string, unknown>): void {
+  const one = (METHODS as readonly Method[]).find((method) => method.name === name);
+  if (one === undefined || !("error" in answer)) return;
+  const declared: readonly unknown[] = [...one.errors, ...ALWAYS, ErrorCode.InvalidRequest];
+  if (!declared.includes(codeOf(answer))) throw new Error(`${name} does not declare this error: ${JSON.stringify(answer)}`);
 }
 
 /** The code of an error answer; a text where it is none. */
