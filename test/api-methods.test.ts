@@ -59,7 +59,7 @@ suite("every method, on a real service with a real server", () => {
     assert.equal(run?.error, null);
   };
 
-  test("service/hello status doctor, rpc.discover", async () => {
+  test("service/hello status doctor metrics, rpc.discover", async () => {
     const nonce = "0123456789abcdef";
     const hello = await ask("service/hello", { nonce, client: "a test" });
     assert.equal(hello.proof, createHmac("sha256", one.file.serviceKey).update(`satchel-hello:${nonce}`).digest("hex"));
@@ -67,6 +67,7 @@ suite("every method, on a real service with a real server", () => {
     const status = await ask("service/status", {});
     assert.deepEqual([status.service.port, status.folders], [one.file.port, []]);
     assert.ok((await ask("service/doctor", {})).checks.length >= 4);
+    assert.match((await ask("service/metrics", {})).text, /^# HELP \S+/m);
     assert.equal((await ask("rpc.discover", {})).openrpc, "1.3.2");
   });
 
