@@ -73,6 +73,13 @@ suite("the service as a process", () => {
     assert.equal((await satchel("one", ["status"])).code, 5);
   });
 
+  test("compiled code is kept for the next start, where only the user can put it", async () => {
+    const cache = path.join(homeOf("one"), "state", "code-cache");
+    assert.equal((await stat(cache)).mode & 0o777, 0o700);
+    const [version = ""] = await readdir(cache);
+    assert.ok((await readdir(path.join(cache, version))).length > 10);
+  });
+
   test("N5 a service that was killed is started again without a manual step", async () => {
     await good("one", ["service", "start"]);
     const { pid } = JSON.parse((await good("one", ["service", "status", "--json"])).stdout);

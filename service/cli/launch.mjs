@@ -9,6 +9,7 @@ const node = fileURLToPath(new URL("../../node_modules/.bin/node", import.meta.u
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 
 if (major > 22 || (major === 22 && minor >= 18)) {
+  await import(new URL("./code-cache.mjs", import.meta.url).href);
   await import(new URL("../main.ts", import.meta.url).href);
 } else if (existsSync(node) && process.env.SATCHEL_RELAUNCHED !== "1") {
   const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: "inherit", env: { ...process.env, SATCHEL_RELAUNCHED: "1" } });

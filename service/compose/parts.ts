@@ -8,10 +8,25 @@ import type { Places } from "../../protocol/places.ts";
 import { VERSION } from "../../protocol/version.ts";
 import type { Logs } from "../cli/log.ts";
 import { realDirectory } from "../cli/machine.ts";
-import type { Compute, Transport } from "../core/ports.ts";
+import type { Transport } from "../core/ports.ts";
 import type { EngineDeps } from "../engine/deps.ts";
 import { loadConfig, loadDevice } from "../files/settings.ts";
 import type { Tally } from "../rpc/tally.ts";
+import { rebuildIfCorrupt } from "../store/health.ts";
+import { openNodeDisk } from "../files/node-disk.ts";
+import { openVersionStore, retentionOf } from "../files/versions.ts";
+import { openNodeTransport } from "../remotes/node-transport.ts";
+import { nodeCompute as compute } from "../files/compute.ts";
+import { machineHash } from "../files/machine.ts";
+import { fileSettings } from "../engine/file-settings.ts";
+import { lockedRootOpener } from "../engine/locked-root.ts";
+import { startOver } from "../engine/fetch.ts";
+import { openIdleMemory } from "./idle-memory.ts";
+import { observerOf } from "./engine-observer.ts";
+import { openRemote } from "../remotes/open.ts";
+import { login } from "../remotes/anki/login.ts";
+import { parseEndpoint, remoteIdOf } from "../remotes/endpoint.ts";
+import { EngineError } from "../engine/facade.ts";
 import { clock, random } from "./machine.ts";
 
 /** `onDamage`: the state turned out not to be a database any more. */
@@ -21,31 +36,6 @@ export type Parts = Awaited<ReturnType<typeof openParts>>;
 export async function openParts(places: Places, given: PartsInput) {
   const { logs, diskWorker } = given;
   const log = logs.engine;
-  const [
-    { rebuildIfCorrupt },
-    { openNodeDisk },
-    { openVersionStore, retentionOf },
-    { openNodeTransport },
-    { nodeCompute: compute },
-    { machineHash },
-    { fileSettings },
-    { lockedRootOpener },
-    { startOver },
-    { openIdleMemory },
-    { observerOf },
-  ] = await Promise.all([
-    import("../store/health.ts"),
-    import("../files/node-disk.ts"),
-    import("../files/versions.ts"),
-    import("../remotes/node-transport.ts"),
-    import("../files/compute.ts"),
-    import("../files/machine.ts"),
-    import("../engine/file-settings.ts"),
-    import("../engine/locked-root.ts"),
-    import("../engine/fetch.ts"),
-    import("./idle-memory.ts"),
-    import("./engine-observer.ts"),
-  ]);
   const stored = loadConfig(places.config);
   const config = settingsInForce(stored.settings, process.env);
   const { device, origin } = loadDevice(places.config, { hostName: hostname(), machine: machineHash(process.platform), newId: randomUUID });
@@ -57,7 +47,7 @@ export async function openParts(places: Places, given: PartsInput) {
   const disk = openNodeDisk({ diskWorker });
   const versions = await openVersionStore({ disk, clock, random, directory: path.join(places.state, "versions") });
   const transport = openNodeTransport({ clock });
-  const remotes = await openRemotes({ transport, compute, device: device.name, config });
+  const remotes = await openRemotes({ transport, device: device.name, config });
   const deps: EngineDeps = {
     state,
     settings: fileSettings(places.config, stored),
@@ -91,17 +81,10 @@ export async function openParts(places: Places, given: PartsInput) {
 
 async function openRemotes(given: {
   readonly transport: Transport;
-  readonly compute: Compute;
   readonly device: string;
   readonly config: Pick<SettingsInForce, "uploadsInFlightMax">;
 }): Promise<Pick<EngineDeps, "openRemote" | "remoteIdOf" | "login">> {
-  const [{ openRemote }, { login }, { parseEndpoint, remoteIdOf }, { EngineError }] = await Promise.all([
-    import("../remotes/open.ts"),
-    import("../remotes/anki/login.ts"),
-    import("../remotes/endpoint.ts"),
-    import("../engine/facade.ts"),
-  ]);
-  const { transport, compute, device, config } = given;
+  const { transport, device, config } = given;
   const client = { version: VERSION, device, platform: process.platform };
   const requestsInFlight = config.uploadsInFlightMax;
   return {

@@ -1,5 +1,6 @@
 /** The service as a process: its lock, its parts, its doors, from the first step to the last. */
 import { randomBytes, randomUUID } from "node:crypto";
+import { flushCompileCache } from "node:module";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -8,16 +9,19 @@ import type { Places } from "../../protocol/places.ts";
 import { PROTOCOL_VERSION, VERSION } from "../../protocol/version.ts";
 import { Exit } from "../cli/exit-codes.ts";
 import { CliError, type ServiceOptions } from "../cli/host.ts";
-import type { Logs } from "../cli/log.ts";
+import { openLogs, type Logs } from "../cli/log.ts";
 import { onStopSignal } from "../cli/machine.ts";
 import { endsWhenIdle } from "../core/idle-exit.ts";
 import type { Disk, Transport } from "../core/ports.ts";
+import { createEngine } from "../engine/engine.ts";
 import type { Engine } from "../engine/facade.ts";
 import { makePlaces } from "../files/places.ts";
 import { loadConfig, loadServiceFile, loadTokens, removeServiceFile, saveServiceFile, saveTokens } from "../files/settings.ts";
 import type { NotesDisk } from "../notes/note-files.ts";
-import type { RpcOptions, RpcServer } from "../rpc/server.ts";
+import { startRpc, type RpcOptions, type RpcServer } from "../rpc/server.ts";
 import { newTally } from "../rpc/tally.ts";
+import { setAside } from "../store/health.ts";
+import { lockHolder, takeLock } from "../store/lock.ts";
 import { placesNow, POOL_THREADS, portTaken } from "./machine.ts";
 import { openParts, type Parts } from "./parts.ts";
 
@@ -30,7 +34,6 @@ export async function runService(options: ServiceOptions, diskWorker: URL): Prom
   process.env["UV_THREADPOOL_SIZE"] ??= POOL_THREADS;
   const places = placesNow();
   makePlaces(places);
-  const { takeLock, lockHolder } = await import("../store/lock.ts");
   const file = path.join(places.state, "service.lock");
   const end = performance.now() + LOCK_WAIT_MS;
   for (;;) {
@@ -66,13 +69,11 @@ async function answers(places: Places): Promise<boolean> {
 
 /** Once, or again when the database turned out to be damaged: it is set aside then and built anew (N6). */
 async function serveUntilStopped(places: Places, options: ServiceOptions, diskWorker: URL): Promise<Exit> {
-  const { openLogs } = await import("../cli/log.ts");
   const { logLevel, logLevels } = settingsInForce(loadConfig(places.config).settings, process.env);
   const logs = openLogs(options.background ? path.join(places.state, "log") : null, logLevel, logLevels);
   for (;;) {
     const why = await serve(places, options, { logs, diskWorker });
     if (why === "stopped") return Exit.InSync;
-    const { setAside } = await import("../store/health.ts");
     logs.service.error({ movedTo: setAside(path.join(places.state, "state.db"), Date.now()) }, "the database is damaged; it is built anew");
   }
 }
@@ -96,7 +97,6 @@ async function serve(places: Places, options: ServiceOptions, { logs, diskWorker
   const onStop = () => stop.resolve("stopped");
   closers.push(onStopSignal(onStop));
   try {
-    const { createEngine } = await import("../engine/engine.ts");
     const engine = await createEngine(parts.deps);
     closers.push(async () => await engine.close());
     const began = performance.now();
@@ -126,6 +126,8 @@ async function serve(places: Places, options: ServiceOptions, { logs, diskWorker
     log.info({ pid: process.pid, port: rpc.port, version: VERSION, rebuilt: parts.lost }, "the service answers");
     // Whoever started us may be gone, and was told before where this is a second beginning.
     if (process.connected) process.send?.("ready", undefined, undefined, () => undefined);
+    // Now, not at the end: a service runs for weeks, and may be killed.
+    closers.push(keepCompiled());
     closers.push(endWhenIdle(engine, rpc, onStop));
     void checkDatabase(parts, log).then((damaged) => (damaged ? stop.resolve("damaged") : undefined));
     const why = await stop.promise;
@@ -176,7 +178,6 @@ type Doors = {
 
 /** Opens the API and writes service.json, new secrets at every start. @throws CliError 2 where the chosen port is taken */
 async function openDoors(places: Places, { engine, self, config, tcp, log, disk }: Doors): Promise<RpcServer> {
-  const { startRpc } = await import("../rpc/server.ts");
   const [token, serviceKey] = [randomBytes(32).toString("base64url"), randomBytes(32).toString("base64url")];
   const { socket } = places;
   const tcpPort = tcp && config.tcp ? config.tcpPort : null;
@@ -214,6 +215,16 @@ async function openDoors(places: Places, { engine, self, config, tcp, log, disk 
   } catch (error) {
     throw portTaken(error, tcpPort, "Choose another `tcpPort` in config.json, or 0 for any free one.") ?? error;
   }
+}
+
+/** What is loaded right after the start counts too. */
+const KEEP_COMPILED_MS = 2000;
+
+/** Writes down what was compiled, for the next start (`service/cli/code-cache.mjs`). Returns the way to forget it. */
+function keepCompiled(): () => void {
+  const timer = setTimeout(() => flushCompileCache(), KEEP_COMPILED_MS);
+  timer.unref();
+  return () => clearTimeout(timer);
 }
 
 const IDLE_LOOK_MS = 5000;
