@@ -3,8 +3,9 @@ import * as fs from "node:fs";
 import { test } from "node:test";
 
 import type { ApplyStep } from "../service/core/local.ts";
+import type { Entry } from "../service/core/model.ts";
 import { assertAtRest, done, intentOf, keptText, onDisk, put, remove, standing, textAt } from "./support/apply-steps.ts";
-import { Crash, mortalDisk } from "./support/failing-disk.ts";
+import { Crash, gated, mortalDisk } from "./support/failing-disk.ts";
 import { foldingDisk } from "./support/folding-disk.ts";
 import { openFolderOnDisk, sha1Of, type FolderOnDisk } from "./support/folder-on-disk.ts";
 
@@ -134,6 +135,84 @@ onDisk("commit() FN10 S16 the later of two twins stands beside the first; each k
   assert.deepEqual([fs.existsSync(`${given.root}/A.jpg`), textAt(given, twin ?? "")], [false, "third"]);
   fs.rmSync(`${given.root}/${twin}`);
   assert.deepEqual([...(await given.scan()), ...(await given.dirty(3_000))], ["gone a.jpg"]);
+});
+
+/** `A.jpg`, and `a.jpg` beside it under a made-up name; then `A.jpg` goes. Returns the made-up name. */
+async function lonelyTwin(given: FolderOnDisk): Promise<string> {
+  await standing(given, { "A.jpg": "first" });
+  await given.reopen({ disk: foldingDisk(given.disk), caps: { foldsCase: true, foldsNormalization: false } });
+  const { entry } = done((await given.applier.commit([await put(given, "a.jpg", "second")], "r1"))[0]);
+  assert.ok(entry?.diskPath);
+  given.entries.set("a.jpg", entry);
+  return entry.diskPath;
+}
+
+onDisk("freeTwin() FN10 a twin whose other went gets its own name, and is the same file to all that look", async (given) => {
+  const twin = await lonelyTwin(given);
+  const entry = given.entries.get("a.jpg");
+  assert.ok(entry);
+  const book = (now: Entry): void => void given.entries.set(now.path, now);
+  assert.equal(await given.applier.freeTwin(entry, book), false, "its name is taken");
+  done((await given.applier.commit([remove(given, "A.jpg")], "r2"))[0]);
+  given.entries.delete("A.jpg");
+  assert.equal(await given.applier.freeTwin(entry, book), true);
+  assert.deepEqual(fs.readdirSync(given.root).toSorted(), [".satchel", "a.jpg"]);
+  assert.deepEqual([textAt(given, "a.jpg"), given.entries.get("a.jpg")?.diskPath], ["second", null]);
+  given.tree.hint(twin);
+  given.tree.hint("a.jpg");
+  assert.deepEqual([...(await given.scan()), ...(await given.dirty(5_000))], ["touched a.jpg"], "nobody sees a change");
+  fs.writeFileSync(`${given.root}/a.jpg`, "edited");
+  given.tree.hint("a.jpg");
+  assert.deepEqual(await given.dirty(300), ["put a.jpg"]);
+});
+
+onDisk("freeTwin() N1 whoever took the name meanwhile keeps it; a twin that was edited waits for the next look", async (given) => {
+  const twin = await lonelyTwin(given);
+  const entry = given.entries.get("a.jpg");
+  assert.ok(entry);
+  fs.rmSync(`${given.root}/A.jpg`);
+  const racing = gated(foldingDisk(given.disk), (method, path) => {
+    if (method === "link" && path === `${given.root}/a.jpg`) fs.writeFileSync(path, "a program's own");
+  });
+  await given.reopen({ disk: racing, caps: { foldsCase: true, foldsNormalization: false } });
+  assert.equal(await given.applier.freeTwin(entry, () => assert.fail("booked")), false);
+  assert.deepEqual([textAt(given, "a.jpg"), textAt(given, twin)], ["a program's own", "second"]);
+  fs.rmSync(`${given.root}/a.jpg`);
+  fs.writeFileSync(`${given.root}/${twin}`, "second, edited");
+  assert.equal(await given.applier.freeTwin(entry, () => assert.fail("booked")), false);
+  assert.equal(textAt(given, twin), "second, edited");
+});
+
+test("freeTwin() N5 killed at any call: the bytes stand under one name or both, and the next try ends it", async () => {
+  let ended = false;
+  for (let calls = 0; !ended; calls += 1) {
+    const given = await openFolderOnDisk();
+    try {
+      const twin = await lonelyTwin(given);
+      const entry = given.entries.get("a.jpg");
+      assert.ok(entry);
+      fs.rmSync(`${given.root}/A.jpg`);
+      const caps = { foldsCase: true, foldsNormalization: false };
+      const mortal = mortalDisk(foldingDisk(given.disk));
+      await given.reopen({ disk: mortal.disk, caps });
+      mortal.dieAfter(calls);
+      let booked: Entry = entry;
+      const book = (now: Entry): void => void (booked = now);
+      try {
+        await given.applier.freeTwin(entry, book);
+        ended = true;
+      } catch (error) {
+        assert.ok(error instanceof Crash, String(error));
+      }
+      assert.equal(textAt(given, booked.diskPath ?? "a.jpg"), "second", `the row's file stands (after ${calls} calls)`);
+      await given.reopen({ disk: foldingDisk(given.disk), caps });
+      if (booked.diskPath !== null) assert.equal(await given.applier.freeTwin(entry, book), true);
+      assert.equal(textAt(given, "a.jpg"), "second");
+      if (booked === entry) assert.ok(!fs.existsSync(`${given.root}/${twin}`));
+    } finally {
+      await given.close();
+    }
+  }
 });
 
 onDisk("observeAll() FN11 a rename by case alone on a folding disk: the new name is put, the old one goes", async (given) => {

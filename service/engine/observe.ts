@@ -10,13 +10,15 @@ import type { RunContext } from "./run-context.ts";
 const SETTLE_WAIT_MAX_MS = 30_000;
 
 /** Writes observations to the local tree, the change log and the problems, in one transaction. Returns how many were news. */
-function record(parts: FolderParts, observations: readonly Observation[], origin: Origin): number {
+function record(context: RunContext, observations: readonly Observation[], origin: Origin): number {
   if (observations.length === 0) return 0;
+  const { parts, freed } = context;
   const { rows, state, clock } = parts;
   const atMs = clock.wallMs();
   return state.transaction(() => {
     let news = 0;
     for (const observation of observations) {
+      if (observation.kind === "gone") freed.add(observation.path);
       if (recordOne(parts, observation, origin, atMs)) news += 1;
     }
     if (news > 0) state.events.append("local/changed", rows.id, { paths: news }, atMs);
@@ -71,7 +73,7 @@ export async function observe(
   const { local, clock } = parts;
   if (options.scan || local.needsScan()) {
     try {
-      for await (const batch of local.observeAll({ rehash: options.rehash }, signal)) record(parts, batch, options.origin);
+      for await (const batch of local.observeAll({ rehash: options.rehash }, signal)) record(context, batch, options.origin);
     } catch (error) {
       // It may be entered but not listed: the same trouble, seen later.
       if (error instanceof DiskError && error.fault === "access") throw unreadable(parts);
@@ -80,7 +82,7 @@ export async function observe(
   }
   const deadlineMs = clock.monoMs() + SETTLE_WAIT_MAX_MS;
   for (;;) {
-    record(parts, await local.observeDirty(signal), options.origin);
+    record(context, await local.observeDirty(signal), options.origin);
     const settlesAtMs = local.settlesAtMs();
     if (!options.waitSettle || settlesAtMs === null || local.dirtyCount() === 0) return;
     const nowMs = clock.monoMs();

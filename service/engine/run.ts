@@ -6,6 +6,7 @@ import { StoreError } from "../store/errors.ts";
 import { applyIncoming } from "./apply.ts";
 import { EngineError } from "./facade.ts";
 import { fetchFeed, startOver } from "./fetch.ts";
+import { freeTwins } from "./free-twins.ts";
 import { Halt } from "./halt.ts";
 import { observe } from "./observe.ts";
 import { digestOf, newRunId, type FolderParts } from "./parts.ts";
@@ -96,6 +97,7 @@ export async function runFolder(parts: FolderParts, options: RunOptions, signal:
 async function phases(context: RunContext, options: RunOptions): Promise<void> {
   const { parts } = context;
   await lookHere(context, options);
+  await freeTwins(context, options.scan);
   const remote = parts.remote();
   if (remote === null) return;
   const acted =
@@ -152,6 +154,7 @@ async function carryOutAll(context: RunContext, remote: Remote, options: RunOpti
 async function carryOut(context: RunContext, remote: Remote, { actions, approved }: GuardedPlan): Promise<void> {
   tell(context, "apply");
   await applyIncoming(context, remote, actions, approved);
+  await freeTwins(context, false);
   tell(context, "push");
   await push(context, remote, actions, approved);
 }

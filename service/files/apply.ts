@@ -5,6 +5,7 @@ import { DiskError, noFaults, type Clock, type Compute, type Disk, type Faults, 
 import { commitSteps } from "./apply-commit.ts";
 import { diskPathOf, OWN_DIRECTORY, tempBeside, tempPath, type ApplyContext, type DiskCaps } from "./apply-context.ts";
 import { recoverApply } from "./apply-recover.ts";
+import { freeTwin, isTwinEntry } from "./free-twin.ts";
 import { forAll, isFault, isSameFile, unlinkIfThere } from "./disk-steps.ts";
 import type { KeepingStore } from "./versions.ts";
 
@@ -47,6 +48,8 @@ export function openApplier(options: {
     discard: async (temps) => {
       await forAll(temps, async (temp) => await unlinkIfThere(context.disk, temp));
     },
+    foldsNames: context.caps.foldsCase || context.caps.foldsNormalization,
+    freeTwin: async (entry, commit) => isTwinEntry(entry) && (await freeTwin(context, entry, commit)),
     read: async (entry, memory) => await read(context, entry, memory),
     readRange: async (entry, offsetBytes, lengthBytes) => await readSlice(context, entry, offsetBytes, lengthBytes),
     keep: async (path, bytes, sha1, why, run) => {

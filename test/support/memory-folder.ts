@@ -102,6 +102,8 @@ export class MemoryFolder {
       return await Promise.resolve(bytes !== undefined && sha1(bytes) === wanted ? this.#newTemp(bytes) : null);
     },
     commit: async (steps, run) => await Promise.resolve(steps.map((step) => this.#step(step, run))),
+    foldsNames: false,
+    freeTwin: async () => await Promise.resolve(false),
     discard: async (temps) => {
       for (const temp of temps) this.#temps.delete(temp);
       await Promise.resolve();

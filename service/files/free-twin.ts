@@ -1,0 +1,38 @@
+/** A file that stands beside its twin under a made-up name gets its own name when that is free (FN10, FN11). */
+import type { Entry } from "../core/model.ts";
+import { checkParents, entryOf, foldedTwin, parentOf, type ApplyContext } from "./apply-context.ts";
+import { isFault, isSameFile, unlinkIfThere } from "./disk-steps.ts";
+
+/** The file stands under a name that is not a spelling of its path. */
+export function isTwinEntry(entry: Entry): boolean {
+  return entry.diskPath !== null && entry.diskPath.normalize("NFC") !== entry.path;
+}
+
+/**
+ * The second name first, so that nothing is ever replaced and the bytes always stand somewhere; `commit` books it; then the old name goes.
+ * Killed in between, both names show the same file. False: the name is not free, the file was changed, or this disk makes no second names.
+ * @throws DiskError
+ */
+export async function freeTwin(context: ApplyContext, entry: Entry, commit: (entry: Entry) => void): Promise<boolean> {
+  const { disk, root, clock } = context;
+  const { path, diskPath, sha1 } = entry;
+  if (diskPath === null || (await foldedTwin(context, path)) !== null) return false;
+  const [from, to] = [`${root}/${diskPath}`, `${root}/${path}`];
+  await checkParents(context, path);
+  const before = await disk.lstat(from);
+  if (before === null || !isSameFile(before, entry, false)) return false;
+  try {
+    await disk.link(from, to);
+  } catch (error) {
+    if (!isFault(error, "exists", "notSupported", "crossDevice", "notFound")) throw error;
+    // One of ours, from a try that was cut short; anything else has the name now.
+    if ((await disk.lstat(to))?.fileId !== before.fileId) return false;
+  }
+  await disk.fsyncDir(parentOf(to));
+  const after = await disk.lstat(to);
+  if (after === null || !isSameFile(after, entry, false)) return false;
+  commit(entryOf(path, path, after, sha1, clock.wallMs()));
+  await unlinkIfThere(disk, from);
+  await disk.fsyncDir(parentOf(from));
+  return true;
+}
