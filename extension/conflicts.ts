@@ -93,7 +93,7 @@ function subjectOf(given: Given, conflict: View): Subject {
   const remote = given.board.folder(folder)?.remote ?? l10n.t("the server");
   const half = (side: View["mine"], label: string, time: Fact): CompareHalf => ({
     label,
-    bytes: side.readable && side.sizeBytes !== null ? { folder, sha1: side.sha1, sizeBytes: side.sizeBytes } : null,
+    bytes: side.readable && side.sizeBytes !== null ? { folder, path: conflict.path, sha1: side.sha1, sizeBytes: side.sizeBytes } : null,
     facts: [
       { name: l10n.t("Size"), value: side.sizeBytes === null ? l10n.t("not known any more") : sizeText(side.sizeBytes) },
       time,

@@ -4,6 +4,7 @@ import path from "node:path";
 import * as vscode from "vscode";
 
 import type { FolderStatus, Version } from "../protocol/api/model.ts";
+import type { ResultOf } from "../protocol/api/table.ts";
 import { ErrorCode } from "../protocol/errors.ts";
 import type { Place } from "./board.ts";
 import type { Comparer } from "./compare/compare.ts";
@@ -32,34 +33,41 @@ export function registerVersions(context: vscode.ExtensionContext, parts: Parts,
   register("satchel.undo", async () => await undo(given));
 }
 
+type KeptVersion = ResultOf<"versions/list">["versions"][number];
 type VersionItem = vscode.QuickPickItem & { readonly version: Version };
 
 async function showHistory(given: Given, item: unknown): Promise<void> {
   const place = placeOf(given, item);
   const name = shown(path.posix.basename(place.path));
-  const { versions } = await given.session.call("versions/list", { folder: place.folder.folder, path: place.path });
+  const { versions, remoteDetail } = await given.session.call("versions/list", { folder: place.folder.folder, path: place.path });
+  if (remoteDetail !== null) given.log.info(`versions that only the server keeps are not listed: ${remoteDetail}`);
   const items = distinct(versions).map((version) => versionItem(version));
   if (items.length === 0) {
     void vscode.window.showInformationMessage(l10n.t("No earlier version of {0} is kept: it was not replaced or removed yet.", name));
     return;
   }
-  await pickVersion(given, place, items, l10n.t("Versions of {0}", name));
+  const title = l10n.t("Versions of {0}", name);
+  await pickVersion(given, place, items, remoteDetail === null ? title : `${title} (${l10n.t("the server could not be asked")})`);
 }
 
 /** The same bytes may have been kept by several steps: the newest tells. */
-function distinct(versions: readonly Version[]): readonly Version[] {
+function distinct(versions: readonly KeptVersion[]): readonly KeptVersion[] {
   const seen = new Set<string>();
   return versions.filter(({ sha1 }) => !seen.has(sha1) && seen.add(sha1));
 }
 
-function versionItem(version: Version, label = dateText(version.atMs)): VersionItem {
+function versionItem(version: Version | KeptVersion, label = dateText(version.atMs)): VersionItem {
   return {
     label,
-    description: [sizeText(version.sizeBytes), whyText(version.why)].join(" · "),
+    description: [sizeText(version.sizeBytes), whereText(version)].join(" · "),
     detail: `${agoText(version.atMs)} · ${version.sha1.slice(0, 12)}`,
     buttons: [{ iconPath: new vscode.ThemeIcon("discard"), tooltip: l10n.t("Restore This Version") }],
     version,
   };
+}
+
+function whereText(version: Version | KeptVersion): string {
+  return "where" in version && version.where === "remote" ? l10n.t("kept on the server") : whyText(version.why);
 }
 
 function whyText(why: Version["why"]): string {
@@ -84,6 +92,8 @@ async function pickVersion(given: Given, place: Place, items: readonly VersionIt
   pick.placeholder = l10n.t("The list shows what it rests on; Enter restores it, what stands there now is kept first");
   pick.items = items;
   pick.matchOnDescription = true;
+  // A look into the comparison must not end the choice.
+  pick.ignoreFocusOut = true;
   let timer: NodeJS.Timeout | undefined;
   const preview = guarded(given, async (version: Version) => {
     const subject = await subjectOf(given, place, version);
@@ -112,17 +122,17 @@ async function subjectOf(given: Given, place: Place, version: Version): Promise<
   const size = (bytes: number) => ({ name: l10n.t("Size"), value: sizeText(bytes) });
   const left: CompareHalf = {
     label: l10n.t("Kept {0}", dateText(version.atMs)),
-    bytes: { folder, sha1: version.sha1, sizeBytes: version.sizeBytes },
+    bytes: { folder, path: place.path, sha1: version.sha1, sizeBytes: version.sizeBytes },
     facts: [
       size(version.sizeBytes),
-      { name: l10n.t("Why"), value: whyText(version.why) },
+      { name: l10n.t("Why"), value: whereText(version) },
       { name: "SHA-1", value: version.sha1.slice(0, 12) },
     ],
   };
   const stands = now.sha1 !== null && now.sizeBytes !== null;
   const right: CompareHalf = {
     label: l10n.t("Now"),
-    bytes: now.sha1 !== null && now.sizeBytes !== null ? { folder, sha1: now.sha1, sizeBytes: now.sizeBytes } : null,
+    bytes: now.sha1 !== null && now.sizeBytes !== null ? { folder, path: place.path, sha1: now.sha1, sizeBytes: now.sizeBytes } : null,
     facts: stands
       ? [size(now.sizeBytes ?? 0), { name: "SHA-1", value: (now.sha1 ?? "").slice(0, 12) }]
       : [{ name: l10n.t("Size"), value: l10n.t("there is no such file now") }],

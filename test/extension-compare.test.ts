@@ -117,6 +117,7 @@ const message = (as: ShowMessage["as"], left: CompareSide, right: CompareSide, m
     { id: "mine", label: "Keep Mine", hint: "the other is kept as a version" },
     { id: "both", label: "Keep Both", hint: "" },
   ],
+  focus: true,
   words: WORDS,
   ...more,
 });

@@ -88,7 +88,7 @@ function showPlayers(message: ShowMessage, as: "sound" | "film", stage: HTMLElem
 }
 
 /** One of four, by mouse, arrow keys or the numbers 1 to 4. */
-function choices(group: HTMLElement, { words }: ShowMessage, draw: (view: View) => void): void {
+function choices(group: HTMLElement, { words, focus: takes }: ShowMessage, draw: (view: View) => void): void {
   const buttons = VIEWS.map((view) => element("button", { text: words[view], attributes: { role: "radio", type: "button" } }));
   const choose = (at: number, focus: boolean): void => {
     const index = (at + VIEWS.length) % VIEWS.length;
@@ -113,13 +113,8 @@ function choices(group: HTMLElement, { words }: ShowMessage, draw: (view: View) 
   group.replaceChildren(...buttons);
   const kept = host.getState();
   const view = typeof kept === "object" && kept !== null && "view" in kept ? kept.view : "sideBySide";
-  choose(
-    Math.max(
-      0,
-      VIEWS.findIndex((one) => one === view),
-    ),
-    true,
-  );
+  const at = VIEWS.findIndex((one) => one === view);
+  choose(Math.max(0, at), takes);
 }
 
 function actionsOf({ actions }: ShowMessage): HTMLElement {

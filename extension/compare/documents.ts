@@ -10,15 +10,16 @@ const SCHEME = "satchel";
 /** What a document's address says beside its path. `about`: what it is shown for, such as `conflict:3`. */
 const query = z.strictObject({
   folder: z.string(),
+  path: z.string(),
   sha1: z.string().check(z.regex(/^[0-9a-f]{40}$/)),
   sizeBytes: z.int(),
   about: z.string(),
 });
 
 /** The path gives the language and the icon; nothing is read until the document is opened. */
-export function documentUri(path: string, bytes: Bytes, about: string): vscode.Uri {
-  const { folder, sha1, sizeBytes } = bytes;
-  return vscode.Uri.from({ scheme: SCHEME, path: `/${path}`, query: JSON.stringify({ folder, sha1, sizeBytes, about }) });
+export function documentUri(shownPath: string, bytes: Bytes, about: string): vscode.Uri {
+  const { folder, path, sha1, sizeBytes } = bytes;
+  return vscode.Uri.from({ scheme: SCHEME, path: `/${shownPath}`, query: JSON.stringify({ folder, path, sha1, sizeBytes, about }) });
 }
 
 /** What a document of ours is shown for; null: it is none. */

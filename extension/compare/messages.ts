@@ -44,6 +44,8 @@ export const showMessage = z.strictObject({
   left: side,
   right: side,
   actions: z.array(action),
+  /** False: what the user is in (a list, say) keeps the keyboard. */
+  focus: z.boolean(),
   words,
 });
 export type ShowMessage = z.infer<typeof showMessage>;

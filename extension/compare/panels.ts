@@ -27,7 +27,7 @@ export class ComparePanels implements vscode.Disposable {
 
   /** Shows the subject, in the page that shows it already if there is one. `where`: default, the active group. */
   show(subject: Subject, kind: Kind, where: vscode.ViewColumn = vscode.ViewColumn.Active, preserveFocus = false): void {
-    const message = this.#messageFor(subject, kind);
+    const message = this.#messageFor(subject, kind, !preserveFocus);
     const there = this.#open.get(subject.about);
     if (there !== undefined) {
       there.subject = subject;
@@ -86,7 +86,7 @@ export class ComparePanels implements vscode.Disposable {
     })();
   }
 
-  async #messageFor({ title, left, right, actions }: Subject, kind: Kind): Promise<ShowMessage> {
+  async #messageFor({ title, left, right, actions }: Subject, kind: Kind, focus: boolean): Promise<ShowMessage> {
     const as = kind.as === "text" ? "facts" : kind.as;
     const [mine, theirs] = await Promise.all([this.#side(left, kind), this.#side(right, kind)]);
     return {
@@ -96,6 +96,7 @@ export class ComparePanels implements vscode.Disposable {
       left: mine,
       right: theirs,
       actions: actions.map(({ id, label, hint }) => ({ id, label, hint })),
+      focus,
       words: compareWords(),
     };
   }

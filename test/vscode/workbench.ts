@@ -112,7 +112,7 @@ export class Workbench {
   }
 
   editor(name: string): Locator {
-    return this.page.locator(`.editor-group-container .monaco-editor[data-uri$="/${name}"]`).first();
+    return this.page.locator(`.editor-group-container .monaco-editor[data-uri$="/${encodeURIComponent(name)}"]`).first();
   }
 
   async textOf(name: string): Promise<string> {

@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { before, test } from "node:test";
+
+import { until } from "../support/children.ts";
+import { png, wav } from "../support/pictures.ts";
+import { connectRpc } from "../support/rpc.ts";
+import { SHOTS } from "./editor.ts";
+import { join } from "./joined.ts";
+import { scenario, type Device } from "./scenario.ts";
+import type { Workbench } from "./workbench.ts";
+
+/** Another picture for every seed, as large as one of a screen's corner. */
+function picture(seed: number): Buffer {
+  return png(160, 100, (x, y) => [(x * 3 + seed * 37) % 256, (y * 5 + seed * 11) % 256, ((x ^ y) * 2 + seed) % 256]);
+}
+const PASTES = 20;
+const sha1 = (bytes: Buffer): string => createHash("sha1").update(bytes).digest("hex");
+
+/** The clipboard as a program leaves it that copies a picture: bytes, no file name. */
+async function copy(window: Workbench, bytes: Buffer): Promise<void> {
+  await window.page.evaluate(
+    `navigator.clipboard.write([new ClipboardItem({ "image/png": new Blob([Uint8Array.from(atob("${bytes.toString("base64")}"), (sign) => sign.charCodeAt(0))], { type: "image/png" }) })])`,
+  );
+}
+
+/** Pastes at the end of an open note. */
+async function paste(window: Workbench, note: string, bytes: Buffer): Promise<void> {
+  await copy(window, bytes);
+  await window.editor(note).locator(".view-lines").click();
+  await window.page.keyboard.press("Control+End");
+  await window.page.keyboard.press("Control+V");
+}
+
+const files = {
+  "trips/My Trip.md": "# Trip\n\n",
+  "other.md": "# Other\n\n",
+  "code.md": "```\n\n",
+  "timed.md": "",
+  "media/known.png": picture(1000),
+};
+const settings = { "markdown.copyFiles.destination": { "other.md": "media/by-setting/${documentBaseName}-${fileName}" } };
+const STAMP = String.raw`\d{4}-\d\d-\d\d-\d{6}`;
+
+scenario("paste and drop", { files, settings }, (world) => {
+  let other: Device;
+  before(async () => {
+    await join(world);
+    other = await world.device("other");
+    await until("the other device has everything", () => other.has("known.png"));
+  });
+  const ready = async (): Promise<Workbench> => {
+    const window = await world.window();
+    await window.page.locator('.part.statusbar .statusbar-item[aria-label*="in sync"]').first().waitFor();
+    return window;
+  };
+
+  test("EX a pasted picture gets a name, stands in the media folder, is linked, and is on another device a moment later", async () => {
+    const window = await ready();
+    await window.openFile("My Trip.md");
+    await paste(window, "My Trip.md", picture(1));
+    await until("the link is there", async () => (await window.textOf("My Trip.md")).includes("!["));
+    await window.shot("paste");
+    const text = await window.textOf("My Trip.md");
+    const [, name = ""] = new RegExp(String.raw`!\[alt text\]\(\.\./media/(My-Trip-${STAMP}\.png)\)`).exec(text) ?? [];
+    assert.notEqual(name, "", text);
+    await until("the file is there", () => world.has(name));
+    const stands = await readFile(path.join(world.media, name));
+    await until(
+      "another device has it",
+      async () => other.has(name) && sha1(await readFile(path.join(other.satchel.root, name))) === sha1(stands),
+    );
+  });
+
+  test("EX N7 the same picture again is linked, not stored twice", async () => {
+    const window = await ready();
+    await window.openFile("My Trip.md");
+    const stood = await readdir(world.media);
+    // The editor may have saved the note that the other test wrote in.
+    const links = async (): Promise<readonly string[]> =>
+      [...(await window.textOf("My Trip.md")).matchAll(/media\/([^)]+)\)/g)].map(([, name = ""]) => name);
+    const count = (await links()).length;
+    await paste(window, "My Trip.md", picture(1));
+    await until("the link is there", async () => (await links()).length === count + 1);
+    assert.deepEqual(
+      stood.filter((name) => name.startsWith("My-Trip-")),
+      [...new Set(await links())],
+    );
+    assert.deepEqual(await readdir(world.media), stood);
+  });
+
+  test("EX markdown.copyFiles.destination is honoured, and what it makes is synced too", async () => {
+    const window = await ready();
+    await window.openFile("other.md");
+    await paste(window, "other.md", picture(2));
+    await until("the link is there", async () =>
+      /!\[alt text\]\(media\/by-setting\/other-image\.png\)/.test(await window.textOf("other.md")),
+    );
+    await until("another device has it", () => other.has("by-setting/other-image.png"));
+  });
+
+  test("EX several files dropped from outside keep their names; in a code block the editor's own way is taken", async () => {
+    const window = await ready();
+    await window.openFile("My Trip.md");
+    await window.page.keyboard.press("Control+End");
+    const dropped = [
+      ["Rome at night.png", "image/png", picture(3)],
+      ["talk.wav", "audio/wav", wav(440, 100)],
+    ] as const;
+    const list = JSON.stringify(dropped.map(([name, type, bytes]) => [name, type, bytes.toString("base64")]));
+    // A drop from outside, as the browser tells it; Shift says: into the editor.
+    await window.page.evaluate(`(() => {
+      const transfer = new DataTransfer();
+      for (const [name, type, base64] of ${list})
+        transfer.items.add(new File([Uint8Array.from(atob(base64), (sign) => sign.charCodeAt(0))], name, { type }));
+      const target = document.querySelector('.monaco-editor[data-uri$="/My%20Trip.md"] .view-lines');
+      const { left, top } = target.getBoundingClientRect();
+      for (const kind of ["dragenter", "dragover", "drop"])
+        target.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, composed: true, dataTransfer: transfer, clientX: left + 5, clientY: top + 5, shiftKey: true }));
+    })()`);
+    await until("both links are there", async () => {
+      const text = await window.textOf("My Trip.md");
+      return text.includes("](../media/Rome%20at%20night.png)") && text.includes('<audio controls src="../media/talk.wav"');
+    });
+    await window.shot("drop");
+    await until("another device has both", () => other.has("Rome at night.png") && other.has("talk.wav"));
+
+    await window.openFile("code.md");
+    const stood = await readdir(world.media);
+    await paste(window, "code.md", picture(4));
+    await until("the editor's own picture is beside the note", async () => (await readdir(world.workspace)).includes("image.png"));
+    assert.deepEqual(await readdir(world.media), stood);
+  });
+
+  test("paste to link to server: how long it takes", async (t) => {
+    const window = await ready();
+    await window.openFile("timed.md");
+    const rpc = await connectRpc(world.home);
+    t.after(async () => await rpc.close());
+    let sent = Promise.withResolvers<number>();
+    rpc.onNotice(({ method, params }) => {
+      // The run's summary is written when the server's answer has been.
+      if (method === "event" && JSON.stringify(params).includes('"uploadedFiles":1')) sent.resolve(performance.now());
+    });
+    await rpc.call("events/subscribe", {});
+    const linkMs: number[] = [];
+    const serverMs: number[] = [];
+    // The first paste of a window loads the editor's own Markdown support: it is told apart.
+    for (let at = 0; at <= PASTES; at++) {
+      sent = Promise.withResolvers<number>();
+      await copy(window, picture(100 + at));
+      await window.editor("timed.md").locator(".view-lines").click();
+      await window.page.keyboard.press("Control+End");
+      const from = performance.now();
+      await window.page.keyboard.press("Control+V");
+      await window.page.waitForFunction(
+        `(document.querySelector('.monaco-editor[data-uri$="/timed.md"] .view-lines')?.textContent.split("![").length ?? 0) > ${String(at + 1)}`,
+        undefined,
+        { polling: 10 },
+      );
+      linkMs.push(performance.now() - from);
+      serverMs.push((await sent.promise) - from);
+      await window.page.keyboard.press("End");
+      await window.page.keyboard.press("Enter");
+    }
+    const row = (what: string, [first = 0, ...all]: readonly number[]): string => {
+      const sorted = all.toSorted((a, b) => a - b);
+      const share = (part: number): string => (sorted[Math.ceil(sorted.length * part) - 1] ?? 0).toFixed(0);
+      return `${what}: p50 ${share(0.5)} ms, p95 ${share(0.95)} ms (the first ${first.toFixed(0)} ms)`;
+    };
+    const figures = [row("paste → link", linkMs), row("paste → on the server", serverMs)];
+    for (const line of figures) t.diagnostic(line);
+    await mkdir(SHOTS, { recursive: true });
+    await writeFile(
+      path.join(SHOTS, "paste-figures.txt"),
+      `${[...figures, ...[linkMs, serverMs].map((all) => all.map((ms) => ms.toFixed(0)).join(" "))].join("\n")}\n`,
+    );
+    assert.equal((await readdir(world.media)).filter((name) => name.startsWith("timed-")).length, PASTES + 1);
+  });
+});
