@@ -95,6 +95,11 @@ async function meanwhile(work: Promise<unknown>): Promise<void> {
   await end;
 }
 
+function changesOf({ edit }: Json): readonly Changed[] {
+  assert.ok(typeof edit === "object" && edit !== null && "documentChanges" in edit && Array.isArray(edit.documentChanges));
+  return edit.documentChanges;
+}
+
 const position = (text: string, mark: string): Json => ({ textDocument: { uri: NOTE }, position: at(text, mark) });
 
 suite("diagnostics: the cause", () => {
@@ -455,5 +460,22 @@ suite("references and renames", () => {
     await memory.sync("m");
     await editor.diagnostics(NOTE, (list) => list.length === 2 && list[0]?.code === "renamed");
     assert.deepEqual(asked, ["photo.png was renamed to moved.png. Update 6 links in 3 notes?"]);
+  });
+
+  test("the quick fix for all links of a renamed file: one edit, applied by the editor", async () => {
+    await begin({ offerRenames: false });
+    memory.at("m").folder.remove("photo.png");
+    memory.at("m").folder.write("new.png", "photo.png");
+    await memory.sync("m");
+    editor.openNote(NOTE, open);
+    await editor.diagnostics(NOTE, (list) => list[0]?.code === "renamed");
+    const all = (await actionsAt(open, "m/photo")).find(({ title }) => title === "Update all links to photo.png");
+    const edits: unknown[] = [];
+    editor.onRequest = (method, params) => {
+      edits.push(method, ...told(changesOf(params)));
+      return { applied: true };
+    };
+    await editor.call("workspace/executeCommand", all?.command);
+    assert.deepEqual(edits, ["workspace/applyEdit", ...EVERYWHERE("new.png")]);
   });
 });

@@ -34,6 +34,10 @@ const rows: readonly (readonly [what: string, text: string, expected: readonly s
   ["a footnote is no definition", "[^1]: image.png", []],
   ["addresses", "![](https://e.org/a.png) ![](//e.org/a.png) ![](data:image/png;base64,AA) [m](mailto:a@b)", []],
   ["a bare anchor", "[up](#top)", []],
+  ["notes", "[n](other.md) [m](<my note.markdown#part>)\n\n[d]: ../x.md", []],
+  ["media among notes", "[n](other.md)[p](y.png)", ["link y.png→y.png"]],
+  ["a destination that begins with parentheses", "![]((1).png)", ["image (1).png→(1).png"]],
+  ["a fragment of a note that looks like media", "[n](other.md#a.png)", []],
   [
     "HTML image, quoted both ways and not at all",
     `<img src="a.png"> <img src='b.png'> <img src=c.png>`,
@@ -164,5 +168,5 @@ test("findReferences() over a real notes folder: every range spells its target",
       assert.doesNotMatch(reference.literal, /^https?:/);
     }
   }
-  assert.ok(files.length > 80 && count > 100, `${count} references in ${files.length} notes`);
+  assert.ok(files.length > 80 && count >= 20, `${count} references in ${files.length} notes`);
 });

@@ -50,7 +50,7 @@ async function check(tools: Tools, named: string | undefined, options: Options):
     const report = await client.call("notes/check", { folder, notes });
     const told = { ...report, unused: report.unused.filter(({ mtimeMs }) => Date.now() - mtimeMs >= days * DAY_MS) };
     io.data(told);
-    io.say(reportText(io, told));
+    io.say(reportText(io, told, await host.realPath(host.cwd)));
     return told.missing.length + told.badNames.length + told.unread.length === 0 ? Exit.InSync : Exit.Unfinished;
   });
 }
@@ -75,11 +75,11 @@ function insideFolder(cwd: string, root: string, named: string): string {
   return chosen.split(path.sep).join("/").normalize("NFC");
 }
 
-function reportText(io: Io, report: Report): string {
+function reportText(io: Io, report: Report, cwd: string): string {
   const bytes = report.unused.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const parts = [
     `${io.paint("strong", shown(report.root))}  ${counted(report.notes, "note")}, ${counted(report.references, "reference")}`,
-    section(io, "Missing", report.missing.length, missingLines(report)),
+    section(io, "Missing", report.missing.length, missingLines(report, cwd)),
     section(io, `Unused, ${size(bytes)} (no note refers to them or mentions them)`, report.unused.length, unusedLines(report)),
     section(io, "There more than once", report.duplicates.length, duplicateLines(report)),
     section(io, "Bad names", report.badNames.length, report.badNames.map(nameLine)),
@@ -97,14 +97,15 @@ function section(io: Io, title: string, count: number, lines: readonly string[])
   return count === 0 ? "" : [io.paint("warn", `${title}: ${count}`), ...lines].join("\n");
 }
 
-function missingLines({ missing, root }: Report): string[] {
-  const from = path.dirname(root);
+/** Notes by the way that leads to them from here. */
+function missingLines({ missing }: Report, cwd: string): string[] {
+  const way = (note: string): string => {
+    const relative = path.relative(cwd, note);
+    return relative.startsWith("..") || path.isAbsolute(relative) ? note : relative;
+  };
   return missing.flatMap(({ detail, references }) => [
     `  ${shown(detail)}`,
-    ...references.map(
-      ({ note, line, column }) =>
-        `    ${shown(path.relative(from, note).startsWith("..") ? note : path.relative(from, note))}:${line}:${column}`,
-    ),
+    ...references.map(({ note, line, column }) => `    ${shown(way(note))}:${line}:${column}`),
   ]);
 }
 

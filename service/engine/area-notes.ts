@@ -14,31 +14,45 @@ import { knowledgeOf, type MediaFacts } from "../notes/knowledge.ts";
 import { listNotes, readNote, standsOnDisk, type NotesDisk } from "../notes/note-files.ts";
 import { baseName, slashed } from "../notes/paths.ts";
 import { findReferences } from "../notes/references.ts";
-import { resolve, type MediaIndex, type MediaPlace } from "../notes/resolve.ts";
+import { resolve, type MediaIndex } from "../notes/resolve.ts";
 import { commandId, removeLocal } from "./change-local.ts";
 import type { EngineContext } from "./deps.ts";
-import { EngineError, type Engine, type MediaName, type NotesReport } from "./facade.ts";
+import { EngineError, type Engine, type NotesReport } from "./facade.ts";
 import type { Folder } from "./folder.ts";
+import { MediaNames } from "./media-names.ts";
 
 /** What happened to a path is told from so many of its newest changes. */
 const CHANGES_SHOWN = 20;
-/** So many of the newest changes tell which names were there not long ago. */
-const GONE_CHANGES = 2000;
 /** A file that goes here and comes there within this was renamed: the watcher tells of both, the disappearance later. */
 const RENAME_WITHIN_MS = 60_000;
 
 export function notesArea(context: EngineContext): Engine["notes"] {
   const { folders, need } = context;
-  return {
+  const lists = new WeakMap<Folder, MediaNames>();
+  const listOf = (folder: Folder): MediaNames => {
+    const known = lists.get(folder) ?? new MediaNames(folder.rows);
+    lists.set(folder, known);
+    return known;
+  };
+  const ask: Ask = {
     roots: () => [...folders.values()].map(({ config }) => ({ folder: config.id, root: slashed(config.root) })),
     standing: ({ folder, path }) => standing(need(folder), path),
+    named: async (last) => {
+      const found = [...folders.values()].map(async (folder) =>
+        (await listOf(folder).named(last)).map(({ path }) => ({ folder: folder.config.id, path })),
+      );
+      return (await Promise.all(found)).flat();
+    },
+  };
+  return {
+    ...ask,
     know: ({ folder, path }) => factsOf(need(folder), path),
-    names: (folder) => namesOf(need(folder)),
+    names: async (folder) => await listOf(need(folder)).all(),
     renames: (folder, since) => renamesSince(need(folder), since),
-    check: async ({ folder, notes }, signal) => await check(context, need(folder), notes, signal),
+    check: async ({ folder, notes }, signal) => await check({ context, ask }, need(folder), notes, signal),
     clean: async ({ folder, notes, paths }, signal) => {
       const owner = need(folder);
-      const report = await check(context, owner, notes, signal);
+      const report = await check({ context, ask }, owner, notes, signal);
       if (report.unread.length > 0)
         throw new EngineError(
           "disk",
@@ -79,16 +93,6 @@ function factsOf(folder: Folder, path: string): MediaFacts {
   };
 }
 
-function namesOf({ rows }: Folder): readonly MediaName[] {
-  const names = new Map<string, MediaName>();
-  for (const { path, sizeBytes } of rows.entries.all()) names.set(path, { path, sizeBytes, where: "here" });
-  for (const { path, sha1, sizeBytes } of rows.remote.all())
-    if (!names.has(path)) names.set(path, { path, sizeBytes, where: sha1 === null ? "gone" : "remote" });
-  for (const { path, kind } of rows.changes.since(Math.max(0, rows.changes.lastSeq() - GONE_CHANGES), GONE_CHANGES))
-    if (kind === "remove" && !names.has(path)) names.set(path, { path, sizeBytes: null, where: "gone" });
-  return [...names.values()];
-}
-
 function renamesSince({ rows }: Folder, after: number | null): ReturnType<Engine["notes"]["renames"]> {
   const since = after ?? rows.changes.lastSeq();
   const changes = rows.changes.since(since, 1000);
@@ -104,29 +108,22 @@ function renamesSince({ rows }: Folder, after: number | null): ReturnType<Engine
   return { renames, through: changes.at(-1)?.seq ?? since };
 }
 
-/** Everything that resolving asks, over the facade's own rows. `names`: of all folders. */
-function indexOf(context: EngineContext, disk: NotesDisk): MediaIndex {
-  const byName = new Map<string, MediaPlace[]>();
-  for (const folder of context.folders.values())
-    for (const { path } of namesOf(folder)) {
-      const name = baseName(path);
-      const list = byName.get(name);
-      if (list === undefined) byName.set(name, [{ folder: folder.config.id, path }]);
-      else list.push({ folder: folder.config.id, path });
-    }
-  return {
-    roots: [...context.folders.values()].map(({ config }) => ({ folder: config.id, root: slashed(config.root) })),
-    standing: ({ folder, path }) => standing(context.need(folder), path),
-    named: (name) => byName.get(name) ?? [],
-    exists: async (absolute) => await standsOnDisk(disk, absolute),
-  };
-}
+type Ask = Pick<Engine["notes"], "roots" | "standing" | "named">;
 
 type Reading = { readonly references: Map<string, Mention[]>; readonly unread: string[]; notes: number; count: number };
 
-async function check(context: EngineContext, folder: Folder, directories: readonly string[], signal: AbortSignal): Promise<NotesReport> {
+async function check(
+  { context, ask }: { readonly context: EngineContext; readonly ask: Ask },
+  folder: Folder,
+  directories: readonly string[],
+  signal: AbortSignal,
+): Promise<NotesReport> {
   const { disk } = context.deps;
-  const index = indexOf(context, disk);
+  const index: MediaIndex = {
+    ...ask,
+    roots: ask.roots(),
+    exists: async (absolute) => await standsOnDisk(disk, absolute),
+  };
   const reading: Reading = { references: new Map(), unread: [], notes: 0, count: 0 };
   const notes = await notesIn(disk, directories, reading, signal);
   for (const note of notes.keys())

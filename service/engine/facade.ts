@@ -231,7 +231,9 @@ export interface Engine {
     /** What is known of a path that a note names. */
     know(place: MediaPlace): MediaFacts;
     /** Every file, here or only on the remote, and those that went. */
-    names(folder: string): readonly MediaName[];
+    names(folder: string): Promise<readonly MediaName[]>;
+    /** Files of all folders with exactly this last name. */
+    named: MediaIndex["named"];
     /** Files that moved within the folder after this number of the change log (null: from now on), whoever moved them. `through`: where to go on. */
     renames(
       folder: string,

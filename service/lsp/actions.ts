@@ -27,18 +27,17 @@ export async function actionsFor(note: Note, { range, context }: CodeActionParam
   if (context.only !== undefined && !context.only.some((kind) => CodeActionKind.QuickFix.startsWith(kind))) return [];
   const [from, to] = [note.document.offsetAt(range.start), note.document.offsetAt(range.end)];
   const touched = (await look(note, given.notes, given.media)).filter(({ reference }) => reference.start <= to && reference.end >= from);
-  return touched.flatMap((looked) => {
+  const actions: CodeAction[] = [];
+  for (const looked of touched) {
     const diagnostic = diagnosticOf(note.document, looked);
     const shown = context.diagnostics.filter(({ source, code }) => source === SOURCE && code === diagnostic?.code);
-    return fixes(note, looked, given).map((action) => ({
-      kind: CodeActionKind.QuickFix,
-      ...(shown.length === 0 ? {} : { diagnostics: shown }),
-      ...action,
-    }));
-  });
+    const about = shown.length === 0 ? {} : { diagnostics: shown };
+    for (const fix of await fixes(note, looked, given)) actions.push({ kind: CodeActionKind.QuickFix, ...about, ...fix });
+  }
+  return actions;
 }
 
-function fixes(note: Note, looked: Looked, given: Given): CodeAction[] {
+async function fixes(note: Note, looked: Looked, given: Given): Promise<CodeAction[]> {
   const { place, knowledge, facts } = looked;
   const name = baseName(place.path);
   switch (knowledge.cause) {
@@ -48,11 +47,11 @@ function fixes(note: Note, looked: Looked, given: Given): CodeAction[] {
     case "renamed":
       return [...follow(note, looked, given), ...restore(looked)];
     case "deleted":
-      return [...restore(looked), ...similar(note, looked, given)];
+      return [...restore(looked), ...(await similar(note, looked, given))];
     case "never":
     case "ignored":
     case "tooLarge":
-      return similar(note, looked, given);
+      return await similar(note, looked, given);
     case "conflict":
     case "present":
     case "ignoredHere":
@@ -85,8 +84,8 @@ function follow(note: Note, looked: Looked, given: Given): CodeAction[] {
   return [...(edit === null ? [] : [{ title: `Change the link to ${facts.movedTo}`, isPreferred: true, edit }]), all];
 }
 
-function similar(note: Note, looked: Looked, given: Given): CodeAction[] {
-  const names = (given.media.names().get(looked.place.folder) ?? []).filter(({ where }) => where !== "gone").map(({ path }) => path);
+async function similar(note: Note, looked: Looked, given: Given): Promise<CodeAction[]> {
+  const names = (await given.media.names(looked.place.folder)).filter(({ where }) => where !== "gone").map(({ path }) => path);
   return similarPaths(looked.place.path, names, SIMILAR_SHOWN).flatMap((path) => {
     const edit = linkTo(note, looked, path, given);
     return edit === null ? [] : [{ title: `Change the link to ${path}`, edit }];

@@ -30,16 +30,19 @@ const OPENINGS: readonly (readonly [pattern: RegExp, place: Place])[] = [
 /** Letters that begin such a place. */
 export const TRIGGERS: readonly string[] = ["(", "[", "<", '"', ":", "/"];
 
-export function completionsAt(note: Note, offset: number, media: Media, options: SessionOptions): CompletionList | null {
+export async function completionsAt(note: Note, offset: number, media: Media, options: SessionOptions): Promise<CompletionList | null> {
   const { document } = note;
   const text = document.getText();
   const line = text.slice(text.lastIndexOf("\n", offset - 1) + 1, offset);
   const opening = openingOf(line);
   if (opening === null) return null;
   const range = { start: document.positionAt(offset - opening.written.length), end: document.positionAt(offset) };
-  const candidates = [...offers(note, opening, media, options)];
-  const items = candidates.slice(0, ITEMS_MAX).map(({ item, newText }) => ({ ...item, textEdit: { range, newText } }));
-  return { isIncomplete: candidates.length > items.length, items };
+  const items: CompletionItem[] = [];
+  for await (const { item, newText } of offers(note, opening, media, options)) {
+    if (items.length === ITEMS_MAX) return { isIncomplete: true, items };
+    items.push({ ...item, textEdit: { range, newText } });
+  }
+  return { isIncomplete: false, items };
 }
 
 function openingOf(line: string): Opening | null {
@@ -52,16 +55,17 @@ function openingOf(line: string): Opening | null {
 
 type Offer = { readonly item: CompletionItem; readonly newText: string };
 
-function* offers(note: Note, { place, written }: Opening, media: Media, { standDown }: SessionOptions): Iterable<Offer> {
+async function* offers(note: Note, { place, written }: Opening, media: Media, { standDown }: SessionOptions): AsyncIterable<Offer> {
   const here = directoryOf(note.place.note);
   const byName = place.syntax === "embed" || place.syntax === "sound";
   const wanted = plain(written);
   for (const { folder, root } of media.roots)
-    for (const name of media.names().get(folder) ?? []) {
+    for (const name of await media.names(folder)) {
       if (!isMedia(name.path) || (place.syntax === "sound" && !isPlayed(name.path))) continue;
       // The editor offers by itself what stands on the disk; ours adds what only the remote has.
       if (name.where === "gone" || (standDown.has("completion") && !byName && name.where === "here")) continue;
-      const path = byName ? shortName(name.path, place, media) : relativeTo(here, `${root}/${name.path}`);
+      if (byName && !plain(name.path).includes(wanted)) continue;
+      const path = byName ? await shortName(name.path, place, media) : relativeTo(here, `${root}/${name.path}`);
       if (!canSpell(place, path) || !(plain(path).includes(wanted) || plain(name.path).includes(wanted))) continue;
       const newText = spellTarget(place, path);
       yield { item: itemOf(name, path, newText, written), newText };
@@ -69,9 +73,9 @@ function* offers(note: Note, { place, written }: Opening, media: Media, { standD
 }
 
 /** An embed finds its file by the last name where there is but one of it. */
-function shortName(path: string, { syntax }: Place, media: Media): string {
+async function shortName(path: string, { syntax }: Place, media: Media): Promise<string> {
   const last = baseName(path);
-  return syntax === "embed" && media.named(last).length === 1 ? last : path;
+  return syntax === "embed" && (await media.named(last)).length === 1 ? last : path;
 }
 
 function itemOf(name: MediaName, path: string, newText: string, written: string): CompletionItem {

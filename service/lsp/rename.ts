@@ -50,13 +50,13 @@ export function workspaceEdit(edits: readonly NoteEdits[], { documentChanges }: 
 }
 
 /** The files of all folders that a rename in the editor moves: the file itself, or all below a directory. */
-export function movesOf(from: string, to: string, media: Media): readonly Move[] {
+export async function movesOf(from: string, to: string, media: Media): Promise<readonly Move[]> {
   const { roots } = media;
   const moves: Move[] = [];
   for (const { folder, root } of roots) {
     // The folder's own root moves: references keep their paths inside it, and only their way there changes.
     if (below(root, from) === null && below(from, root) === null) continue;
-    for (const { path, where } of media.names().get(folder) ?? []) {
+    for (const { path, where } of await media.names(folder)) {
       const absolute = `${root}/${path}`;
       const rest = below(from, absolute);
       if (where === "here" && rest !== null) moves.push({ from: absolute, to: rest === "" ? to : `${to}/${rest}` });

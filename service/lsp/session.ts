@@ -31,7 +31,7 @@ import { Media } from "./media.ts";
 import { Notes, pathOf, type Note } from "./notes.ts";
 import { RenameOffers } from "./offers.ts";
 import { optionsOf, type SessionOptions } from "./options.ts";
-import { editsFor, movesOf, workspaceEdit } from "./rename.ts";
+import { editsFor, movesOf, workspaceEdit, type Move } from "./rename.ts";
 import { PeerReader, PeerWriter } from "./transport.ts";
 
 export type LanguageDeps = {
@@ -79,6 +79,7 @@ class Session {
   readonly #typing = new Map<string, NodeJS.Timeout>();
   #events: NodeJS.Timeout | null = null;
   #offers: RenameOffers | null = null;
+  #closed = false;
   #options: SessionOptions | null = null;
 
   constructor(deps: LanguageDeps, connection: EditorConnection) {
@@ -99,6 +100,7 @@ class Session {
   }
 
   close(): void {
+    this.#closed = true;
     for (const stop of this.#stops.splice(0)) stop();
     for (const timer of this.#typing.values()) clearTimeout(timer);
     if (this.#events !== null) clearTimeout(this.#events);
@@ -158,7 +160,6 @@ class Session {
 
   #onEvents(): void {
     this.#events = null;
-    this.#media.forget();
     this.#lookAtAll();
     void this.#offers?.look().catch(this.#deps.report);
   }
@@ -189,7 +190,8 @@ class Session {
     const work = async (): Promise<void> => {
       const diagnostics = await diagnosticsOf(note, this.#notes, this.#media, options);
       // A newer look is on its way: what was found is about another text.
-      if (this.#documents.get(uri)?.version === version) await this.#connection.sendDiagnostics({ uri, version, diagnostics });
+      if (!this.#closed && this.#documents.get(uri)?.version === version)
+        await this.#connection.sendDiagnostics({ uri, version, diagnostics });
     };
     work().catch(this.#deps.report);
   }
@@ -207,7 +209,7 @@ class Session {
       async (params) => await at(params, async (note, offset) => await hoverAt(note, offset, { ...this.#given, disk: this.#deps.disk })),
     );
     connection.onCompletion(
-      async (params) => await at(params, (note, offset) => completionsAt(note, offset, this.#media, this.#given.options)),
+      async (params) => await at(params, async (note, offset) => await completionsAt(note, offset, this.#media, this.#given.options)),
     );
     connection.onReferences(
       async (params) =>
@@ -236,7 +238,6 @@ class Session {
       const stop = new AbortController();
       token.onCancellationRequested(() => stop.abort(new Error("the command was cancelled")));
       await carryOut(command, values ?? [], { ...this.#given, engine: this.#deps.engine, connection }, stop.signal);
-      this.#media.forget();
       this.#lookAtAll();
       return null;
     });
@@ -263,10 +264,11 @@ class Session {
       return place === null ? null : await this.#rename(place, newName);
     });
     connection.workspace.onWillRenameFiles(async ({ files }: RenameFilesParams) => {
-      const moves = files.flatMap(({ oldUri, newUri }) => {
+      const moves: Move[] = [];
+      for (const { oldUri, newUri } of files) {
         const [from, to] = [pathOf(oldUri), pathOf(newUri)];
-        return from === null || to === null ? [] : movesOf(from, to, this.#media);
-      });
+        if (from !== null && to !== null) moves.push(...(await movesOf(from, to, this.#media)));
+      }
       const edits = await editsFor(moves, true, this.#given);
       return edits.length === 0 ? null : workspaceEdit(edits, this.#given.options);
     });

@@ -3,6 +3,7 @@ import type { Root, RootContent } from "mdast";
 import { fromMarkdown } from "mdast-util-from-markdown";
 
 import { commentsIn, decodeEntities, mediaTagsIn } from "./html-media.ts";
+import { isNote } from "./paths.ts";
 
 export type Syntax = "image" | "link" | "definition" | "html" | "embed" | "sound";
 
@@ -22,9 +23,9 @@ export type MediaReference = {
   readonly quote: '"' | "'" | "";
 };
 
-/** All references of one note, ascending. Addresses with a scheme (`https:`, `data:`) and bare anchors are none. */
+/** All references of one note, ascending. Addresses with a scheme (`https:`, `data:`), bare anchors and links to notes are none. */
 export function findReferences(text: string): readonly MediaReference[] {
-  if (!MAY_REFER.test(text)) return [];
+  if (!mayRefer(text)) return [];
   const source = withoutFrontMatter(text);
   const destinations: Destination[] = [];
   const tree = parse(source, destinations);
@@ -35,19 +36,27 @@ export function findReferences(text: string): readonly MediaReference[] {
     ...embeds(source, masks.noText),
     ...sounds(source, masks.noSound),
   ];
-  return found
-    .filter((reference) => reference !== null)
-    .filter(({ literal }) => isPath(literal))
-    .toSorted((a, b) => a.start - b.start);
+  return found.filter(({ literal }) => isPath(literal)).toSorted((a, b) => a.start - b.start);
 }
 
-/** Most notes of a large collection hold none of these, and are not parsed. */
-const MAY_REFER = /\]\(|\]:|!\[\[|\[sound:|<(?:img|audio|video|source)\b/i;
+const ANYTHING = /!\[\[|\[sound:|<(?:img|audio|video|source)\b/i;
+/** What stands behind `](` or `]:`, as far as a path may go. */
+const DESTINATIONS = /\](?:\(|:)\s*(?:<([^<>\n]*)|([^\s<>()]*)(\()?)/g;
+const NO_MEDIA = /^(?:(?!file:)[a-z][a-z0-9+.-]+:|#|$)|\.(?:md|markdown)(?:[#?].*)?$/i;
+
+/** Parsing costs a thousand times this look, and most notes of a large collection link to notes and the web alone. */
+function mayRefer(text: string): boolean {
+  if (ANYTHING.test(text)) return true;
+  for (const [, angled, bare, more] of text.matchAll(DESTINATIONS))
+    if (more !== undefined || !NO_MEDIA.test(angled ?? bare ?? "")) return true;
+  return false;
+}
+
 /** No path but an address: a scheme (one letter is a Windows drive) or a host. */
 export const ADDRESS = /^(?:[a-z][a-z0-9+.-]+:|\/\/)/i;
 
 function isPath(literal: string): boolean {
-  return literal !== "" && (!ADDRESS.test(literal) || /^file:/i.test(literal));
+  return literal !== "" && !isNote(literal) && (!ADDRESS.test(literal) || /^file:/i.test(literal));
 }
 
 type Span = { readonly start: number; readonly end: number };
@@ -118,7 +127,7 @@ function collect(node: Root | RootContent, visit: (node: RootContent, span: Span
   }
 }
 
-function ofDestination(source: string, { syntax, start, end, url }: Destination): MediaReference | null {
+function ofDestination(source: string, { syntax, start, end, url }: Destination): MediaReference {
   const cut = url.search(/[?#]/);
   const literal = cut < 0 ? url : url.slice(0, cut);
   const written = source.slice(start, end);

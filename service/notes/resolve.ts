@@ -14,8 +14,8 @@ export interface MediaIndex {
   readonly roots: readonly MediaRoot[];
   /** `here`: it stands on this disk. `known`: it does not, but the remote or the change log tells of it. */
   standing(place: MediaPlace): "here" | "known" | "unknown";
-  /** Files of all folders with exactly this last name, here or on the remote. */
-  named(name: string): readonly MediaPlace[];
+  /** Files of all folders with exactly this last name, here, on the remote, or gone. */
+  named(name: string): Promise<readonly MediaPlace[]>;
   /** Something stands at this absolute path. */
   exists(absolute: string): Promise<boolean>;
 }
@@ -36,7 +36,7 @@ export async function resolve(reference: MediaReference, place: NotePlace, index
     if (found === null && (await index.exists(absolute))) return null;
     if (found !== null && ((await index.exists(absolute)) || index.standing(found) === "here")) return found;
   }
-  const byName = names.flatMap((name) => namedBy(reference, name, index));
+  const byName = (await Promise.all(names.map(async (name) => await namedBy(reference, name, index)))).flat();
   const standing = [...inFolders, ...byName];
   const best = standing.find((one) => index.standing(one) === "here") ?? standing.find((one) => index.standing(one) === "known");
   return best ?? inFolders[0] ?? homeless(reference, names[0] ?? "", place, index);
@@ -68,12 +68,12 @@ function pointsTo({ syntax }: MediaReference, name: string, { note, workspace }:
 }
 
 /** Relative to each folder's root; embeds and sounds also by the last name, wherever it stands. */
-function namedBy({ syntax }: MediaReference, name: string, index: MediaIndex): MediaPlace[] {
+async function namedBy({ syntax }: MediaReference, name: string, index: MediaIndex): Promise<MediaPlace[]> {
   if (isAbsolute(name) || /^file:/i.test(name)) return [];
   const path = inside(name);
   const fromRoots = path === null ? [] : index.roots.map(({ folder }) => ({ folder, path }));
   if (syntax !== "embed" && syntax !== "sound") return fromRoots;
-  return [...fromRoots, ...index.named(baseName(name)).filter((one) => one.path === name || one.path.endsWith(`/${name}`))];
+  return [...fromRoots, ...(await index.named(baseName(name))).filter((one) => one.path === name || one.path.endsWith(`/${name}`))];
 }
 
 /** Nobody knows it: an embed or a sound is meant for the folder that belongs to the note; anything else points elsewhere. */

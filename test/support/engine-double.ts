@@ -150,7 +150,8 @@ export class EngineDouble implements Engine {
     know: () => {
       throw new EngineError("folderNotFound", "no");
     },
-    names: () => [],
+    names: async () => await Promise.resolve([]),
+    named: async () => await Promise.resolve([]),
     renames: (_folder, since) => ({ renames: [], through: since ?? 0 }),
     check: async () => await Promise.reject(new EngineError("folderNotFound", "no")),
     clean: async () => await Promise.reject(new EngineError("folderNotFound", "no")),
