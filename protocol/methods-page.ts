@@ -24,7 +24,10 @@ export function methodsPage(document: OpenRpcDocument, exitCodes: ExitCodes): st
     "## Shapes",
     ...Object.entries(components.schemas).flatMap(([name, schema]) => [`### ${name}`, fieldTable("field", schema)]),
     "## Notifications",
-    ...Object.entries(document["x-notifications"]).flatMap(([name, schema]) => [`### ${name}`, fieldTable("field", schema)]),
+    ...Object.entries(document["x-notifications"]).flatMap(([name, schema]) => [
+      `### ${name}`,
+      schema.$ref === undefined ? fieldTable("parameter", schema) : `Parameters: ${typeText(schema)}.`,
+    ]),
     "## Events",
     "Numbered and durable (30 days, 100 000), one sequence for all folders. New kinds may appear: ignore those you don't know.",
     table(

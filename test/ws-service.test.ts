@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 
@@ -71,6 +72,37 @@ suite("a real service against strangers", () => {
       ["700", "600", "600", "700", "600"],
     );
   });
+
+  const asRoot = process.getuid?.() === 0;
+  test(
+    "WS09 another user gets in nowhere, even where the directories above are open to all",
+    { skip: asRoot ? false : "only root can play another user" },
+    async (t) => {
+      const run = path.join(satchel.home, "state", "run");
+      const attempts: readonly (readonly [what: string, file: string])[] = [
+        ["read", path.join(run, "service.json")],
+        ["read", path.join(satchel.home, "tokens.json")],
+        ["connect", file.socket],
+      ];
+      const stranger = `
+      const [, what, file] = process.argv;
+      const tell = ({ code }) => { console.log(code); process.exitCode = 1; };
+      if (what === "connect") require("node:net").connect(file).on("connect", () => process.exit(0)).on("error", tell);
+      else require("node:fs").readFile(file, (error) => error === null ? undefined : tell(error));`;
+      const asStranger = (code: string, ...args: string[]) =>
+        spawnSync(process.execPath, ["-e", code, ...args], { uid: 65_534, gid: 65_534, cwd: "/", encoding: "utf8" });
+      if (asStranger("").status !== 0) return t.skip("another user can't run this Node");
+      const opened = [path.dirname(satchel.home), satchel.home, path.join(satchel.home, "state"), run];
+      for (const directory of opened) {
+        await chmod(directory, 0o755);
+        for (const [what, name] of attempts) {
+          const { status, stdout, stderr } = asStranger(stranger, what, name);
+          assert.deepEqual([what, name, status, stdout.trim()], [what, name, 1, "EACCES"], stderr);
+        }
+      }
+      for (const directory of opened.slice(1)) await chmod(directory, 0o700);
+    },
+  );
 
   test(
     "§5.1 listens on loopback alone, on a port that the system chose",
