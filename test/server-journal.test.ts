@@ -6,12 +6,15 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 
+import Database from "better-sqlite3";
+
 import { DiskError, noFaults, type Disk, type Faults } from "../service/core/ports.ts";
+import { makeAdmin } from "../service/server/admin.ts";
 import { nodeCompute } from "../service/files/compute.ts";
 import { openNodeDisk } from "../service/files/node-disk.ts";
 import { openLocalStorage } from "../service/server/local-storage.ts";
-import type { Account, Storage } from "../service/server/storage.ts";
-import { failAt } from "./support/sync-handle.ts";
+import { StorageError, type Account, type Storage } from "../service/server/storage.ts";
+import { failAt, openSyncHandle } from "./support/sync-handle.ts";
 import { ManualClock } from "./support/memory-device.ts";
 
 const DISK_WORKER = new URL("../service/files/disk-worker.ts", import.meta.url);
@@ -25,20 +28,22 @@ type World = {
   /** Opens a copy of the directory as it is now, as the next process finds it; `harm` works on the copy first. */
   readonly after: (harm: (home: string) => Promise<void>, look: (account: Account) => Promise<void>) => Promise<void>;
 };
-type Given = { readonly faults?: Faults; readonly disk?: (disk: Disk) => Disk };
+type Given = { readonly faults?: Faults; readonly disk?: (disk: Disk) => Disk; readonly packBytes?: number };
 
-async function withAccount(work: (world: World) => Promise<void>, { faults = noFaults, disk = (one) => one }: Given = {}): Promise<void> {
+async function withAccount(work: (world: World) => Promise<void>, given: Given = {}): Promise<void> {
+  const { faults = noFaults, disk = (one) => one, packBytes } = given;
   const top = await mkdtemp(path.join(tmpdir(), "satchel-journal-"));
   const node = openNodeDisk({ diskWorker: DISK_WORKER });
-  const open = async (directory: string, given: Disk, failing: Faults): Promise<Storage> =>
+  const open = async (directory: string, on: Disk, failing: Faults): Promise<Storage> =>
     await openLocalStorage({
       directory,
-      disk: given,
+      disk: on,
       compute: nodeCompute,
       clock: new ManualClock(),
       secrets: (bytes) => randomBytes(bytes),
       faults: failing,
       keepFreeBytes: 0,
+      ...(packBytes === undefined ? {} : { packBytes }),
     });
   const directory = path.join(top, "first");
   const storage = await open(directory, disk(node), faults);
@@ -279,5 +284,114 @@ test("change() NW08 changes that wait share one append, and each has its own out
       assert.equal((await look(account)).state.top, 3);
     },
     { disk },
+  );
+});
+
+/** Overwrites the database from `from` on, as a bad disk would. */
+async function scribble(home: string, from: number): Promise<void> {
+  const file = path.join(home, "rows.db");
+  const bytes = await readFile(file);
+  bytes.fill(0xa5, from);
+  await writeFile(file, bytes);
+}
+
+for (const [what, from] of [
+  ["from its first byte", 0],
+  ["behind its first page", 4096],
+  ["behind its second page", 8192],
+] as const)
+  test(`account() X5 N6 a database damaged ${what} is put aside and made again; collections are found, other accounts go on`, async () => {
+    const server = await openSyncHandle({ users: ["other"] });
+    try {
+      const [record, other] = ["user", "other"].map(async (name) => await server.storage.accounts.byName(name));
+      const [id, otherId] = [(await record)?.id ?? "", (await other)?.id ?? ""];
+      const before = await server.storage.account(id);
+      const [one, two] = [randomBytes(400), randomBytes(500)];
+      await put(before, { a: one, b: two });
+      await put(before, { b: null, c: two });
+      await put(await server.storage.account(otherId), { mine: one });
+      const db = new Database(path.join(server.directory, "c.anki2"));
+      db.exec(
+        "CREATE TABLE col (mod INTEGER, scm INTEGER, usn INTEGER, ver INTEGER); INSERT INTO col VALUES (5, 6, 7, 18); CREATE TABLE cards (id)",
+      );
+      db.close();
+      const image = await readFile(path.join(server.directory, "c.anki2"));
+      const pieces = async function* () {
+        yield await Promise.resolve(image);
+      };
+      assert.notEqual(await before.collection.store(pieces()), null);
+      const expected = await look(before);
+      await server.storage.close();
+      await scribble(path.join(server.directory, "accounts", id), from);
+      await server.reopen();
+      // Damage that shows at once is mended at once; what shows later fails one request.
+      await Promise.allSettled([look(await server.storage.account(id))]);
+      assert.equal((await look(await server.storage.account(otherId))).feed.length, 1);
+      const again = await server.storage.account(id);
+      const { feed, versions, state } = await look(again);
+      assert.deepEqual([feed, versions.length, state.top], [expected.feed, expected.versions.length, expected.state.top]);
+      assert.notEqual(state.epoch, expected.state.epoch);
+      assert.deepEqual((await again.check()).faults, []);
+      assert.deepEqual((await again.collection.current())?.mod, 5);
+      const names = await readdir(path.join(server.directory, "accounts", id));
+      assert.equal(names.filter((name) => /^damaged-\d+-rows\.db$/.test(name)).length, 1, "kept for whoever wants to look");
+    } finally {
+      await server.close();
+    }
+  });
+
+test("account() X5 a database that can't be made again refuses that account alone, in words", async () => {
+  const server = await openSyncHandle({ users: ["other"] });
+  try {
+    const id = (await server.storage.accounts.byName("user"))?.id ?? "";
+    await put(await server.storage.account(id), { a: randomBytes(300) });
+    await server.storage.close();
+    const home = path.join(server.directory, "accounts", id);
+    const [pack = ""] = await packsOf(home);
+    const bytes = await readFile(pack);
+    // Only the blob is left: nothing tells its name.
+    await writeFile(pack, bytes.subarray(0, 328));
+    await scribble(home, 0);
+    await server.reopen();
+    const damaged = (error: unknown): boolean => error instanceof StorageError && error.fault === "damaged" && /backup/.test(error.message);
+    await assert.rejects(server.storage.account(id), damaged);
+    await assert.rejects(server.storage.account(id), damaged);
+    const admin = makeAdmin(server.storage, server.accounts, server.clock);
+    const [other, user] = await admin.call("check", { name: null });
+    assert.deepEqual([other?.name, other?.faults], ["other", []]);
+    assert.match(String(user?.faults), /backup/);
+    assert.deepEqual(
+      (await admin.call("user/list", {})).map(({ fault }) => fault === null),
+      [true, false],
+    );
+    await server.restart();
+    await assert.rejects(server.storage.account(id), damaged, "nor is it taken for an empty one later");
+  } finally {
+    await server.close();
+  }
+});
+
+test("housekeep() N6 S21 what compaction took away is still told by the packs: a lost database is made again whole", async () => {
+  await withAccount(
+    async ({ account, home, after }) => {
+      const files = Array.from({ length: 12 }, () => randomBytes(3000));
+      for (const [at, bytes] of files.entries()) await put(account, { [`f${String(at)}`]: bytes });
+      for (let at = 0; at < 12; at += 3) await put(account, { [`f${String(at)}`]: null, [`f${String(at + 1)}`]: randomBytes(50) });
+      const before = (await packsOf(home)).length;
+      await account.housekeep({ keepMs: -20 * 365 * 86_400_000, capBytes: 6500 });
+      assert.ok((await packsOf(home)).length < before);
+      await put(account, { late: randomBytes(5) });
+      const expected = await look(account);
+      assert.ok(expected.versions.length > 0);
+      await after(nothing, async (again) => assert.deepEqual(await look(again), expected));
+      await after(dropDatabase, async (again) => {
+        const { feed, versions, memory, state } = await look(again);
+        assert.deepEqual({ feed, versions, memory }, { feed: expected.feed, versions: expected.versions, memory: expected.memory });
+        assert.deepEqual([state.top, state.live, state.liveBytes], [expected.state.top, expected.state.live, expected.state.liveBytes]);
+        assert.deepEqual((await again.check()).faults, []);
+        assert.ok((await again.read(feed.flatMap(({ sha1: one }) => one ?? []))).every((bytes) => bytes !== null));
+      });
+    },
+    { packBytes: 8000 },
   );
 });

@@ -171,6 +171,7 @@ type User = {
   readonly files: number;
   readonly bytes: number;
   readonly bursts: readonly unknown[];
+  readonly fault: string | null;
 };
 
 async function listUsers(tools: Tools, base: string | undefined): Promise<void> {
@@ -188,7 +189,7 @@ async function listUsers(tools: Tools, base: string | undefined): Promise<void> 
           counted(one.files, "file"),
           size(one.bytes),
           one.origin === "environment" ? "from SYNC_USERn" : "",
-          one.bursts.length === 0 ? "" : "many deletions at once: see server check",
+          one.fault !== null || one.bursts.length > 0 ? "see server check" : "",
         ]),
       ),
     );

@@ -6,7 +6,7 @@ import type { Clock } from "../core/ports.ts";
 import type { AccountService } from "./accounts.ts";
 import { parseBursts, type Burst } from "./brake.ts";
 import { BURSTS } from "./burst.ts";
-import type { Account, Storage } from "./storage.ts";
+import { StorageError, type Account, type Storage } from "./storage.ts";
 
 /** The owner is told of a burst for this long: as long as everything deleted is kept. */
 const TOLD_MS = 30 * 86_400_000;
@@ -54,6 +54,8 @@ export type UserView = {
   readonly bytes: number;
   /** Times that one of its devices deleted very much within an hour, of the last 30 days, newest first. */
   readonly bursts: readonly Burst[];
+  /** Why its data can't be used; null: it can. */
+  readonly fault: string | null;
 };
 export type KeyView = { readonly id: string; readonly client: string; readonly createdMs: number; readonly usedMs: number };
 export type CheckView = {
@@ -138,11 +140,7 @@ function makeHandlers(storage: Storage, accounts: AccountService, clock: Clock):
     restore: async ({ name, path, sha1 }) => await restore(await storage.account((await find(name)).id), path, sha1),
     check: async ({ name }) => {
       const views: CheckView[] = [];
-      for (const record of await those(name)) {
-        const data = await storage.account(record.id);
-        const notes = (await burstsOf(data, clock)).map((burst) => noteOf(burst));
-        views.push({ name: record.name, ...(await data.check()), notes });
-      }
+      for (const record of await those(name)) views.push(await checkOne(storage, record, clock));
       return views;
     },
     "epoch/renew": async ({ name }) => {
@@ -160,6 +158,19 @@ function fromEnvironment(name: string, next: string): AdminError {
   return new AdminError(`The account ${JSON.stringify(name)} comes from a variable SYNC_USERn: ${next}.`);
 }
 
+/** One account's damage is told beside the others' (X5). */
+async function checkOne(storage: Storage, record: AccountRecord, clock: Clock): Promise<CheckView> {
+  const { name } = record;
+  try {
+    const data = await storage.account(record.id);
+    const notes = (await burstsOf(data, clock)).map((burst) => noteOf(burst));
+    return { name, ...(await data.check()), notes };
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    return { name, rows: 0, blobs: 0, bytes: 0, faults: [error.message], notes: [] };
+  }
+}
+
 async function burstsOf(data: Account, clock: Clock): Promise<readonly Burst[]> {
   const known = await data.change({ durable: false, files: [] }, async (tx) => await tx.memory(BURSTS));
   return parseBursts(known).filter(({ toMs }) => clock.wallMs() - toMs < TOLD_MS);
@@ -173,21 +184,17 @@ function noteOf({ key, fromMs, files, back }: Burst): string {
 }
 
 async function viewOf(storage: Storage, record: AccountRecord, clock: Clock): Promise<UserView> {
-  const data = await storage.account(record.id);
-  const { live, liveBytes } = await data.change({ durable: false, files: [] }, async (tx) => await tx.state());
-  const keys = await storage.accounts.keys(record.id);
   const { id, name, origin, disabled, createdMs } = record;
-  return {
-    id,
-    name,
-    origin,
-    disabled,
-    createdMs,
-    devices: keys.length,
-    files: live,
-    bytes: liveBytes,
-    bursts: await burstsOf(data, clock),
-  };
+  const devices = (await storage.accounts.keys(id)).length;
+  const known = { name, id, origin, disabled, createdMs, devices };
+  try {
+    const data = await storage.account(id);
+    const { live, liveBytes } = await data.change({ durable: false, files: [] }, async (tx) => await tx.state());
+    return { ...known, files: live, bytes: liveBytes, bursts: await burstsOf(data, clock), fault: null };
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    return { ...known, files: 0, bytes: 0, bursts: [], fault: error.message };
+  }
 }
 
 /** Kept bytes become current again, as a change like any other: every device gets them, and what they replace is kept. */

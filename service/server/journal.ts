@@ -5,7 +5,7 @@
 import * as z from "zod";
 
 import type { Sha1 } from "../core/model.ts";
-import type { Entry, Sender } from "../core/server-rows.ts";
+import type { AccountState, Entry, KeptVersion, Sender } from "../core/server-rows.ts";
 import { NO_STAGE, type Stage } from "../store/server-blobs.ts";
 import type { ServerAccountRows } from "../store/server-account.ts";
 
@@ -13,25 +13,41 @@ import type { ServerAccountRows } from "../store/server-account.ts";
 export type Step =
   | { readonly kind: "write"; readonly entries: readonly Entry[]; readonly sender: Sender; readonly atMs: number }
   | { readonly kind: "remember"; readonly device: string; readonly memory: string }
-  | { readonly kind: "epoch"; readonly epoch: string };
-/** `count` rises by one from note to note. One that is not larger than an earlier one takes the place of that one, which failed. */
-export type Note = { readonly count: number; readonly steps: readonly Step[] };
+  | { readonly kind: "epoch"; readonly epoch: string }
+  /** Of a snapshot alone, from `reset` to `state`. */
+  | { readonly kind: "reset"; readonly atMs: number }
+  | { readonly kind: "versions"; readonly versions: readonly KeptVersion[] }
+  | { readonly kind: "state"; readonly state: Pick<AccountState, "top" | "epoch" | "generation" | "restoredTop"> };
+/**
+ * `count` rises by one from note to note. One that is not larger than an earlier one takes the place of that one, which failed. `snapshot`: one
+ * of several that together say what stood at that moment, so that the packs before may go.
+ */
+export type Note = { readonly count: number; readonly snapshot: boolean; readonly steps: readonly Step[] };
 
 const whole = z.int().min(0);
 const line = z
   .tuple([whole, z.string(), z.string().nullable(), whole, z.literal([0, 1])])
   .transform(([usn, name, sha1, sizeBytes, real]): Entry => ({ usn, name, sha1, sizeBytes, real: real === 1 }));
+const version = z
+  .tuple([z.string(), z.string(), whole, z.number(), z.literal(["replaced", "deleted"])])
+  .transform(([name, sha1, sizeBytes, atMs, why]): KeptVersion => ({ name, sha1, sizeBytes, atMs, why }));
 const step = z.union([
   z
     .tuple([z.literal("write"), z.number(), z.string(), z.string(), z.array(line)])
     .transform(([kind, atMs, device, session, entries]): Step => ({ kind, atMs, sender: { device, session }, entries })),
   z.tuple([z.literal("remember"), z.string(), z.string()]).transform(([kind, device, memory]): Step => ({ kind, device, memory })),
   z.tuple([z.literal("epoch"), z.string()]).transform(([kind, epoch]): Step => ({ kind, epoch })),
+  z.tuple([z.literal("reset"), z.number()]).transform(([kind, atMs]): Step => ({ kind, atMs })),
+  z.tuple([z.literal("versions"), z.array(version)]).transform(([kind, versions]): Step => ({ kind, versions })),
+  z
+    .tuple([z.literal("state"), whole, z.string(), whole, whole])
+    .transform(([kind, top, epoch, generation, restoredTop]): Step => ({ kind, state: { top, epoch, generation, restoredTop } })),
 ]);
-const note = z.object({ v: z.literal(1), count: whole, steps: z.array(step) });
+const note = z.object({ v: z.literal(1), count: whole, snapshot: z.boolean().default(false), steps: z.array(step) });
 
-export function writeNote({ count, steps }: Note): Buffer {
-  return Buffer.from(JSON.stringify({ v: 1, count, steps: steps.map((one) => lineOf(one)) }));
+export function writeNote({ count, snapshot, steps }: Note): Buffer {
+  const mark = snapshot ? { snapshot } : {};
+  return Buffer.from(JSON.stringify({ v: 1, count, ...mark, steps: steps.map((one) => lineOf(one)) }));
 }
 
 function lineOf(one: Step): readonly unknown[] {
@@ -44,6 +60,12 @@ function lineOf(one: Step): readonly unknown[] {
       return [one.kind, one.device, one.memory];
     case "epoch":
       return [one.kind, one.epoch];
+    case "reset":
+      return [one.kind, one.atMs];
+    case "versions":
+      return [one.kind, one.versions.map(({ name, sha1, sizeBytes, atMs, why }) => [name, sha1, sizeBytes, atMs, why])];
+    case "state":
+      return [one.kind, one.state.top, one.state.epoch, one.state.generation, one.state.restoredTop];
   }
 }
 
@@ -60,6 +82,13 @@ export function perform(rows: ServerAccountRows, one: Step, stage: Stage): void 
       return rows.remember(one.device, one.memory);
     case "epoch":
       return rows.newEpoch(one.epoch);
+    case "reset":
+      return rows.reset(one.atMs);
+    case "versions":
+      for (const kept of one.versions) rows.keepVersion(kept);
+      return;
+    case "state":
+      return rows.setState(one.state);
   }
 }
 
@@ -71,6 +100,14 @@ export function standing(notes: readonly Note[]): readonly Note[] {
     kept.push(one);
   }
   return kept;
+}
+
+/** Of those, what the whole is made of: the latest snapshot that has its end, and what came after. */
+export function fromSnapshot(notes: readonly Note[]): readonly Note[] {
+  const has = (kind: Step["kind"]) => (one: Note) => one.steps.some((each) => each.kind === kind);
+  const end = notes.findLastIndex(has("state"));
+  const begin = notes.slice(0, end + 1).findLastIndex(has("reset"));
+  return notes.filter((one, index) => (index >= begin && index <= end) || (index > end && !one.snapshot));
 }
 
 /** Whether all bytes that it names are known to the rows. */

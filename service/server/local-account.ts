@@ -3,8 +3,9 @@ import path from "node:path";
 
 import type { Sha1 } from "../core/model.ts";
 import { openPacks } from "../files/blobs.ts";
+import { StoreError } from "../store/errors.ts";
 import { makeChanges } from "./local-changes.ts";
-import { makeCollections } from "./local-collections.ts";
+import { findCollections, makeCollections } from "./local-collections.ts";
 import { checkAccount, housekeep } from "./local-upkeep.ts";
 import { verifyPlaces, withStorageFault, type LocalContext, type LocalParts } from "./local-context.ts";
 import { StorageError, type Account } from "./storage.ts";
@@ -33,9 +34,19 @@ export async function openLocalAccount(parts: LocalParts): Promise<LocalAccount>
   const counted = async <T>(work: () => Promise<T>): Promise<T> => {
     under += 1;
     try {
-      return await withStorageFault(work);
+      return await withStorageFault(async () => await watched(work));
     } finally {
       under -= 1;
+    }
+  };
+  // What can't be read as a database any more is made again by the next one who asks for the account.
+  const watched = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof StoreError && error.fault === "corrupt")
+        parts.damaged(async () => await turns.run(async () => await Promise.resolve(rows.close())));
+      throw error;
     }
   };
   const context: LocalContext = {
@@ -44,26 +55,14 @@ export async function openLocalAccount(parts: LocalParts): Promise<LocalAccount>
     turns,
     pinned: new Map(),
     checkSpace: makeSpaceCheck(parts),
-    transaction: async (work) =>
-      await turns.run(async () => {
-        if (!rows.intact()) await replayNotes(context);
-        rows.open();
-        let result;
-        try {
-          result = await work(rows);
-          rows.keep();
-        } catch (error) {
-          rows.undo();
-          throw error;
-        }
-        rows.flush(true);
-        return result;
-      }),
+    transaction: async (work) => await turns.run(async () => await transact(context, work)),
   };
   const change = makeChanges(context);
-  const rebuilt = await turns.run(async () => await replayNotes(context));
+  const { made, again } = await turns.run(async () => await replayNotes(context));
+  if (made) await findCollections(context);
+  if (again) parts.madeAgain();
   // Devices compare all they have with what could be made again, and nothing is deleted for it (L6).
-  if (rebuilt) await change({ durable: true, files: [] }, async (tx) => await tx.newEpoch());
+  if (again) await change({ durable: true, files: [] }, async (tx) => await tx.newEpoch());
   return {
     id: parts.id,
     change: async (options, work) =>
@@ -84,6 +83,23 @@ export async function openLocalAccount(parts: LocalParts): Promise<LocalAccount>
         await Promise.resolve();
       }),
   };
+}
+
+/** In its turn. */
+async function transact<T>(context: LocalContext, work: (rows: LocalContext["rows"]) => Promise<T>): Promise<T> {
+  const { rows } = context;
+  if (!rows.intact()) await replayNotes(context);
+  rows.open();
+  let result: T;
+  try {
+    result = await work(rows);
+    rows.keep();
+  } catch (error) {
+    rows.undo();
+    throw error;
+  }
+  rows.flush(true);
+  return result;
 }
 
 function makeSpaceCheck({ disk, home, keepFreeBytes }: LocalParts): LocalContext["checkSpace"] {

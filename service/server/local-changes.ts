@@ -116,7 +116,7 @@ async function performEach(
 /** The one append. After it the change stands, whatever becomes of the database. */
 async function noteDown({ rows, packs, compute, faults }: LocalContext, batch: PackBatch, steps: readonly Step[]): Promise<void> {
   const count = rows.noted().count + 1;
-  const bytes = writeNote({ count, steps });
+  const bytes = writeNote({ count, snapshot: false, steps });
   batch.note(compute.sha1(bytes), bytes);
   await packs.write(batch);
   try {

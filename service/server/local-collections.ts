@@ -84,7 +84,7 @@ async function adopt(
     const id = rows.nextCollection();
     await disk.rename(temp, fileOf(id));
     await disk.fsyncDir(directory);
-    rows.addCollection(facts);
+    rows.addCollection({ ...facts, id });
     return { ...facts, id };
   });
   const old = await context.transaction(async (rows) => {
@@ -94,6 +94,24 @@ async function adopt(
   });
   for (const { id } of old) await unlinkIfThere(disk, fileOf(id));
   return stored;
+}
+
+/** Where the rows were lost: what the files tell. Those that can't be read stay on the disk and are not offered. */
+export async function findCollections(context: LocalContext): Promise<void> {
+  const { rows, disk } = context;
+  const directory = path.join(context.home, "collections");
+  if ((await disk.lstat(directory)) === null) return;
+  for (const name of await disk.list(directory)) {
+    const id = Number(/^(\d{1,15})\.anki2$/.exec(name)?.[1] ?? "0");
+    const file = path.join(directory, name);
+    const stat = id === 0 ? null : await disk.lstat(file);
+    const facts = stat === null ? null : await inspect(context, file);
+    if (stat === null || facts === null) continue;
+    await context.transaction(async () => {
+      rows.addCollection({ ...facts, id, sizeBytes: stat.sizeBytes, storedAtMs: Math.floor(stat.mtimeNs / 1e6) });
+      await Promise.resolve();
+    });
+  }
 }
 
 /** Uploads that broke off with the process. */

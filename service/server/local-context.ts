@@ -19,6 +19,10 @@ export type LocalParts = {
   readonly secrets: SecretRandom;
   readonly faults: Faults;
   readonly changed: (top: number) => void;
+  /** The database can't be read any more; `close` gives its file up. */
+  readonly damaged: (close: () => Promise<void>) => void;
+  /** Told when all rows were made again from the packs. */
+  readonly madeAgain: () => void;
   readonly readCollection?: (file: string) => Promise<CollectionFacts | null>;
   readonly keepFreeBytes?: number;
   readonly packBytes?: number;

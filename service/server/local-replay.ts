@@ -1,11 +1,15 @@
-import { isWhole, readNote, redo, standing, type Note } from "./journal.ts";
+import { fromSnapshot, isWhole, readNote, redo, standing, type Note } from "./journal.ts";
 import type { LocalContext } from "./local-context.ts";
+import { StorageError } from "./storage.ts";
+
+export type Replayed = { readonly made: boolean; readonly again: boolean };
 
 /**
  * Brings the rows of an account up to what its packs note: after a crash the last few changes, after the loss of the database all of them.
- * Resolves with true where the whole of an account was made again. In its turn only.
+ * `made`: the rows began from nothing just now; `again`: and
+ * were made from the notes. In its turn only. @throws StorageError damaged
  */
-export async function replayNotes({ rows, packs, clock }: Pick<LocalContext, "rows" | "packs" | "clock">): Promise<boolean> {
+export async function replayNotes({ rows, packs, clock }: Pick<LocalContext, "rows" | "packs" | "clock">): Promise<Replayed> {
   // What was kept and not committed is in the notes.
   rows.rollback();
   const from = rows.noted();
@@ -20,15 +24,17 @@ export async function replayNotes({ rows, packs, clock }: Pick<LocalContext, "ro
       if (record.kind === "note") notes.push(readNote(record.bytes));
       else rows.found(record.place, clock.wallMs());
     }
-    const whole = standing(notes.filter(({ count }) => count > from.count));
-    let { count } = from;
+    if (lost && notes.length === 0 && rows.countBlobs().blobs > 0) throw tellsNothing();
+    const all = standing(notes.filter(({ count }) => count > from.count));
+    // Rows that are there need no snapshot of themselves.
+    const whole = lost ? fromSnapshot(all) : all.filter(({ snapshot }) => !snapshot);
     for (const [index, note] of whole.entries()) {
       // A power cut may have torn the last append, which nobody was told of.
-      const torn = index === whole.length - 1 && !isWhole(rows, note);
+      const torn = index === whole.length - 1 && !note.snapshot && !isWhole(rows, note);
       if (!torn) redo(rows, note);
       else packs.leave();
-      count = note.count;
     }
+    const count = all.at(-1)?.count ?? from.count;
     const next = packs.next();
     if (next.pack !== end.pack || next.at !== end.at) packs.leave();
     rows.setNoted({ ...packs.next(), count });
@@ -38,5 +44,12 @@ export async function replayNotes({ rows, packs, clock }: Pick<LocalContext, "ro
     throw error;
   }
   if (from.pack <= 0 || notes.length > 0) rows.flush(true);
-  return lost && notes.length > 0;
+  return { made: from.pack === 0, again: lost && notes.length > 0 };
+}
+
+function tellsNothing(): StorageError {
+  return new StorageError(
+    "damaged",
+    "The account's database is lost or damaged, and its packs don't tell what the files in them are called. Put the account's directory back from a backup.",
+  );
 }

@@ -2,6 +2,7 @@
 import path from "node:path";
 
 import type { Clock, Compute, Disk, Faults, SecretRandom } from "../core/ports.ts";
+import { StoreError } from "../store/errors.ts";
 import { openServerAccount } from "../store/server-account.ts";
 import { openServerAccounts } from "../store/server-accounts.ts";
 import type { CollectionFacts } from "../store/server-collection.ts";
@@ -34,6 +35,8 @@ export type LocalStorageOptions = {
   readonly keepFreeBytes?: number;
   /** Size at which a pack of blobs is closed; 64 MiB where it is left out. */
   readonly packBytes?: number;
+  /** Told when an account's database was found damaged and put aside, and when it was made again from the packs. */
+  readonly onDamage?: (account: string, what: "put aside" | "made again") => void;
   /** Told of every database that was opened, for its image (simulator). */
   readonly onOpen?: (file: string, database: { serialize(): Buffer }) => void;
 };
@@ -54,16 +57,14 @@ export async function openLocalStorage(options: LocalStorageOptions): Promise<St
   /** By last use, oldest first. */
   const open = new Map<string, Slot>();
 
-  const openAccount = async (id: string): Promise<LocalAccount> => {
-    if (accounts.byId(id) === null) throw new StorageError("gone", "There is no such account.");
-    const home = path.join(homes, id);
-    await disk.mkdir(home, 0o700);
-    await disk.fsyncDir(homes);
-    const file = path.join(home, "rows.db");
-    const rows = openServerAccount({ source: database(file), firstEpoch: epochOf(options.secrets) });
-    options.onOpen?.(file, rows);
-    return await openLocalAccount({ ...options, id, home, rows, changed: (top) => notices.tell(id, top) });
-  };
+  const openAccount = makeOpener({
+    options,
+    homes,
+    database,
+    exists: (id) => accounts.byId(id) !== null,
+    changed: notices.tell,
+    evict: (id) => open.delete(id),
+  });
   /** Closes the account unused longest, if nobody can still hold it: a request asks for its account before it reads a slow body. */
   const closeOne = async (): Promise<void> => {
     for (const [id, { opened, usedMs }] of open) {
@@ -86,18 +87,92 @@ export async function openLocalStorage(options: LocalStorageOptions): Promise<St
       // Re-inserted, so that the first one is the one unused longest.
       open.delete(id);
       open.set(id, slot);
-      if (known === undefined) slot.opening.catch(() => open.delete(id));
+      // To look through all packs once more would not help: the owner has to do something, and start the server again.
+      const forget = (error: unknown): void => {
+        if (!(error instanceof StorageError && error.fault === "damaged")) open.delete(id);
+      };
+      if (known === undefined) slot.opening.catch(forget);
       const account = await slot.opening;
       slot.opened = account;
       if (open.size > OPEN_MAX) await closeOne();
       return account;
     },
     async close() {
-      for (const { opening } of open.values()) await (await opening).close();
+      for (const { opening } of open.values()) {
+        const [ended] = await Promise.allSettled([opening]);
+        if (ended.status === "fulfilled") await ended.value.close();
+      }
       open.clear();
       accounts.close();
     },
   };
+}
+
+type Opener = {
+  readonly options: LocalStorageOptions;
+  readonly homes: string;
+  readonly database: (file: string) => string | Buffer;
+  readonly exists: (id: string) => boolean;
+  readonly changed: (id: string, top: number) => void;
+  readonly evict: (id: string) => void;
+};
+
+/** A damaged database is put aside, and its account begins anew from what the packs note. */
+function makeOpener({ options, homes, database, exists, changed, evict }: Opener): (id: string) => Promise<LocalAccount> {
+  const { disk } = options;
+  /** Found damaged while in use, until somebody asks for them again; resolves when nobody has the file any more. */
+  const damaged = new Map<string, Promise<void>>();
+  const attempt = async (id: string, home: string): Promise<LocalAccount> => {
+    const file = path.join(home, "rows.db");
+    const rows = openServerAccount({ source: database(file), firstEpoch: epochOf(options.secrets) });
+    options.onOpen?.(file, rows);
+    const isDamaged = (close: () => Promise<void>): void => {
+      if (damaged.has(id)) return;
+      evict(id);
+      damaged.set(id, close());
+    };
+    const parts = { ...options, id, home, rows, damaged: isDamaged };
+    try {
+      return await openLocalAccount({
+        ...parts,
+        changed: (top) => changed(id, top),
+        madeAgain: () => options.onDamage?.(id, "made again"),
+      });
+    } catch (error) {
+      rows.close();
+      throw error;
+    }
+  };
+  return async (id) => {
+    if (!exists(id)) throw new StorageError("gone", "There is no such account.");
+    const home = path.join(homes, id);
+    await disk.mkdir(home, 0o700);
+    await disk.fsyncDir(homes);
+    const putAside = async (): Promise<void> => {
+      options.onDamage?.(id, "put aside");
+      await moveAway(disk, home, options.clock.wallMs());
+    };
+    const closing = damaged.get(id);
+    await closing;
+    if (closing !== undefined) await putAside();
+    damaged.delete(id);
+    try {
+      return await attempt(id, home);
+    } catch (error) {
+      if (!(error instanceof StoreError && error.fault === "corrupt")) throw error;
+      await putAside();
+      return await attempt(id, home);
+    }
+  };
+}
+
+/** The database and what SQLite keeps beside it, for whoever wants to look at it later. */
+async function moveAway(disk: Disk, home: string, wallMs: number): Promise<void> {
+  for (const name of ["rows.db", "rows.db-wal", "rows.db-shm"]) {
+    const file = path.join(home, name);
+    if ((await disk.lstat(file)) !== null) await disk.rename(file, path.join(home, `damaged-${String(wallMs)}-${name}`));
+  }
+  await disk.fsyncDir(home);
 }
 
 function asyncAccounts(accounts: ReturnType<typeof openServerAccounts>): Accounts {

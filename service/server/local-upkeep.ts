@@ -1,5 +1,6 @@
 /** What an account's directory needs from time to time, and the look whether all of it holds. */
 import { verifyPlaces, type LocalContext } from "./local-context.ts";
+import { noteAll } from "./snapshot.ts";
 import type { CheckReport, Retention } from "./storage.ts";
 
 /** Lines of the log that are kept: more than a session can be behind. */
@@ -23,15 +24,21 @@ export async function housekeep(context: LocalContext, rules: Retention): Promis
   // Dead bytes wait as long as versions: a row that was withdrawn or a backup of the database may still name them.
   await context.transaction(async () => await Promise.resolve(rows.dropDead(beforeMs, new Set(context.pinned.keys()))));
   const needed = await context.turns.run(async () => await Promise.resolve(rows.packs()));
-  for (const { pack, sizeBytes, mtimeMs } of await packs.list()) {
-    if (pack === packs.current() || mtimeMs > beforeMs) continue;
-    const bytes = needed.get(pack) ?? 0;
-    if (bytes < sizeBytes * WORTH_PART) await rewrite(context, pack);
+  const worth = (await packs.list()).filter(
+    ({ pack, sizeBytes, mtimeMs }) => pack !== packs.current() && mtimeMs <= beforeMs && (needed.get(pack) ?? 0) < sizeBytes * WORTH_PART,
+  );
+  if (worth.length === 0) return;
+  for (const { pack } of worth) await moveOut(context, pack);
+  // Their notes go with them: what stands now is noted first.
+  await noteAll(context);
+  for (const { pack } of worth) {
+    const left = await context.turns.run(async () => await Promise.resolve(rows.inPack(pack).length));
+    if (left === 0) await packs.remove(pack);
   }
 }
 
-/** Moves what is needed into the current pack, then removes the file. Readers who saw the old place look again. */
-async function rewrite(context: LocalContext, pack: number): Promise<void> {
+/** Moves what is needed into the current pack. Readers who saw the old place look again. */
+async function moveOut(context: LocalContext, pack: number): Promise<void> {
   const { rows, packs } = context;
   const places = await context.turns.run(async () => await Promise.resolve(rows.inPack(pack)));
   await context.checkSpace(places.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
@@ -48,8 +55,6 @@ async function rewrite(context: LocalContext, pack: number): Promise<void> {
       await packs.write(batch);
     });
   }
-  const left = await context.turns.run(async () => await Promise.resolve(rows.inPack(pack).length));
-  if (left === 0) await packs.remove(pack);
 }
 
 /** Counts everything and reads every byte once. */

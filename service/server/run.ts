@@ -143,7 +143,8 @@ async function openDirectory({
   const disk = openNodeDisk({ diskWorker });
   const secrets = (bytes: number): Uint8Array => randomBytes(bytes);
   try {
-    const storage = await openLocalStorage({ directory, disk, compute: nodeCompute, clock, secrets, faults: noFaults });
+    const onDamage = (account: string, what: string): void => log("error", "account database damaged", { account, what });
+    const storage = await openLocalStorage({ directory, disk, compute: nodeCompute, clock, secrets, faults: noFaults, onDamage });
     const audit = (event: string, fields: Readonly<Record<string, string | number>>): void =>
       log("info", event, { audit: true, ...fields });
     const accounts = makeAccounts({ storage, clock, secrets, passwords: slowPasswords(secrets), audit });

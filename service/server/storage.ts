@@ -16,8 +16,9 @@ import type {
   Sender,
 } from "../core/server-rows.ts";
 
-/** `full`: no room may be used up further. `io`: the disk or the database refused. `gone`: no such account any more. */
-export type StorageFault = "full" | "io" | "gone";
+/** `full`: no room may be used up further. `io`: the disk or the database refused. `gone`: no such account any more. `damaged`: this account can't be
+ * used until its owner does something; the message says what. */
+export type StorageFault = "full" | "io" | "gone" | "damaged";
 /** The storage could not do it. Nothing of the change was applied. */
 export class StorageError extends Error {
   readonly fault: StorageFault;

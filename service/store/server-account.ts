@@ -8,6 +8,7 @@ import { StoreError, withFault } from "./errors.ts";
 import { prepareBlobs, type BlobRows, type Stage } from "./server-blobs.ts";
 import { ACCOUNT_SCHEMA } from "./server-schema.ts";
 import { openSession, type Counters, type Session } from "./server-session.ts";
+import { prepareWhole, type WholeRows } from "./server-whole.ts";
 
 /** Page cache of one account; many are open at once. */
 const CACHE_KIB = 4096;
@@ -22,7 +23,7 @@ export type ServerAccountOptions = {
 };
 
 /** @throws StoreError from every method. Methods that write belong between `open` and `keep`. */
-export interface ServerAccountRows extends BlobRows, Session {
+export interface ServerAccountRows extends BlobRows, Session, WholeRows {
   state(): AccountState;
   row(name: string): Row | undefined;
   feed(usn: number, limit: number): Row[];
@@ -44,7 +45,8 @@ export interface ServerAccountRows extends BlobRows, Session {
   /** Keeps the newest `keep` lines. */
   trimLog(keep: number): void;
   collections(): CollectionVersion[];
-  addCollection(collection: Omit<CollectionVersion, "id">): number;
+  /** `id`: `nextCollection`, or the one of a file that is there already. */
+  addCollection(collection: CollectionVersion): void;
   nextCollection(): number;
   removeCollection(id: number): void;
   /** One sentence per count or reference that is not what it must be. */
@@ -102,6 +104,7 @@ function assemble(db: Database): ServerAccountRows {
     ...blobs,
     ...prepareVersions(db, blobs, counters),
     ...prepareCollections(db),
+    ...prepareWhole(db, blobs, counters),
     row: (name) => withFault("read a row", () => row(name)),
     state: () => counters.now(),
     feed: (usn, limit) => withFault("read the feed", () => since.all(usn, limit).map((found) => fixed(found))),
@@ -253,16 +256,11 @@ function prepareCollections(
   const add = db.prepare<[number, number, number, number, number, number, number]>("INSERT INTO collection VALUES (?, ?, ?, ?, ?, ?, ?)");
   const next = db.prepare<[], number | null>("SELECT max(id) FROM collection").pluck();
   const remove = db.prepare<[number]>("DELETE FROM collection WHERE id = ?");
-  const nextCollection = (): number => (next.get() ?? 0) + 1;
   return {
-    nextCollection,
+    nextCollection: () => withFault("number a collection", () => (next.get() ?? 0) + 1),
     collections: () => withFault("read collections", () => list.all().map((found) => ({ ...found, empty: found.empty === 1 }))),
-    addCollection: ({ sizeBytes, mod, scm, usn, empty, storedAtMs }) =>
-      withFault("store a collection", () => {
-        const id = nextCollection();
-        add.run(id, sizeBytes, mod, scm, usn, Number(empty), storedAtMs);
-        return id;
-      }),
+    addCollection: ({ id, sizeBytes, mod, scm, usn, empty, storedAtMs }) =>
+      void withFault("store a collection", () => add.run(id, sizeBytes, mod, scm, usn, Number(empty), storedAtMs)),
     removeCollection: (id) => void withFault("remove a collection", () => remove.run(id)),
   };
 }

@@ -56,6 +56,8 @@ export type SyncHandle = {
   data(route: string, payload: unknown, asked: Asked): Promise<unknown>;
   /** Closes the storage as a stop does and opens it again. */
   restart(): Promise<void>;
+  /** After a test closed the storage by itself. */
+  reopen(): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -129,6 +131,9 @@ export async function openSyncHandle(given: HandleOptions = {}): Promise<SyncHan
     },
     async restart() {
       await world.storage.close();
+      Object.assign(world, await open());
+    },
+    async reopen() {
       Object.assign(world, await open());
     },
     async close() {
