@@ -33,10 +33,12 @@ scenario(
         bundle: true,
         platform: "node",
         format: "cjs",
-        external: ["vscode", "mocha"],
+        external: ["vscode"],
         logLevel: "warning",
       });
       const outcomes: Outcome[] = [];
+      /** Whatever else was logged: it tells why no test ran. */
+      const said: string[] = [];
       const ended = Promise.withResolvers<number>();
       const { host } = new URL(world.editor.url);
       const inEditor = (file: string) => `vscode-remote://${host}${file}`;
@@ -49,14 +51,15 @@ scenario(
         beforeLoad: async (page) => {
           await page.exposeFunction("codeAutomationLog", (_type: string, values: readonly unknown[]) => {
             const line = values.map(String).find((value) => value.includes(MARK));
-            if (line !== undefined) outcomes.push(JSON.parse(line.slice(line.indexOf(MARK) + MARK.length)));
+            if (line === undefined) said.push(values.map(String).join(" "));
+            else outcomes.push(JSON.parse(line.slice(line.indexOf(MARK) + MARK.length)));
           });
           await page.exposeFunction("codeAutomationExit", (code: number) => ended.resolve(code));
         },
       });
       const code = await ended.promise;
       for (const { title, error } of outcomes) await t.test(title, () => assert.equal(error, null, error ?? undefined));
-      assert.ok(outcomes.length >= 8, `only ${String(outcomes.length)} tests ran`);
+      assert.ok(outcomes.length >= 8, `only ${String(outcomes.length)} tests ran\n${said.join("\n").slice(-6000)}`);
       assert.equal(code, 0);
     });
   },

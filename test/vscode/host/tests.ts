@@ -8,6 +8,7 @@ import * as vscode from "vscode";
 import type { SatchelExports } from "../../../extension/main.ts";
 
 const LOOK_EVERY_MS = 50;
+const WAIT_MS = 60_000;
 
 function workspaceFile(...parts: readonly string[]): vscode.Uri {
   const [folder] = vscode.workspace.workspaceFolders ?? [];
@@ -21,10 +22,13 @@ function extension(): vscode.Extension<SatchelExports> {
   return found;
 }
 
+/** The first answer that is one. @throws Error when there is none for too long */
 async function until<T>(ask: () => Promise<T | undefined> | T | undefined): Promise<T> {
+  const end = performance.now() + WAIT_MS;
   for (;;) {
     const found = await ask();
     if (found !== undefined) return found;
+    if (performance.now() > end) throw new Error(`waited in vain for ${String(ask)}`);
     await sleep(LOOK_EVERY_MS);
   }
 }
