@@ -1,12 +1,15 @@
 /** The commands of the palette and of the Media view's menus. */
 import * as vscode from "vscode";
 
+import { checkNotes } from "./check.ts";
 import { addFolder, pauseOrResume, removeFolder, signInAndConnect, signOut } from "./folders.ts";
 import { guarded } from "./guarded.ts";
 import { answerHold } from "./holds.ts";
 import type { MediaNode } from "./media-nodes.ts";
 import type { Parts } from "./parts.ts";
 import { syncNow } from "./sync.ts";
+
+const { l10n } = vscode;
 
 export function registerCommands(context: vscode.ExtensionContext, parts: Parts): void {
   const { session, log } = parts;
@@ -17,8 +20,10 @@ export function registerCommands(context: vscode.ExtensionContext, parts: Parts)
     pause: async (node) => await pauseOrResume(parts, "pause", node),
     resume: async (node) => await pauseOrResume(parts, "resume", node),
     removeFolder: async (node) => await removeFolder(parts, node),
+    checkNotes: async (node) => await checkNotes(parts, node),
     answerHold: async (node) => await answerHold(parts, node),
     startService: async () => await session.start(),
+    stopService: async () => await stopService(parts),
   };
   context.subscriptions.push(
     ...Object.entries(onNode).map(([name, act]) => vscode.commands.registerCommand(`satchel.${name}`, guarded(parts, act))),
@@ -28,4 +33,12 @@ export function registerCommands(context: vscode.ExtensionContext, parts: Parts)
     ),
     vscode.commands.registerCommand("satchel.showLog", () => log.show()),
   );
+}
+
+/** It goes on without the editor, so there must be a way to end it from here. */
+async function stopService({ session }: Parts): Promise<void> {
+  const yes = l10n.t("Stop");
+  const detail = l10n.t("Nothing is synced until it is started again, here or with the command line. Files stay as they are.");
+  if ((await vscode.window.showWarningMessage(l10n.t("Stop the Satchel service?"), { modal: true, detail }, yes)) !== yes) return;
+  await session.call("service/shutdown", {});
 }

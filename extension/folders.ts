@@ -61,7 +61,7 @@ export async function signOut({ session, board }: Parts): Promise<void> {
 }
 
 export async function pauseOrResume({ session, board }: Parts, verb: "pause" | "resume", node?: MediaNode): Promise<void> {
-  const folder = await folderOf(board.folders, node, verb === "pause" ? l10n.t("Pause") : l10n.t("Resume"));
+  const folder = await chooseFolderFor(board.folders, node, verb === "pause" ? l10n.t("Pause") : l10n.t("Resume"));
   if (folder === undefined) return;
   await session.call(`sync/${verb}`, { folder: folder.folder });
   await board.refresh();
@@ -69,7 +69,7 @@ export async function pauseOrResume({ session, board }: Parts, verb: "pause" | "
 
 /** Its files stay, here and on the server. */
 export async function removeFolder({ session, board }: Parts, node?: MediaNode): Promise<void> {
-  const folder = await folderOf(board.folders, node, l10n.t("Stop Looking After a Folder"));
+  const folder = await chooseFolderFor(board.folders, node, l10n.t("Stop Looking After a Folder"));
   if (folder === undefined) return;
   const yes = l10n.t("Stop Looking After It");
   const question = l10n.t("Stop looking after {0}?", shown(folder.root));
@@ -80,7 +80,11 @@ export async function removeFolder({ session, board }: Parts, node?: MediaNode):
 }
 
 /** The folder of the item that was used; else the only one; else the user is asked. */
-async function folderOf(folders: readonly FolderStatus[], node: MediaNode | undefined, title: string): Promise<FolderStatus | undefined> {
+export async function chooseFolderFor(
+  folders: readonly FolderStatus[],
+  node: MediaNode | undefined,
+  title: string,
+): Promise<FolderStatus | undefined> {
   if (node?.kind === "folder") return node.folder;
   if (folders.length < 2) return folders[0];
   const items = folders.map((folder) => ({

@@ -1,7 +1,7 @@
 /** Finds the service that runs, or starts one: detached, one per user, it outlives the window. */
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { closeSync, constants, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import path from "node:path";
 
@@ -34,11 +34,20 @@ export function isInUse(places: Places): boolean {
   return existsSync(path.join(places.config, "config.json"));
 }
 
-/** null: none is there, or it is being written by something that is not ours. */
+/** null: none is there, or it is not one that our own service wrote: others could have put a socket of theirs into it. */
 export async function readServiceFile(places: Places): Promise<ServiceFile | null> {
   try {
-    const parsed = serviceSchema.safeParse(JSON.parse(await readFile(path.join(places.run, "service.json"), "utf8")));
-    return parsed.success ? parsed.data : null;
+    // A link is not followed.
+    const handle = await open(path.join(places.run, "service.json"), constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
+    try {
+      const { uid, mode } = await handle.stat();
+      const self = process.getuid?.();
+      if (self !== undefined && (uid !== self || (mode & 0o077) !== 0)) return null;
+      const parsed = serviceSchema.safeParse(JSON.parse(await handle.readFile("utf8")));
+      return parsed.success ? parsed.data : null;
+    } finally {
+      await handle.close();
+    }
   } catch {
     // Not there, or not JSON: no service can be reached by it.
     return null;

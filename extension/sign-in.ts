@@ -28,7 +28,7 @@ export async function signIn({ session, board, log }: Parts): Promise<string | u
     try {
       return { done: (await session.call("remotes/login", { ...answers, url: withScheme(answers.url) })).remote };
     } catch (error) {
-      log.warn(`signing in to ${withScheme(answers.url)} as ${answers.user} failed: ${reasonOf(error)}`);
+      log.warn(`signing in failed: ${reasonOf(error)}`);
       return failedAt(error);
     }
   });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -12,11 +12,11 @@ import { WebSocketServer } from "ws";
 import { ErrorCode } from "../protocol/errors.ts";
 import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
 import { openSession, type SessionOptions } from "../extension/connect.ts";
-import { placesHere } from "../extension/launch.ts";
+import { placesHere, readServiceFile } from "../extension/launch.ts";
 import { RequestError, type Session, type SessionState } from "../extension/session.ts";
 import { until } from "./support/children.ts";
 import { makeSatchel } from "./support/satchel.ts";
-import { readServiceFile } from "./support/rpc.ts";
+import { readServiceFile as serviceFileOf } from "./support/rpc.ts";
 
 const ENTRY = path.join(import.meta.dirname, "..", "service", "main.ts");
 
@@ -35,7 +35,7 @@ async function newHome(t: TestContext): Promise<Home> {
   const sessions: Session[] = [];
   t.after(async () => {
     for (const session of sessions) session.close();
-    const pid = (await readServiceFile(home))?.pid;
+    const pid = (await serviceFileOf(home))?.pid;
     if (pid !== undefined && lives(pid)) {
       process.kill(pid);
       await until("the service is gone", () => !lives(pid));
@@ -59,7 +59,7 @@ async function newHome(t: TestContext): Promise<Home> {
       sessions.push(session);
       return session;
     },
-    pid: async () => (await readServiceFile(home))?.pid ?? 0,
+    pid: async () => (await serviceFileOf(home))?.pid ?? 0,
   };
 }
 
@@ -210,7 +210,7 @@ async function pretender(t: TestContext, home: string, hello: (nonce: string) =>
     serviceKey: KEY,
     startedAtMs: 0,
   };
-  await writeFile(path.join(run, "service.json"), JSON.stringify(file));
+  await writeFile(path.join(run, "service.json"), JSON.stringify(file), { mode: 0o600 });
   return told;
 }
 
@@ -232,4 +232,19 @@ test("openSession() a service of a newer protocol is not talked with: the window
   const window = session();
   assert.match((await reached(window, "outdated")).message, /Satchel 99\.0\.0 runs, which is newer.*Reload the window/);
   assert.deepEqual([...new Set(told)], ["service/hello"]);
+});
+
+test("readServiceFile() EX10 a link, and a file that others can read, tell nothing", { skip: process.platform === "win32" }, async (t) => {
+  const { home } = await newHome(t);
+  await pretender(t, home, () => ({}));
+  const places = placesHere({ ...process.env, SATCHEL_HOME: home });
+  const file = path.join(places.run, "service.json");
+  assert.equal((await readServiceFile(places))?.pid, NOBODY);
+  await chmod(file, 0o644);
+  assert.equal(await readServiceFile(places), null);
+  await chmod(file, 0o600);
+  await rename(file, `${file}.elsewhere`);
+  await symlink(`${file}.elsewhere`, file);
+  assert.equal(await readServiceFile(places), null);
+  await rm(file);
 });

@@ -19,4 +19,24 @@ scenario("the connection", {}, (world) => {
     assert.ok((await world.servicePid()) > 0);
     await window.shot("status-ready");
   });
+
+  test("EX the walkthrough leads through the first steps", async () => {
+    const window = await world.window();
+    await window.command("Welcome: Open Walkthrough...");
+    await window.pick("Get Started with Satchel");
+    await window.page.locator(".getting-started-step", { hasText: "Choose your media folder" }).first().waitFor();
+    await window.shot("walkthrough");
+  });
 });
+
+scenario(
+  "behind a proxy that everything must go through",
+  { settings: { "http.proxy": "http://127.0.0.1:9/", "http.proxySupport": "override" } },
+  (world) => {
+    test("EX the service is reached all the same", async () => {
+      const window = await world.window();
+      await window.command("Satchel: Start Service");
+      await window.page.locator('.part.statusbar .statusbar-item[aria-label="Satchel: no folder yet"]').waitFor();
+    });
+  },
+);

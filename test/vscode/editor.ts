@@ -62,6 +62,8 @@ export type Editor = {
   /** Without a slash at the end. */
   readonly url: string;
   readonly profile: string;
+  /** The last that the server wrote, and whether it still runs: for a test that failed. */
+  said(): string;
   close(): Promise<void>;
 };
 
@@ -98,6 +100,7 @@ export async function startEditor(options: EditorOptions = {}): Promise<Editor> 
   return {
     url,
     profile,
+    said: () => `the VS Code server ${child.exitCode === null ? "runs" : `ended with ${String(child.exitCode)}`}; it said last:\n${tail}`,
     close: async () => {
       await endChild(child);
       await removeProfile(profile);

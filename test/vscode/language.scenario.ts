@@ -60,4 +60,27 @@ scenario("media in notes", { files: { "cats.md": NOTE, "empty.md": "", "media/ca
     await window.save("empty.md");
     await until("the picture reaches another device", () => other.has("dog.png"));
   });
+
+  test("EX notes checked against their media: what is missing is listed, what nobody uses is removed by choice and comes back by undo", async () => {
+    const window = await world.window();
+    await window.openMedia();
+    await writeFile(path.join(world.media, "nobody.txt"), "nobody");
+    await window.page.locator('.part.statusbar .statusbar-item[aria-label="Satchel: in sync"]').waitFor();
+    await window.command("Satchel: Check Notes and Media");
+    const list = window.quick();
+    await list.locator(".monaco-list-row", { hasText: "gone.png" }).waitFor();
+    await window.shot("check-notes");
+    await window.pick("1 file that no note uses");
+    const unused = list.locator(".monaco-list-row", { hasText: "nobody.txt" });
+    await unused.waitFor();
+    assert.equal(await list.locator(".monaco-list-row input:checked").count(), 0, "nothing is chosen beforehand");
+    await unused.click();
+    await list.getByRole("button", { name: "OK" }).click();
+    const told = window.toast("Satchel: removed 1 file.");
+    await told.waitFor();
+    assert.ok(!world.has("nobody.txt"));
+    await told.hover();
+    await told.getByRole("button", { name: "Undo" }).click();
+    await until("it is back", () => world.has("nobody.txt"));
+  });
 });

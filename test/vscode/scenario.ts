@@ -138,6 +138,7 @@ class World implements Scenario {
   async closeWindows(context: unknown): Promise<void> {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the runner's types call it a union with the suite's
     const { passed, name } = context as TestContext & { readonly passed: boolean };
+    if (!passed) process.stdout.write(`${this.editor.said()}\n`);
     for (const [at, window] of this.#windows.splice(0).entries()) {
       if (!passed) await window.shot(`failed-${name.replaceAll(/\W+/g, "-").slice(0, 60)}-${String(at)}`).catch(() => undefined);
       await window.close().catch(() => undefined);
