@@ -153,7 +153,7 @@ test("findReferences() ranges: exactly the written path, never overlapping, for 
         }
       },
     ),
-    { numRuns: 3000 },
+    { numRuns: 3000, examples: [["![](![[a)]]"]] },
   ));
 
 test("findReferences() over a real notes folder: every range spells its target", async (context) => {

@@ -36,7 +36,10 @@ export function findReferences(text: string): readonly MediaReference[] {
     ...embeds(source, masks.noText),
     ...sounds(source, masks.noSound),
   ];
-  return found.filter(({ literal }) => isPath(literal)).toSorted((a, b) => a.start - b.start);
+  return found
+    .filter(({ literal }) => isPath(literal))
+    .toSorted((a, b) => a.start - b.start)
+    .filter(beginsBehind());
 }
 
 const ANYTHING = /!\[\[|\[sound:|<(?:img|audio|video|source)\b/i;
@@ -50,6 +53,16 @@ function mayRefer(text: string): boolean {
   for (const [, angled, bare, more] of text.matchAll(DESTINATIONS))
     if (more !== undefined || !NO_MEDIA.test(angled ?? bare ?? "")) return true;
   return false;
+}
+
+/** Of two that overlap (`![](![[a)]]` can be read in two ways) the first counts: an edit of both would destroy the note. */
+function beginsBehind(): (reference: MediaReference) => boolean {
+  let end = -1;
+  return (reference) => {
+    if (reference.start < end) return false;
+    ({ end } = reference);
+    return true;
+  };
 }
 
 /** No path but an address: a scheme (one letter is a Windows drive) or a host. */
