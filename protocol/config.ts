@@ -15,7 +15,9 @@ const version = z.literal(FILES_VERSION).default(FILES_VERSION);
 const settings = {
   tcp: z.boolean().describe("Listen on a loopback TCP port too, for scripts."),
   tcpPort: z.int().min(0).max(65_535).describe("Which one; 0: any free port."),
-  allowedOrigins: z.array(z.string()).describe("Origins of web pages that may use the API (with a token)."),
+  allowedOrigins: z
+    .array(z.string().regex(/^[a-z][a-z0-9+.-]*:\/\/[^/\s]+$/i, "must be an origin as browsers send it: scheme://host[:port], no path"))
+    .describe("Origins of web pages that may use the API (with a token)."),
   logLevel: z.enum(["trace", "debug", "info", "warn", "error"]).describe("The least that the log takes."),
   logLevels: z
     .string()

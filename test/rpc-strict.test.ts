@@ -87,6 +87,7 @@ suite("JSON-RPC 2.0, by the examples of its specification", () => {
         { jsonrpc: "2.0", id: "9", result: ["hello", 5] },
       ],
     ],
+    ["depth 400 000", "[".repeat(400_000), failed(ParseError)],
     ["a batch of notifications", '[{"jsonrpc":"2.0","method":"get_data"},{"jsonrpc":"2.0","method":"foobar"}]', null],
     ["a batch within a batch", '[[{"jsonrpc":"2.0","method":"get_data","id":1}]]', [failed(InvalidRequest)]],
     ["id null is a request", '{"jsonrpc":"2.0","method":"get_data","id":null}', { jsonrpc: "2.0", id: null, result: ["hello", 5] }],

@@ -96,6 +96,20 @@ suite("tokens", () => {
     });
   });
 
+  test("tokens/create WS17 scripts get at most 12 of the 16 places: the token of service.json always finds one", async () => {
+    await withService(async ({ port }, admin) => {
+      const { token } = await made(admin, "read");
+      const scripts: Peer[] = [];
+      for (let at = 0; at < 12; at++) scripts.push(await Peer.tcp(port, token));
+      assert.equal(await statusWith(port, token), 503);
+      const own = await Peer.tcp(port);
+      await own.ask("service/status", {});
+      await scripts[0]?.close();
+      scripts[0] = await Peer.tcp(port, token);
+      await Promise.all([own, ...scripts].map(async (peer) => await peer.close()));
+    });
+  });
+
   test("tokens/create one name, one token; at most 100", async () => {
     await withService(async (_service, admin) => {
       await made(admin, "read", "n0");

@@ -13,6 +13,8 @@ import { runSummary, type EngineDouble } from "./support/engine-double.ts";
 import { codeOf, Peer } from "./support/rpc-peer.ts";
 import { openRpcService, SERVICE_KEY, type RpcService } from "./support/rpc-service.ts";
 
+type FolderPlan = Awaited<ReturnType<EngineDouble["sync"]["plan"]>>;
+
 /** For a dispatcher alone. */
 const noPeer: RpcPeer = {
   scope: "admin",
@@ -92,6 +94,21 @@ suite("JSON-RPC 2.0", () => {
     const answer = await peer.until(() => peer.messages.slice(seen + 1).find(({ id }) => id === "run"));
     assert.equal(codeOf(answer), ErrorCode.RequestCancelled);
     assert.equal((await peer.say('{"jsonrpc":"2.0","id":"run","method":"service/status"}'))["error"], undefined);
+  });
+
+  test("Dispatcher.handle() $/cancelRequest who only wanted to see gets the answer at once, though the work goes on", async () => {
+    const looked = Promise.withResolvers<FolderPlan>();
+    const plan = engine.sync.plan.bind(engine.sync);
+    engine.sync.plan = async () => await looked.promise;
+    peer.socket.send('{"jsonrpc":"2.0","id":"plan","method":"sync/plan","params":{"folder":"f1"}}');
+    await peer.ask("service/status", {});
+    peer.socket.send('{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":"plan"}}');
+    assert.equal(codeOf(await peer.until(() => peer.messages.find(({ id }) => id === "plan"))), ErrorCode.RequestCancelled);
+    looked.reject(new Error("too late for anybody"));
+    engine.sync.plan = plan;
+    const answers = peer.messages.filter(({ id }) => id === "plan").length;
+    await peer.ask("service/status", {});
+    assert.equal(answers, 1);
   });
 
   test("Dispatcher.handle() WS17 at most 128 requests wait; one more is told so", async () => {

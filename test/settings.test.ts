@@ -205,11 +205,23 @@ test("settingsInForce() environment over file over default; a bad value is refus
   assert.throws(() => settingsInForce({ versionsKeepDays: 7 }, {}), { name: "SettingError", message: /versionsKeepDays \(config\.json\)/ });
 });
 
-test("README.md names every setting, and no other", () => {
-  const readme = readFileSync(path.join(import.meta.dirname, "..", "README.md"), "utf8");
-  const table = readme.slice(readme.indexOf("| setting"), readme.indexOf("The server takes"));
-  const named = table.split("\n").flatMap((line) => [...(line.split("|")[1] ?? "").matchAll(/`(\w+)`/g)].map(([, name]) => name));
+test("protocol/METHODS.md names every setting, and no other; README.md leads there", () => {
+  const page = readFileSync(path.join(import.meta.dirname, "..", "protocol", "METHODS.md"), "utf8");
+  const table = page.slice(page.indexOf("| setting"), page.indexOf("### folders in config.json"));
+  const named = [...table.matchAll(/^\| `(\w+)` +\| `SATCHEL_/gm)].map(([, name]) => name);
   assert.deepEqual(new Set(named), new Set(Object.keys(settingsInForce({}, {}))));
+  const readme = readFileSync(path.join(import.meta.dirname, "..", "README.md"), "utf8");
+  assert.ok(readme.includes("(protocol/METHODS.md#settings)") && page.includes("\n## Settings\n"));
+});
+
+test("settingsInForce() WS01 an origin is told as browsers send it, or it would never be the one", () => {
+  const origins = ["http://front.example", "https://[::1]:8443", "vscode-webview://abc"];
+  assert.deepEqual(settingsInForce({ allowedOrigins: origins }, {}).allowedOrigins, origins);
+  for (const wrong of ["null", "*", "front.example", "http://front.example/", "http://front.example/app", "http://a b", ""])
+    assert.throws(() => settingsInForce({ allowedOrigins: [wrong] }, {}), {
+      name: "SettingError",
+      message: /allowedOrigins .*an origin as browsers send it/,
+    });
 });
 
 // --- device.json ---------------------------------------------------------------------------------------------------------------------

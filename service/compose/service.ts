@@ -189,7 +189,7 @@ async function openDoors(places: Places, { engine, self, config, tcp, log, disk 
       token,
       tokenFile: { load: () => loadTokens(places.config), save: (tokens) => saveTokens(places.config, tokens) },
       engine,
-      self: { ...self, serviceKey },
+      self: { ...self, serviceKey, met: (client, scope) => log.debug({ client, scope }, "a front end says hello") },
       log: (error, id) => log.error({ err: error, id }, "a request met a fault of ours"),
       language: async (peer) => {
         const { openLanguageSession } = await import("../lsp/session.ts");

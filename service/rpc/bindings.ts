@@ -3,7 +3,7 @@ import { createHash, createHmac } from "node:crypto";
 
 import type { FolderStatus as FolderShown } from "../../protocol/api/model.ts";
 import { METHODS, type MethodName, type ParsedOf, type ResultOf } from "../../protocol/api/table.ts";
-import type { Method } from "../../protocol/method.ts";
+import type { Method, Scope } from "../../protocol/method.ts";
 import { openRpcDocument } from "../../protocol/openrpc.ts";
 import { PROTOCOL_VERSION, VERSION } from "../../protocol/version.ts";
 import { ErrorCode } from "../../protocol/errors.ts";
@@ -25,6 +25,8 @@ export type ServiceSelf = {
   /** Front ends that are connected now. */
   readonly clients: () => number;
   readonly uptimeMs: () => number;
+  /** Told what a front end calls itself, for the log. */
+  readonly met?: (client: string, scope: Scope) => void;
   /** Begins the clean stop; returns at once. */
   readonly stop: () => void;
   readonly tokens: {
@@ -75,17 +77,20 @@ function serviceHandlers(
 ): Part<"service/hello" | "service/status" | "service/shutdown" | "service/metrics" | "service/doctor" | "rpc.discover"> {
   let discovered: ReturnType<typeof openRpcDocument> | null = null;
   return {
-    "service/hello": ({ nonce }, { peer }) => ({
-      version: VERSION,
-      protocolVersion: PROTOCOL_VERSION,
-      pid: self.pid,
-      session: self.session,
-      device: self.device,
-      scope: peer.scope,
-      proof: nonce === undefined ? null : helloProof(self.serviceKey, nonce),
-      lastSeq: engine.events.lastSeq(),
-      log: engine.events.id,
-    }),
+    "service/hello": ({ nonce, client }, { peer }) => {
+      if (client !== undefined) self.met?.(client, peer.scope);
+      return {
+        version: VERSION,
+        protocolVersion: PROTOCOL_VERSION,
+        pid: self.pid,
+        session: self.session,
+        device: self.device,
+        scope: peer.scope,
+        proof: nonce === undefined ? null : helloProof(self.serviceKey, nonce),
+        lastSeq: engine.events.lastSeq(),
+        log: engine.events.id,
+      };
+    },
     "service/status": () => ({
       service: { version: VERSION, pid: self.pid, uptimeMs: self.uptimeMs(), port: self.port(), device: self.device },
       folders: engine.folders.list().map(shown),

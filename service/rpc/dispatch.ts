@@ -121,7 +121,9 @@ export class Dispatcher {
         `${request.method} needs a token of scope ${bound.method.scope}; this one has ${this.#peer.scope}.`,
       );
     if (Array.isArray(request.params)) throw new RpcFailure(ErrorCode.InvalidParams, "Parameters go by name, as an object.");
-    return await bound.run(bound.method.params.parse(request.params ?? {}), { peer: this.#peer, signal });
+    const work = bound.run(bound.method.params.parse(request.params ?? {}), { peer: this.#peer, signal });
+    // Who only wanted to see need not wait for the end of it. What changes something tells how it ended.
+    return bound.method.scope === "read" ? await Promise.race([work, aborted(signal)]) : await work;
   }
 
   #cancel(params: unknown): void {
@@ -129,6 +131,11 @@ export class Dispatcher {
     const { id } = params;
     if (typeof id === "string" || typeof id === "number") this.#inFlight.get(keyOf(id))?.abort(new Error("the request was cancelled"));
   }
+}
+
+/** Rejects when the signal fires; never resolves. */
+async function aborted(signal: AbortSignal): Promise<never> {
+  return await new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("aborted")), { once: true }));
 }
 
 function readRequest(message: unknown): Request | Refusal {

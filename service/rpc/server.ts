@@ -19,6 +19,8 @@ import { openTokenBook, type TokenBook, type TokenFile } from "./tokens.ts";
 const MESSAGE_MAX_BYTES = 1024 * 1024;
 const FRAGMENTS_MAX = 256;
 const CONNECTIONS_MAX = 16;
+/** Of those, connections that scripts hold with tokens of their own: the editor and the command line always find a place. */
+const SCRIPTS_MAX = 12;
 /** Sockets that have not shown a token yet count too. */
 const SOCKETS_MAX = 64;
 const HEADER_MAX_BYTES = 8 * 1024;
@@ -178,7 +180,9 @@ function onUpgrade(doors: Doors, gate: GateOptions, request: IncomingMessage, st
   stream.on("error", () => stream.destroy());
   const verdict = judgeUpgrade(request, gate);
   if ("refusedWith" in verdict) return refuse(stream, verdict.refusedWith);
-  if (doors.connections.size >= CONNECTIONS_MAX) return refuse(stream, 503);
+  const scripts = [...doors.connections].filter(({ tokenId }) => tokenId !== null).length;
+  if (doors.connections.size >= CONNECTIONS_MAX || (verdict.identity.tokenId !== null && scripts >= SCRIPTS_MAX))
+    return refuse(stream, 503);
   doors.webSockets.handleUpgrade(request, stream, head, (socket) => {
     const { engine, log, language } = doors.options;
     const report = (error: unknown): string => {
