@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { get } from "node:http";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, before, suite, test } from "node:test";
+
+import { answers, endChild, freePort, tie, until } from "./support/children.ts";
+import { makeSatchel, type Satchel } from "./support/satchel.ts";
+import { startSyncServer, type SyncServer } from "./support/sync-server.ts";
+
+const GUIDE = readFileSync(path.join(import.meta.dirname, "..", "service", "server", "SELF-HOSTING.md"), "utf8");
+
+/** More than a proxy takes unless told; that the largest file would pass is asked by `doctor` at the end. */
+const LARGE_BYTES = 24 * 1024 * 1024;
+/** Less than the minute after which a device without a change stream looks by itself. */
+const HEARD_MS = 45_000;
+
+/** The guide's own text of one language. */
+function block(language: string): string {
+  const found = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, "m").exec(GUIDE)?.[1];
+  assert.ok(found !== undefined, `the guide has no block of ${language}`);
+  return found;
+}
+
+let top = "";
+let server: SyncServer;
+const devices: Satchel[] = [];
+before(async () => {
+  top = mkdtempSync(path.join(tmpdir(), "satchel-hosting-"));
+  server = await startSyncServer({ kind: "satchel" }, 3);
+});
+after(async () => {
+  for (const device of devices) await device.close();
+  await server.close();
+  rmSync(top, { recursive: true, force: true });
+});
+
+async function device(): Promise<Satchel> {
+  const made = await makeSatchel();
+  devices.push(made);
+  await made.run();
+  return made;
+}
+
+async function synced(one: Satchel): Promise<void> {
+  const { code, said } = await one.sync();
+  assert.equal(code, 0, said);
+}
+
+suite("the guide's systemd unit", () => {
+  test("systemd's own check finds nothing to say", (t) => {
+    if (spawnSync("systemd-analyze", ["--version"]).status !== 0) return t.skip("systemd-analyze is not here");
+    const file = path.join(top, "satchel-server.service");
+    // The check wants the programs to be there.
+    writeFileSync(file, block("ini").replace("/usr/bin/node", process.execPath));
+    const { status, stderr } = spawnSync("systemd-analyze", ["verify", "--man=no", file], {
+      encoding: "utf8",
+      env: { ...process.env, HOME: top },
+    });
+    const ours = stderr.split("\n").filter((line) => line.includes("satchel-server"));
+    assert.deepEqual([status, ours], [0, []]);
+  });
+});
+
+suite("behind the guide's proxies", () => {
+  type Proxy = { readonly name: string; readonly user: string; readonly args: (port: number, directory: string) => readonly string[] };
+  const proxies: readonly Proxy[] = [
+    {
+      name: "nginx",
+      user: "user1",
+      args: (port, directory) => {
+        const site = block("nginx")
+          .replace("listen 443 ssl;", `listen 127.0.0.1:${port};`)
+          .replace(/^ *ssl_certificate.*$/gm, "")
+          .replace("127.0.0.1:8080", `127.0.0.1:${server.port}`);
+        const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+          .map((what) => `${what}_temp_path ${directory}/${what};`)
+          .join("\n");
+        const conf = `daemon off; pid ${directory}/pid; error_log stderr; events {}\nhttp { access_log off; ${temporary}\n${site} }`;
+        writeFileSync(path.join(directory, "nginx.conf"), conf);
+        return ["-p", directory, "-c", path.join(directory, "nginx.conf")];
+      },
+    },
+    {
+      name: "caddy",
+      user: "user2",
+      args: (port, directory) => {
+        const site = block("caddy")
+          .replace("sync.example.org", `http://127.0.0.1:${port}`)
+          .replace("127.0.0.1:8080", `127.0.0.1:${server.port}`);
+        writeFileSync(path.join(directory, "Caddyfile"), `{\n\tadmin off\n\tauto_https off\n}\n${site}`);
+        return ["run", "--config", path.join(directory, "Caddyfile"), "--adapter", "caddyfile"];
+      },
+    },
+  ];
+
+  for (const { name, user, args } of proxies)
+    test(`${name}: a large file passes, news come at once, doctor is content`, async (t) => {
+      if (spawnSync(name, ["-v"]).error !== undefined && spawnSync(name, ["version"]).error !== undefined)
+        return t.skip(`${name} is not here`);
+      const directory = path.join(top, name);
+      await mkdir(directory);
+      const port = await freePort();
+      const proxy = tie(
+        spawn(name, args(port, directory), {
+          stdio: ["ignore", "ignore", "pipe"],
+          env: { ...process.env, HOME: directory, XDG_DATA_HOME: directory, XDG_CONFIG_HOME: directory },
+        }),
+      );
+      let said = "";
+      proxy.stderr.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-4000)));
+      t.after(async () => await endChild(proxy));
+      const url = `http://127.0.0.1:${port}/`;
+      await until(`${name} answers`, async () => {
+        assert.equal(proxy.exitCode, null, said);
+        return await answers(`${url}health`);
+      });
+      const [one, two] = [await device(), await device()];
+      await one.join(url, user);
+      await two.join(url, user);
+      await Promise.all([synced(one), synced(two)]);
+      await writeFile(path.join(one.root, "large.bin"), Buffer.alloc(LARGE_BYTES, "satchel "));
+      await synced(one);
+      // Nobody asks the second device to sync: it hears of it through the proxy.
+      await until(
+        "the other device has it",
+        async () => ((await stat(path.join(two.root, "large.bin")).catch(() => null))?.size ?? 0) === LARGE_BYTES,
+        HEARD_MS,
+      );
+      const { checks } = JSON.parse((await one.cli(["doctor", "--json"])).stdout);
+      const found = checks.filter((check: { name: string; result: string }) => check.result !== "ok" && !check.name.startsWith("disk"));
+      assert.deepEqual(found, []);
+    });
+
+  test("nginx without client_max_body_size: doctor says what to do", async (t) => {
+    if (spawnSync("nginx", ["-v"]).error !== undefined) return t.skip("nginx is not here");
+    const nginx = proxies[0];
+    assert.ok(nginx !== undefined);
+    const directory = path.join(top, "small");
+    await mkdir(directory);
+    const port = await freePort();
+    const started = nginx.args(port, directory);
+    const conf = path.join(directory, "nginx.conf");
+    await writeFile(conf, (await readFile(conf, "utf8")).replace("client_max_body_size 128m;", ""));
+    const proxy = tie(spawn("nginx", started, { stdio: ["ignore", "ignore", "ignore"] }));
+    t.after(async () => await endChild(proxy));
+    const url = `http://127.0.0.1:${port}/`;
+    await until("nginx answers", async () => await answers(`${url}health`));
+    const one = await device();
+    await one.join(url, "user3");
+    await synced(one);
+    assert.match(
+      (await one.cli(["doctor"])).stdout,
+      /warning {2}request size of .*even a batch of small files.*\(413\)\.\n.*client_max_body_size 128m/,
+    );
+  });
+});
+
+test("a backup that is put back, as the guide says: nothing is lost on either side, and what came after it returns", async () => {
+  const [one, two] = [await device(), await device()];
+  const at = (which: Satchel, name: string): string => path.join(which.root, name);
+  for (const which of [one, two]) await which.join(server.url, "user3");
+  await writeFile(at(one, "before.txt"), "before");
+  await writeFile(at(one, "edited.txt"), "old");
+  await writeFile(at(one, "deleted.txt"), "goes later");
+  await synced(one);
+  await synced(two);
+  const restore = await server.backup();
+  await writeFile(at(one, "after.txt"), "after the backup");
+  await writeFile(at(one, "edited.txt"), "new");
+  await rm(at(one, "deleted.txt"));
+  await until("all three have settled", async () => {
+    await one.sync();
+    await two.sync();
+    return (await stat(at(two, "deleted.txt")).catch(() => null)) === null;
+  });
+  await restore();
+  for (const args of [["renew"], ["check"]]) {
+    const { code, stdout, stderr } = await one.cli(["server", ...args, "--base", server.base]);
+    assert.equal(code, 0, `${args.join(" ")}: ${stdout}${stderr}`);
+  }
+  await until("the devices agree again", async () => {
+    const ended = [await one.sync(), await two.sync()];
+    return ended.every(({ code }) => code === 0);
+  });
+  const three = await device();
+  await three.join(server.url, "user3");
+  await synced(three);
+  for (const which of [one, two, three]) {
+    assert.equal(await readFile(at(which, "before.txt"), "utf8"), "before");
+    assert.equal(await readFile(at(which, "after.txt"), "utf8"), "after the backup");
+    assert.equal(await readFile(at(which, "edited.txt"), "utf8"), "new");
+  }
+});
+
+test("GET /health and /metrics answer as the guide says", async () => {
+  const text = await new Promise<string>((resolve, reject) => {
+    get(`${server.url}metrics`, (response) => {
+      let body = "";
+      response.setEncoding("utf8").on("data", (piece: string) => (body += piece));
+      response.once("end", () => resolve(`${response.statusCode} ${body}`));
+    }).once("error", reject);
+  });
+  assert.match(text, /^200 [\s\S]*satchel_server_requests_total/);
+});
