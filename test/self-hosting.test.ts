@@ -33,7 +33,7 @@ before(async () => {
   server = await startSyncServer({ kind: "satchel" }, 3);
 });
 after(async () => {
-  for (const device of devices) await device.close();
+  for (const made of devices) await made.close();
   await server.close();
   rmSync(top, { recursive: true, force: true });
 });
