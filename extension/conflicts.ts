@@ -10,6 +10,7 @@ import { aboutOf } from "./compare/documents.ts";
 import type { CompareHalf, Fact, Subject } from "./compare/subject.ts";
 import { conflictIdOf, nameTrouble, suggestedName } from "./conflict-names.ts";
 import { guarded } from "./guarded.ts";
+import type { Notes } from "./language.ts";
 import type { Parts } from "./parts.ts";
 import { needTrust } from "./trust.ts";
 import { counted, dateText, shown, sizeText } from "./words.ts";
@@ -21,12 +22,12 @@ const FOLLOW_LINKS = "satchel.notes.follow";
 
 type Keep = "mine" | "theirs" | "both";
 type View = ResultOf<"conflicts/get">;
-type Given = Parts & { readonly comparer: Comparer };
+type Given = Parts & { readonly comparer: Comparer; readonly notes: Notes };
 
-export function registerConflicts(context: vscode.ExtensionContext, parts: Parts, comparer: Comparer): void {
-  const given: Given = { ...parts, comparer };
+export function registerConflicts(context: vscode.ExtensionContext, given: Given): void {
+  const { comparer } = given;
   const register = (name: string, act: (conflict: View) => Promise<void>): void => {
-    const run = guarded(parts, async (item?: unknown) => {
+    const run = guarded(given, async (item?: unknown) => {
       const conflict = await chosen(given, item);
       if (conflict !== null) await act(conflict);
     });
@@ -43,10 +44,10 @@ export function registerConflicts(context: vscode.ExtensionContext, parts: Parts
     vscode.window.tabGroups.onDidChangeTabGroups(tellMenus),
     vscode.commands.registerCommand(
       "satchel.conflicts.resolveAll",
-      guarded(parts, async () => await resolveAll(given)),
+      guarded(given, async () => await resolveAll(given)),
     ),
     // Another window, the command line or a script may have answered.
-    parts.session.onEvent(({ kind, data }) => {
+    given.session.onEvent(({ kind, data }) => {
       if (kind !== "conflict/resolved") return;
       const id = conflictIdOf(data);
       if (id !== null) void comparer.close(about(id));
@@ -164,23 +165,24 @@ async function keepBoth(given: Given, conflict: View): Promise<void> {
 }
 
 /** Notes that showed the file showed this device's bytes until the other ones came: which should they show from now on? */
-async function offerLinks({ board }: Given, conflict: View, { standing, as }: { standing: string; as: string }): Promise<void> {
+async function offerLinks({ board, notes }: Given, conflict: View, { standing, as }: { standing: string; as: string }): Promise<void> {
   const root = board.folder(conflict.folder)?.root;
-  if (root === undefined || !(await vscode.commands.getCommands(true)).includes(FOLLOW_LINKS)) return;
-  const base = root.split(path.sep).join("/");
-  const [name, other] = [path.posix.basename(conflict.path), path.posix.basename(as)].map(shown);
-  const rewrite = l10n.t("Point Notes at {0}", other ?? as);
-  const question = l10n.t(
-    "Notes that link to {0} now show the server's file. Should they show this device's, {1}?",
-    name ?? "",
-    other ?? "",
-  );
-  const answer = await vscode.window.showInformationMessage(question, rewrite, l10n.t("Leave Notes as They Are"));
-  const follow = async (from: string): Promise<void> => {
-    await vscode.commands.executeCommand(FOLLOW_LINKS, { from: `${base}/${from}`, to: `${base}/${as}` });
-  };
+  if (root === undefined) return;
+  const absolute = (file: string): string => `${root.split(path.sep).join("/")}/${file}`;
+  const linksTo = async (file: string): Promise<number> => await notes.linksTo(vscode.Uri.file(path.join(root, file)));
+  const follow = async (from: string): Promise<void> =>
+    await vscode.commands.executeCommand(FOLLOW_LINKS, { from: absolute(from), to: absolute(as) });
   // Links to the copy's first name would lead nowhere: they follow in any case.
-  if (standing !== as) await follow(standing);
+  if (standing !== as && (await linksTo(standing)) > 0) await follow(standing);
+  const links = await linksTo(conflict.path);
+  if (links === 0) return;
+  const [name = "", other = ""] = [path.posix.basename(conflict.path), path.posix.basename(as)].map(shown);
+  const rewrite = l10n.t("Point Notes at {0}", other);
+  const question =
+    links === 1
+      ? l10n.t("One link in your notes leads to {0}, now the server's file. Should it lead to this device's, {1}?", name, other)
+      : l10n.t("{0} links in your notes lead to {1}, now the server's file. Should they lead to this device's, {2}?", links, name, other);
+  const answer = await vscode.window.showInformationMessage(question, rewrite, l10n.t("Leave Notes as They Are"));
   if (answer === rewrite) await follow(conflict.path);
 }
 

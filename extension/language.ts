@@ -29,6 +29,8 @@ const SETTINGS = ["satchel.notes", "markdown.validate.enabled", "markdown.update
 export type Notes = {
   /** Files of media folders that this note refers to; empty while there is no language server. */
   mediaOf(note: vscode.Uri): Promise<readonly { readonly folder: string; readonly path: string }[]>;
+  /** How many places in notes refer to this media file; 0 while there is no language server. */
+  linksTo(file: vscode.Uri): Promise<number>;
 };
 
 /** One client for each connection: the server's session lives and ends with it. */
@@ -70,6 +72,7 @@ export function registerLanguage(context: vscode.ExtensionContext, { session, lo
   );
   return {
     mediaOf: async (note) => (await client?.sendRequest("satchel/media", { uri: note.toString() })) ?? [],
+    linksTo: async (file) => (await client?.sendRequest<readonly unknown[]>("satchel/references", { uri: file.toString() }))?.length ?? 0,
   };
 }
 

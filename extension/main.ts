@@ -44,9 +44,10 @@ export function activate(context: vscode.ExtensionContext): SatchelExports {
   registerStatusBar(context, parts);
   registerMediaView(context, parts);
   registerHolds(context, parts);
-  registerSyncOnSave(context, parts, registerLanguage(context, parts));
+  const notes = registerLanguage(context, parts);
+  registerSyncOnSave(context, parts, notes);
   const comparer = registerCompare(context, parts);
-  registerConflicts(context, parts, comparer);
+  registerConflicts(context, { ...parts, comparer, notes });
   registerVersions(context, parts, comparer);
   registerDecorations(context, parts);
   registerPaste(context, parts);

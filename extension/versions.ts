@@ -89,7 +89,7 @@ function whyText(why: Version["why"]): string {
 async function pickVersion(given: Given, place: Place, items: readonly VersionItem[], title: string): Promise<void> {
   const pick = vscode.window.createQuickPick<VersionItem>();
   pick.title = title;
-  pick.placeholder = l10n.t("The list shows what it rests on; Enter restores it, what stands there now is kept first");
+  pick.placeholder = l10n.t("Enter restores; what stands there now is kept first");
   pick.items = items;
   pick.matchOnDescription = true;
   // A look into the comparison must not end the choice.

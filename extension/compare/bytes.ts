@@ -1,5 +1,7 @@
 /** Bytes of files from the service, by hash. */
-import type { Session } from "../session.ts";
+import { createHash } from "node:crypto";
+
+import { RequestError, type Session } from "../session.ts";
 
 /** Which bytes: kept ones, those that stand in the folder, or those that only the remote keeps of this path. */
 export type Bytes = { readonly folder: string; readonly path: string; readonly sha1: string; readonly sizeBytes: number };
@@ -24,6 +26,9 @@ export async function readBytes(session: Session, { folder, path, sha1, sizeByte
   // The first slice alone: where only the remote has the bytes, it brings them here for the others.
   await Promise.all(offsets.splice(0, 1).map(read));
   await Promise.all(Array.from({ length: AT_ONCE }, reader));
+  // A file may change between two slices; bytes that are not the ones asked for are not shown as if they were.
+  if (createHash("sha1").update(whole).digest("hex") !== sha1)
+    throw new RequestError(null, `${path} was changed while its bytes were read. Look at it again.`);
   return whole;
 }
 

@@ -91,6 +91,14 @@ scenario("conflicts", { files }, (world) => {
     assert.deepEqual(await readFile(here("chart mine.png")), MINE);
     assert.deepEqual(await readFile(here("chart.png")), THEIRS);
     await until("the other device has both", () => other.has("chart mine.png"));
+    // The note showed this device's chart until the server's came.
+    await window
+      .toast(/One link in your notes leads to chart\.png/)
+      .getByRole("button", { name: "Point Notes at chart mine.png" })
+      .click();
+    await window.openFile("trip.md");
+    await until("the note follows", async () => (await window.textOf("trip.md")).includes("](media/chart%20mine.png)"));
+    await window.shot("conflict-note-follows");
     await window.page.locator(".tab", { hasText: "this device" }).waitFor({ state: "detached" });
   });
 
