@@ -130,7 +130,12 @@ async function buildService(target: string, directory: string, options: BuildOpt
     outExtension: { ".js": ".mjs" },
     loader: { ".node": "copy" },
     assetNames: "[name]",
-    entryPoints: { main: "service/main.ts", "disk-worker": "service/files/disk-worker.ts", "code-cache": "service/cli/code-cache.mjs" },
+    entryPoints: {
+      main: "service/main.ts",
+      "disk-worker": "service/files/disk-worker.ts",
+      "note-worker": "service/notes/note-worker.ts",
+      "code-cache": "service/cli/code-cache.mjs",
+    },
     splitting: true,
     chunkNames: "chunks/[name]-[hash]",
     plugins: [natives(target, await watcherSource(target)), lazyBuiltins, oneLocale],

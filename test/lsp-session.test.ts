@@ -3,6 +3,7 @@ import { afterEach, beforeEach, suite, test } from "node:test";
 
 import { RemoteError } from "../service/core/ports.ts";
 import { openLanguageSession } from "../service/lsp/session.ts";
+import { findReferences } from "../service/notes/references.ts";
 import { LspPeer, type Diagnostic, type Json, type Range } from "./support/lsp-peer.ts";
 import { openMemoryEngine, type MemoryEngine } from "./support/memory-engine.ts";
 import { MemoryNotes } from "./support/memory-notes.ts";
@@ -30,12 +31,13 @@ let memory: MemoryEngine;
 let notes: MemoryNotes;
 let editor: LspPeer;
 const faults: unknown[] = [];
+const find = async (text: string): Promise<ReturnType<typeof findReferences>> => await Promise.resolve(findReferences(text));
 
 /** The workspace is /media, the folder /media/m. */
 beforeEach(async () => {
   faults.length = 0;
   notes = new MemoryNotes();
-  memory = await openMemoryEngine(["m"], { disk: notes });
+  memory = await openMemoryEngine(["m"], { notes: { disk: notes, find } });
   notes.others = (absolute) =>
     absolute.startsWith(`${ROOT}/`) ? (memory.at("m").folder.files.get(absolute.slice(ROOT.length + 1))?.bytes ?? null) : null;
   for (const name of ["photo.png", "sub/deep one.png", "song.mp3"]) memory.at("m").folder.write(name, name);
@@ -49,7 +51,9 @@ afterEach(async () => {
 });
 
 async function session(peer: Parameters<typeof openLanguageSession>[1]): ReturnType<Parameters<typeof LspPeer.inside>[0]> {
-  return await Promise.resolve(openLanguageSession({ engine: memory.engine, disk: notes, report: (error) => faults.push(error) }, peer));
+  return await Promise.resolve(
+    openLanguageSession({ engine: memory.engine, notes: { disk: notes, find }, report: (error) => faults.push(error) }, peer),
+  );
 }
 
 async function begin(options: Json = {}, capabilities?: Json): Promise<void> {

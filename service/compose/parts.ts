@@ -11,6 +11,7 @@ import { realDirectory } from "../cli/machine.ts";
 import type { Transport } from "../core/ports.ts";
 import type { EngineDeps } from "../engine/deps.ts";
 import { loadConfig, loadDevice } from "../files/settings.ts";
+import type { Finder } from "../notes/finder.ts";
 import type { Tally } from "../rpc/tally.ts";
 import { rebuildIfCorrupt } from "../store/health.ts";
 import { openNodeDisk } from "../files/node-disk.ts";
@@ -45,6 +46,7 @@ export async function openParts(places: Places, given: PartsInput) {
   // A cloned disk: what we knew of the feed was another device's knowledge.
   if (origin === "cloned") stored.folders.forEach(({ id }) => startOver({ state, rows: state.folder(id) }));
   const disk = openNodeDisk({ diskWorker });
+  const notes = { disk, ...lazyFinder(diskWorker) };
   const versions = await openVersionStore({ disk, clock, random, directory: path.join(places.state, "versions") });
   const transport = openNodeTransport({ clock });
   const remotes = await openRemotes({ transport, device: device.name, config });
@@ -61,7 +63,7 @@ export async function openParts(places: Places, given: PartsInput) {
     observer: observerOf(given, idle),
     rebuilt: lost !== null || (state.fresh && stored.folders.length > 0),
     realRoot: realDirectory,
-    disk,
+    notes,
     openRoot: lockedRootOpener({
       disk,
       clock,
@@ -76,7 +78,7 @@ export async function openParts(places: Places, given: PartsInput) {
     }),
     ...remotes,
   };
-  return { state, lost, disk, transport, config, device, deps, idle };
+  return { state, lost, disk, notes, transport, config, device, deps, idle };
 }
 
 async function openRemotes(given: {
@@ -101,5 +103,16 @@ async function openRemotes(given: {
       }
     },
     login: async (who) => await login({ ...who, client }, transport, compute, new AbortController().signal),
+  };
+}
+
+/** Loaded with the first note that is looked at: most services never look at one. Its worker stands beside the disk's. */
+function lazyFinder(diskWorker: URL): Finder {
+  const worker = new URL(diskWorker.href.endsWith(".ts") ? "../notes/note-worker.ts" : "./note-worker.mjs", diskWorker);
+  let opened: Promise<Finder> | null = null;
+  const open = async (): Promise<Finder> => (await import("../notes/finder.ts")).openFinder(worker);
+  return {
+    find: async (text) => await (await (opened ??= open())).find(text),
+    close: async () => await (await opened)?.close(),
   };
 }

@@ -17,7 +17,7 @@ import { createEngine } from "../engine/engine.ts";
 import type { Engine } from "../engine/facade.ts";
 import { makePlaces } from "../files/places.ts";
 import { loadConfig, loadServiceFile, loadTokens, removeServiceFile, saveServiceFile, saveTokens } from "../files/settings.ts";
-import type { NotesDisk } from "../notes/note-files.ts";
+import type { NotesSource } from "../notes/finder.ts";
 import { startRpc, type RpcOptions, type RpcServer } from "../rpc/server.ts";
 import { newTally } from "../rpc/tally.ts";
 import { setAside } from "../store/health.ts";
@@ -87,11 +87,12 @@ async function serve(places: Places, options: ServiceOptions, { logs, diskWorker
   const tally = newTally();
   const stop = Promise.withResolvers<Stop>();
   const parts = await openParts(places, { logs, diskWorker, tally, onDamage: () => stop.resolve("damaged") });
-  const { state, disk, transport, config, device } = parts;
+  const { state, disk, notes, transport, config, device } = parts;
   const closers: (() => unknown)[] = [
     () => state.close(),
     () => parts.idle.close(),
     async () => await disk.close(),
+    async () => await notes.close(),
     () => transport.close(),
   ];
   const onStop = () => stop.resolve("stopped");
@@ -119,7 +120,7 @@ async function serve(places: Places, options: ServiceOptions, { logs, diskWorker
       },
       doctor: async () => await doctor({ engine, disk, transport, places, sqliteVersion: state.sqliteVersion }),
     };
-    const rpc = await openDoors(places, { engine, self, config, tcp: options.tcp, log: logs.rpc, disk });
+    const rpc = await openDoors(places, { engine, self, config, tcp: options.tcp, log: logs.rpc, notes });
     // The doors close last: who waits for a run is answered before.
     closers.splice(-1, 0, async () => await rpc.close());
     closers.push(() => removeServiceFile(places.run));
@@ -173,11 +174,11 @@ type Doors = {
   readonly config: SettingsInForce;
   readonly tcp: boolean;
   readonly log: Logs["rpc"];
-  readonly disk: NotesDisk;
+  readonly notes: NotesSource;
 };
 
 /** Opens the API and writes service.json, new secrets at every start. @throws CliError 2 where the chosen port is taken */
-async function openDoors(places: Places, { engine, self, config, tcp, log, disk }: Doors): Promise<RpcServer> {
+async function openDoors(places: Places, { engine, self, config, tcp, log, notes }: Doors): Promise<RpcServer> {
   const [token, serviceKey] = [randomBytes(32).toString("base64url"), randomBytes(32).toString("base64url")];
   const { socket } = places;
   const tcpPort = tcp && config.tcp ? config.tcpPort : null;
@@ -194,7 +195,7 @@ async function openDoors(places: Places, { engine, self, config, tcp, log, disk 
       language: async (peer) => {
         const { openLanguageSession } = await import("../lsp/session.ts");
         return openLanguageSession(
-          { engine, disk, report: (error) => log.error({ err: error }, "the language server met a fault of ours") },
+          { engine, notes, report: (error) => log.error({ err: error }, "the language server met a fault of ours") },
           peer,
         );
       },

@@ -10,10 +10,10 @@ import {
   type FolderFile,
   type Mention,
 } from "../notes/check.ts";
+import type { NotesSource } from "../notes/finder.ts";
 import { knowledgeOf, type MediaFacts } from "../notes/knowledge.ts";
 import { listNotes, readNote, standsOnDisk, type NotesDisk } from "../notes/note-files.ts";
 import { baseName, slashed } from "../notes/paths.ts";
-import { findReferences } from "../notes/references.ts";
 import { resolve, type MediaIndex } from "../notes/resolve.ts";
 import { commandId, removeLocal } from "./change-local.ts";
 import type { EngineContext } from "./deps.ts";
@@ -118,7 +118,7 @@ async function check(
   directories: readonly string[],
   signal: AbortSignal,
 ): Promise<NotesReport> {
-  const { disk } = context.deps;
+  const { disk } = context.deps.notes;
   const index: MediaIndex = {
     ...ask,
     roots: ask.roots(),
@@ -127,7 +127,7 @@ async function check(
   const reading: Reading = { references: new Map(), unread: [], notes: 0, count: 0 };
   const notes = await notesIn(disk, directories, reading, signal);
   for (const note of notes.keys())
-    await readReferences(disk, note, notes.get(note) ?? "", { folder: folder.config.id, index, reading, signal });
+    await readReferences(context.deps.notes, note, notes.get(note) ?? "", { folder: folder.config.id, index, reading, signal });
   const files: FolderFile[] = [...folder.rows.entries.all()].map(({ path, sizeBytes, sha1, mtimeNs }) => ({
     path,
     sizeBytes,
@@ -172,7 +172,7 @@ async function notesIn(
 }
 
 async function readReferences(
-  disk: NotesDisk,
+  { disk, find }: NotesSource,
   note: string,
   workspace: string,
   given: { readonly folder: string; readonly index: MediaIndex; readonly reading: Reading; readonly signal: AbortSignal },
@@ -180,13 +180,14 @@ async function readReferences(
   const { reading, index, signal } = given;
   signal.throwIfAborted();
   const text = await readNote(disk, note);
-  if (text === null) {
+  const found = text === null ? null : await find(text);
+  if (text === null || found === null) {
     reading.unread.push(note);
     return;
   }
   reading.notes += 1;
   const lineOf = lineFinder(text);
-  for (const reference of findReferences(text)) {
+  for (const reference of found) {
     const place = await resolve(reference, { note, workspace }, index);
     if (place?.folder !== given.folder) continue;
     const mention = { note, ...lineOf(reference.start), written: text.slice(reference.start, reference.end) };

@@ -4,7 +4,7 @@ import type { Policy } from "../core/model.ts";
 import type { Clock, Compute, Faults, Observer, Random, Remote, WatchHint } from "../core/ports.ts";
 import type { State } from "../core/state.ts";
 import type { Retention } from "../files/versions.ts";
-import type { NotesDisk } from "../notes/note-files.ts";
+import type { NotesSource } from "../notes/finder.ts";
 import type { FolderConfig, RemoteConfig } from "./facade.ts";
 import type { Folder } from "./folder.ts";
 
@@ -45,7 +45,7 @@ export type EngineDeps = {
   /** Absolute, symlinks resolved; null: not a directory. */
   readonly realRoot: (path: string) => Promise<string | null>;
   /** Where notes are read; media folders have their own sides. */
-  readonly disk: NotesDisk;
+  readonly notes: NotesSource;
   readonly openRoot: (folder: FolderConfig) => Promise<OpenedRoot>;
   readonly openRemote: (config: RemoteConfig, key: string) => Remote;
   /** The remote's id and clean address from what a person typed. @throws EngineError badPath */

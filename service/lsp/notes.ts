@@ -5,9 +5,10 @@ import type { TextDocuments } from "vscode-languageserver";
 import { TextDocument } from "vscode-languageserver-textdocument";
 
 import { DiskError } from "../core/ports.ts";
-import { listNotes, readNote, type NoteFile, type NotesDisk } from "../notes/note-files.ts";
+import type { NotesSource } from "../notes/finder.ts";
+import { listNotes, readNote, type NoteFile } from "../notes/note-files.ts";
 import { baseName, below, isNote, slashed } from "../notes/paths.ts";
-import { findReferences, type MediaReference } from "../notes/references.ts";
+import type { MediaReference } from "../notes/references.ts";
 import { resolve, type MediaPlace, type NotePlace } from "../notes/resolve.ts";
 import type { Media } from "./media.ts";
 
@@ -21,16 +22,16 @@ type OnDisk = { readonly file: NoteFile; readonly references: readonly MediaRefe
 export class Notes {
   readonly #open: TextDocuments<TextDocument>;
   readonly #media: Media;
-  readonly #disk: NotesDisk;
+  readonly #source: NotesSource;
   readonly #parsed = new WeakMap<TextDocument, Parsed>();
   #onDisk = new Map<string, OnDisk>();
   /** Absolute, `/`-separated. */
   workspaces: readonly string[] = [];
 
-  constructor(open: TextDocuments<TextDocument>, media: Media, disk: NotesDisk) {
+  constructor(open: TextDocuments<TextDocument>, media: Media, source: NotesSource) {
     this.#open = open;
     this.#media = media;
-    this.#disk = disk;
+    this.#source = source;
   }
 
   /** An open note; undefined: not open, not a file, or not Markdown. */
@@ -45,18 +46,20 @@ export class Notes {
     return this.#open.keys().flatMap((uri) => this.open(uri) ?? []);
   }
 
-  references({ document }: Note): readonly MediaReference[] {
+  /** Of the text as it is now. One that takes too long to be looked at has none. */
+  async references({ document }: Note): Promise<readonly MediaReference[]> {
+    const { version } = document;
     const known = this.#parsed.get(document);
-    if (known?.version === document.version) return known.references;
-    const references = findReferences(document.getText());
-    this.#parsed.set(document, { version: document.version, references });
+    if (known?.version === version) return known.references;
+    const references = (await this.#source.find(document.getText())) ?? [];
+    if (document.version === version) this.#parsed.set(document, { version, references });
     return references;
   }
 
   /** References that lead into a folder. */
   async placed(note: Note): Promise<readonly Placed[]> {
     const found: Placed[] = [];
-    for (const reference of this.references(note)) {
+    for (const reference of await this.references(note)) {
       const place = await resolve(reference, note.place, this.#media);
       if (place !== null) found.push({ reference, place });
     }
@@ -71,7 +74,7 @@ export class Notes {
     const found: { note: Note; placed: readonly Placed[] }[] = [];
     const keep = async (note: Note): Promise<void> => {
       const placed: Placed[] = [];
-      for (const reference of this.references(note)) {
+      for (const reference of await this.references(note)) {
         if (!mayName(reference, names)) continue;
         const place = await resolve(reference, note.place, this.#media);
         if (place !== null && wanted(place)) placed.push({ reference, place });
@@ -83,7 +86,7 @@ export class Notes {
     const openPaths = new Set(open.map(({ place }) => place.note));
     for (const [path, { references }] of await this.#refreshed()) {
       if (openPaths.has(path) || !references.some((reference) => mayName(reference, names))) continue;
-      const text = await readNote(this.#disk, path);
+      const text = await readNote(this.#source.disk, path);
       if (text === null) continue;
       await keep({ document: TextDocument.create(uriOf(path), "markdown", 0, text), place: this.#placeOf(path), version: null });
     }
@@ -97,7 +100,8 @@ export class Notes {
       for (const file of await this.#listed(workspace)) {
         const known = this.#onDisk.get(file.path);
         if (known !== undefined && isSame(known.file, file)) now.set(file.path, known);
-        else now.set(file.path, { file, references: findReferences((await readNote(this.#disk, file.path)) ?? "") });
+        else
+          now.set(file.path, { file, references: (await this.#source.find((await readNote(this.#source.disk, file.path)) ?? "")) ?? [] });
       }
     }
     this.#onDisk = now;
@@ -106,7 +110,7 @@ export class Notes {
 
   async #listed(workspace: string): Promise<readonly NoteFile[]> {
     try {
-      return (await listNotes(this.#disk, workspace, new AbortController().signal)).notes;
+      return (await listNotes(this.#source.disk, workspace, new AbortController().signal)).notes;
     } catch (error) {
       // A workspace folder that is gone has no notes; the editor tells its user.
       if (error instanceof DiskError) return [];

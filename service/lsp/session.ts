@@ -19,7 +19,7 @@ import * as z from "zod";
 import { VERSION } from "../../protocol/version.ts";
 import type { LanguagePeer, LanguageSession } from "../core/language-port.ts";
 import type { Engine } from "../engine/facade.ts";
-import type { NotesDisk } from "../notes/note-files.ts";
+import type { NotesSource } from "../notes/finder.ts";
 import { baseName, directoryOf, joined } from "../notes/paths.ts";
 import { actionsFor, COMMANDS } from "./actions.ts";
 import { carryOut } from "./commands.ts";
@@ -36,7 +36,7 @@ import { PeerReader, PeerWriter } from "./transport.ts";
 
 export type LanguageDeps = {
   readonly engine: Engine;
-  readonly disk: NotesDisk;
+  readonly notes: NotesSource;
   /** A fault of ours: for the log. */
   readonly report: (error: unknown) => void;
 };
@@ -85,8 +85,8 @@ class Session {
   constructor(deps: LanguageDeps, connection: EditorConnection) {
     this.#deps = deps;
     this.#connection = connection;
-    this.#media = new Media(deps.engine, deps.disk);
-    this.#notes = new Notes(this.#documents, this.#media, deps.disk);
+    this.#media = new Media(deps.engine, deps.notes.disk);
+    this.#notes = new Notes(this.#documents, this.#media, deps.notes);
     connection.onInitialize((params) => this.#initialize(params));
     connection.onInitialized(() => this.#begin());
     this.#documents.listen(connection);
@@ -206,7 +206,8 @@ class Session {
       return note === undefined ? null : await work(note, note.document.offsetAt(params.position));
     };
     connection.onHover(
-      async (params) => await at(params, async (note, offset) => await hoverAt(note, offset, { ...this.#given, disk: this.#deps.disk })),
+      async (params) =>
+        await at(params, async (note, offset) => await hoverAt(note, offset, { ...this.#given, disk: this.#deps.notes.disk })),
     );
     connection.onCompletion(
       async (params) => await at(params, async (note, offset) => await completionsAt(note, offset, this.#media, this.#given.options)),

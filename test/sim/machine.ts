@@ -247,7 +247,7 @@ export class Machine {
       observer: given.observer,
       rebuilt: store.fresh && this.#lives > 1,
       realRoot: async (path) => ((await disk.lstat(path))?.kind === "directory" ? path : null),
-      disk,
+      notes: { disk, find: async () => await Promise.resolve(null) },
       openRoot: async () => await openSimRoot(given.mutate.root?.(rootGiven) ?? rootGiven),
       openRemote: () => {
         const remote = given.openRemote(life, clock);

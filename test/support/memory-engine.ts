@@ -4,6 +4,7 @@ import type { EngineDeps, Settings } from "../../service/engine/deps.ts";
 import type { Engine, FolderConfig } from "../../service/engine/facade.ts";
 import { DiskError, noFaults, type Observer, type WatchHint } from "../../service/core/ports.ts";
 import { syncCompute } from "../../service/files/compute.ts";
+import { findReferences } from "../../service/notes/references.ts";
 import { openState, type StateStore } from "../../service/store/open.ts";
 import { MemoryFolder } from "./memory-folder.ts";
 import { MemoryAccount, memoryRemote, type MemoryRemote } from "./memory-remote.ts";
@@ -35,7 +36,7 @@ export type MemoryEngine = {
 /** One folder for each id; each has an account of its own, and somebody is signed in. */
 export async function openMemoryEngine(
   ids: readonly string[],
-  given: { readonly observer?: Observer; readonly disk?: EngineDeps["disk"]; readonly before?: (one: FolderInEngine) => void } = {},
+  given: { readonly observer?: Observer; readonly notes?: EngineDeps["notes"]; readonly before?: (one: FolderInEngine) => void } = {},
 ): Promise<MemoryEngine> {
   const clock = new SteppedClock();
   const state = openState({ path: ":memory:", now: () => clock.wallMs() });
@@ -62,7 +63,7 @@ export async function openMemoryEngine(
     observer: given.observer ?? {},
     rebuilt: false,
     realRoot: async (path) => await Promise.resolve(path),
-    disk: given.disk ?? noDisk,
+    notes: given.notes ?? { disk: noDisk, find: async (text) => await Promise.resolve(findReferences(text)) },
     openRoot: async ({ id }) => await openRoot(at(id)),
     openRemote: ({ id }) => at(id.slice(0, id.indexOf("@"))).remote,
     remoteIdOf: (url, user) => ({ id: remoteOf(user), url }),
@@ -78,7 +79,7 @@ export async function openMemoryEngine(
 }
 
 /** An engine that nobody asks about notes. */
-const noDisk: EngineDeps["disk"] = {
+const noDisk: EngineDeps["notes"]["disk"] = {
   walk: () => {
     throw new DiskError("notFound", "there is no disk");
   },

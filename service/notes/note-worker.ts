@@ -1,0 +1,6 @@
+/** The note worker: long notes are parsed here, so that nobody waits for them. One text in, its references out, in order. */
+import { parentPort } from "node:worker_threads";
+
+import { findReferences } from "./references.ts";
+
+parentPort?.on("message", (text: string) => parentPort?.postMessage(findReferences(text)));
