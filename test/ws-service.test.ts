@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { readlinkSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { chmod, mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 
@@ -238,3 +239,25 @@ suite("a real service against strangers", () => {
     assert.ok(now.lastSeq >= then.lastSeq);
   });
 });
+
+test(
+  "service start --no-tcp §5.1 opens no port at all; the socket answers",
+  { skip: process.platform === "linux" ? false : "needs /proc" },
+  async (t) => {
+    const satchel = await makeSatchel();
+    t.after(async () => await satchel.close());
+    const started = await satchel.cli(["service", "start", "--no-tcp"]);
+    assert.equal(started.code, 0, started.stderr);
+    const file = await told(satchel);
+    assert.equal(file.port, null);
+    const sockets = (await readdir(`/proc/${file.pid}/fd`)).map((fd) => readlinkSync(`/proc/${file.pid}/fd/${fd}`, "utf8"));
+    const inodes = new Set(sockets.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? []));
+    const tables = await Promise.all(["tcp", "tcp6"].map(async (name) => await readFile(`/proc/net/${name}`, "utf8")));
+    const own = tables.flatMap((table) => table.split("\n")).filter((line) => inodes.has(line.trim().split(/\s+/)[9] ?? ""));
+    assert.ok(inodes.size > 0);
+    assert.deepEqual(own, []);
+    const peer = await Peer.unix(file.socket, file.token);
+    assert.equal((await peer.ask("service/status", {})).service.port, null);
+    await peer.close();
+  },
+);
