@@ -6,6 +6,7 @@ import * as vscode from "vscode";
 import type { Conflict, FolderStatus, Hold, RunSummary } from "../protocol/api/model.ts";
 import type { Board } from "./board.ts";
 import type { FileNode, Group, MediaNode } from "./media-nodes.ts";
+import type { Change } from "./recent.ts";
 import { agoText, counted, lookOf, nameOf, problemText, shown, sizeText } from "./words.ts";
 
 const { l10n } = vscode;
@@ -25,6 +26,8 @@ export function itemOf(node: MediaNode, board: Board): vscode.TreeItem {
       return fileItem(node);
     case "more":
       return new vscode.TreeItem(node.listed ? l10n.t("and {0} more", node.count) : l10n.t("{0} not on this disk", node.count), None);
+    case "change":
+      return changeItem(node.change, board);
     case "run":
       return runItem(node.run, board);
   }
@@ -148,26 +151,47 @@ function fileItem({ folder, file, uri }: FileNode): vscode.TreeItem {
   return item;
 }
 
+type Story = { readonly icon: string; readonly text: string };
+
+function storyOf({ kind, origin }: Change): Story {
+  if (origin === "apply")
+    return kind === "put" ? { icon: "cloud-download", text: l10n.t("received") } : { icon: "trash", text: l10n.t("deleted by a sync") };
+  if (origin === "restore") return { icon: "discard", text: l10n.t("brought back") };
+  return kind === "put" ? { icon: "edit", text: l10n.t("changed here") } : { icon: "trash", text: l10n.t("deleted here") };
+}
+
+function changeItem(change: Change, board: Board): vscode.TreeItem {
+  const name = shown(path.posix.basename(change.path));
+  const { icon, text } = storyOf(change);
+  const folder = board.folder(change.folder);
+  const item = new vscode.TreeItem(name, None);
+  item.id = `change:${String(change.seq)}`;
+  item.contextValue = "change";
+  item.iconPath = new vscode.ThemeIcon(icon);
+  item.description = [text, agoText(change.atMs)].join(" · ");
+  item.tooltip = [
+    shown(change.path),
+    new Date(change.atMs).toLocaleString(vscode.env.language),
+    ...(change.sizeBytes === null ? [] : [sizeText(change.sizeBytes)]),
+  ].join("\n");
+  item.accessibilityInformation = { label: [name, item.description].join(", ") };
+  if (change.kind === "put" && folder !== undefined)
+    item.command = { command: "vscode.open", title: l10n.t("Open"), arguments: [vscode.Uri.file(path.join(folder.root, change.path))] };
+  return item;
+}
+
+/** A run that failed. */
 function runItem(run: RunSummary, board: Board): vscode.TreeItem {
   const folder = board.folder(run.folder);
-  const parts = [
-    ...(run.uploadedFiles > 0 ? [l10n.t("{0} sent", run.uploadedFiles)] : []),
-    ...(run.downloadedFiles > 0 ? [l10n.t("{0} received", run.downloadedFiles)] : []),
-    ...(run.deletedLocal + run.deletedRemote > 0 ? [l10n.t("{0} deleted", run.deletedLocal + run.deletedRemote)] : []),
-    ...(run.conflicts > 0 ? [counted("conflict", run.conflicts)] : []),
-  ];
-  const text = run.result === "failed" ? l10n.t("failed") : parts.length > 0 ? parts.join(", ") : l10n.t("nothing to do");
+  const text = l10n.t("The last sync failed");
   const item = new vscode.TreeItem(text, None);
   item.id = `run:${run.run}`;
   item.contextValue = "run";
-  item.iconPath = new vscode.ThemeIcon(run.result === "failed" ? "error" : "check");
+  item.iconPath = new vscode.ThemeIcon("error", new vscode.ThemeColor("list.errorForeground"));
   item.description = [...(folder === undefined || board.folders.length < 2 ? [] : [shown(nameOf(folder))]), agoText(run.startedAtMs)].join(
     " · ",
   );
-  const bytes = l10n.t("{0} sent, {1} received", sizeText(run.uploadedBytes), sizeText(run.downloadedBytes));
-  item.tooltip = [new Date(run.startedAtMs).toLocaleString(vscode.env.language), bytes, ...(run.error === null ? [] : [run.error])].join(
-    "\n",
-  );
-  item.accessibilityInformation = { label: [text, item.description, run.error ?? bytes].join(", ") };
+  item.tooltip = [new Date(run.startedAtMs).toLocaleString(vscode.env.language), run.error ?? ""].join("\n");
+  item.accessibilityInformation = { label: [text, item.description, run.error ?? ""].join(", ") };
   return item;
 }

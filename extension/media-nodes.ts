@@ -2,6 +2,7 @@
 import type * as vscode from "vscode";
 
 import type { Conflict, FileView, FolderStatus, Hold, RunSummary } from "../protocol/api/model.ts";
+import type { Change } from "./recent.ts";
 
 /** In the order in which they are shown. */
 export const GROUPS = ["holds", "conflicts", "problems", "pending", "recent", "folders"] as const;
@@ -16,6 +17,7 @@ export type MediaNode =
   | FileNode
   /** `listed`: the list was cut; else these have no file here, because they are to be fetched or were deleted. */
   | { readonly kind: "more"; readonly listed: boolean; readonly count: number }
+  | { readonly kind: "change"; readonly change: Change }
   | { readonly kind: "run"; readonly run: RunSummary };
 
 export type ConflictNode = { readonly kind: "conflict"; readonly conflict: Conflict };

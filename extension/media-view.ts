@@ -7,12 +7,14 @@ import type { FolderStatus } from "../protocol/api/model.ts";
 import { itemOf } from "./media-items.ts";
 import { GROUPS, type Group, type MediaNode } from "./media-nodes.ts";
 import type { Parts } from "./parts.ts";
+import { RecentChanges } from "./recent.ts";
 import { reasonOf } from "./words.ts";
 
 const { l10n } = vscode;
 /** More would be no list for people; the command line has them all. */
 const FILES_SHOWN = 200;
-const RUNS_SHOWN = 20;
+const CHANGES_SHOWN = 30;
+const RUNS_LOOKED_AT = 5;
 /** While a run goes on the board changes ten times a second. */
 const REDRAW_MS = 250;
 
@@ -50,12 +52,14 @@ function badgeOf(folders: readonly FolderStatus[]): vscode.ViewBadge | undefined
 
 class MediaTree implements vscode.TreeDataProvider<MediaNode>, vscode.Disposable {
   readonly #parts: Parts;
+  readonly #changes: RecentChanges;
   readonly #changed = new vscode.EventEmitter<undefined>();
   readonly onDidChangeTreeData = this.#changed.event;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#changes = new RecentChanges(parts.session);
   }
 
   redrawSoon(): void {
@@ -142,15 +146,14 @@ class MediaTree implements vscode.TreeDataProvider<MediaNode>, vscode.Disposable
     return nodes;
   }
 
+  /** Files, newest first; above them what failed since. */
   async #recent(): Promise<MediaNode[]> {
     const { session, board } = this.#parts;
-    const runs = await Promise.all(
-      board.folders.map(async ({ folder }) => (await session.call("sync/runs", { folder, limit: RUNS_SHOWN })).runs),
-    );
-    return runs
-      .flat()
-      .toSorted((one, other) => other.startedAtMs - one.startedAtMs)
-      .slice(0, RUNS_SHOWN)
-      .map((run) => ({ kind: "run", run }));
+    const [changes, ...runs] = await Promise.all([
+      this.#changes.read(CHANGES_SHOWN),
+      ...board.folders.map(async ({ folder }) => (await session.call("sync/runs", { folder, limit: RUNS_LOOKED_AT })).runs),
+    ]);
+    const failed = runs.flatMap((all) => all.slice(0, 1)).filter(({ result }) => result === "failed");
+    return [...failed.map((run): MediaNode => ({ kind: "run", run })), ...changes.map((change): MediaNode => ({ kind: "change", change }))];
   }
 }
