@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { rename, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { before, test } from "node:test";
 
 import { until } from "../support/children.ts";
-import { join } from "./joined.ts";
+import { join, type Joined } from "./joined.ts";
 import { scenario } from "./scenario.ts";
 
 /** One transparent pixel. */
@@ -12,7 +12,8 @@ const PIXEL = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQ
 const NOTE = "# Cats\n\n![here](media/cat.png)\n\n![gone](media/gone.png)\n\n![[cat.png]]\n\n`![code](media/never.png)`\n";
 
 scenario("media in notes", { files: { "cats.md": NOTE, "empty.md": "", "media/cat.png": PIXEL } }, (world) => {
-  before(async () => void (await join(world)));
+  let joined: Joined;
+  before(async () => (joined = await join(world)));
 
   test("EX exactly the reference to absent media is flagged, and hovering says why", async () => {
     const window = await world.window();
@@ -49,15 +50,17 @@ scenario("media in notes", { files: { "cats.md": NOTE, "empty.md": "", "media/ca
     await question.getByRole("button", { name: "Update links" }).click();
     await until("the links follow", async () => (await window.textOf("cats.md")).includes("![[tiger.png]]"));
     assert.match(await window.textOf("cats.md"), /!\[here\]\(media\/tiger\.png\)/);
+    await window.save("cats.md");
   });
 
   test("EX a note that is saved with new media in it sends them, though no event told of them", async () => {
     const window = await world.window();
     const other = await world.device("other");
     await window.openFile("empty.md");
-    await writeFile(path.join(world.media, "dog.png"), PIXEL);
+    await writeFile(path.join(world.media, "dog.png"), Buffer.concat([PIXEL, Buffer.from("dog")]));
     await window.type("empty.md", "![dog](media/dog.png)");
     await window.save("empty.md");
+    assert.equal(await readFile(path.join(world.workspace, "empty.md"), "utf8"), "![dog](media/dog.png)");
     await until("the picture reaches another device", () => other.has("dog.png"));
   });
 
@@ -65,7 +68,7 @@ scenario("media in notes", { files: { "cats.md": NOTE, "empty.md": "", "media/ca
     const window = await world.window();
     await window.openMedia();
     await writeFile(path.join(world.media, "nobody.txt"), "nobody");
-    await window.page.locator('.part.statusbar .statusbar-item[aria-label="Satchel: in sync"]').waitFor();
+    await joined.cli(["sync", "--wait"]);
     await window.command("Satchel: Check Notes and Media");
     const list = window.quick();
     await list.locator(".monaco-list-row", { hasText: "gone.png" }).waitFor();
