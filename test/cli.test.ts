@@ -181,7 +181,19 @@ suite("answers", () => {
     const said = satchel(["sync", "--wait"]);
     while (engine.runs.length === at) await new Promise((resolve) => setImmediate(resolve));
     engine.runs[at]?.resolve([runSummary()]);
-    assert.match((await said).stdout, /nothing to do, 1 ms\n {2}3 files here, 3\.0 kB/);
+    assert.match((await said).stdout, /nothing left to do, 1 ms\n {2}3 files here, 3\.0 kB/);
+  });
+
+  test("sync --wait tells of a conflict that an earlier run made", async () => {
+    await double.withFolders([{ ...folderStatus("f1", "/media/one"), conflicts: 2 }], async () => {
+      const at = engine.runs.length;
+      const said = satchel(["sync", "--wait"]);
+      while (engine.runs.length === at) await new Promise((resolve) => setImmediate(resolve));
+      engine.runs[at]?.resolve([runSummary()]);
+      const { code, stdout } = await said;
+      assert.match(stdout, /2 unresolved conflicts: satchel conflicts/);
+      assert.equal(code, 0);
+    });
   });
 
   test("sync without --wait returns at once", async () => {
@@ -290,6 +302,17 @@ suite("answers", () => {
       const { stdout } = await satchel(["status"]);
       assert.ok(!stdout.includes("\u001B") && !stdout.includes("\u202E"));
     });
+  });
+
+  test("Io sentences are broken between words on a terminal, and left alone in a pipe", async () => {
+    const args = ["remove", "/media/one"];
+    const wide = (await satchel(args)).stderr;
+    engine.rows.push(folderStatus("f1", "/media/one"));
+    const narrow = (await satchel(args, { tty: true, columns: 40 })).stderr;
+    engine.rows.push(folderStatus("f1", "/media/one"));
+    assert.equal(wide.trim().split("\n").length, 1);
+    assert.ok(narrow.trim().split("\n").length > 1 && narrow.split("\n").every((line) => line.length <= 40), narrow);
+    assert.equal(narrow.replace(/\s+/g, " "), wide.replace(/\s+/g, " "));
   });
 
   test("Io NO_COLOR: colours on a terminal only", async () => {

@@ -57,17 +57,10 @@ async function listConflicts(tools: Tools, named: string | undefined, all: boole
     io.data({ conflicts });
     if (conflicts.length === 0) io.note("No conflicts.");
     else
-      io.say(
-        table(
-          conflicts.map((one) => [
-            String(one.id),
-            one.state,
-            when(one.atMs),
-            shown(one.path),
-            one.copyPath === null ? "" : `other bytes: ${shown(one.copyPath)}`,
-          ]),
-        ),
-      );
+      for (const one of conflicts) {
+        io.say(table([[String(one.id), one.state, when(one.atMs), shown(one.path)]]));
+        if (one.copyPath !== null) io.say(`   other bytes: ${shown(one.copyPath)}`);
+      }
     return conflicts.some(({ state }) => state === "open") ? Exit.Unfinished : Exit.InSync;
   });
 }

@@ -37,11 +37,13 @@ async function explain(tools: Tools, named: string): Promise<Exit> {
     const { folder, path } = await pickFile(tools.host, client, named);
     const found = await client.call("files/explain", { folder: folder.folder, path });
     tools.io.data({ folder: folder.folder, ...found });
-    tools.io.say(explanation(tools.io, folder, found));
+    tools.io.tell(explanation(tools.io, folder, found), VALUES_AT);
     return found.state === "problem" ? Exit.Unfinished : Exit.InSync;
   });
 }
 
+/** Where the values stand: behind the longest name. */
+const VALUES_AT = 19;
 const STATES: Readonly<Record<FileView["state"], string>> = { synced: "in sync", pending: "not yet in sync", problem: "can't be synced" };
 
 /** What of its folder bears on a file: that it waits, what failed last, when it is tried again. */

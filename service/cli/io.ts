@@ -1,5 +1,5 @@
 /** How commands speak: results on stdout, messages on stderr, one live line on a terminal. */
-import { styleText } from "node:util";
+import { stripVTControlCharacters, styleText } from "node:util";
 
 import type { Host } from "./host.ts";
 
@@ -53,14 +53,18 @@ export class Io {
   /** A message beside the answer. */
   note(text: string): void {
     if (this.quiet) return;
-    this.endLive();
-    this.#host.stderr.write(`${text}\n`);
+    this.trouble(text);
   }
 
   /** Why a command failed; also when quiet. */
   trouble(text: string): void {
     this.endLive();
-    this.#host.stderr.write(`${text}\n`);
+    this.#host.stderr.write(`${fitted(text, this.#host.stderr)}\n`);
+  }
+
+  /** A line of the answer that is a sentence: broken between words on a terminal, the rest `indent` to the right. */
+  tell(text: string, indent: number): void {
+    this.say(this.json ? "" : fitted(text, this.#host.stdout, indent));
   }
 
   /** One line that replaces itself on a terminal; elsewhere a plain line now and then. */
@@ -86,6 +90,34 @@ export class Io {
   paint(tone: Tone, text: string): string {
     return this.#colour ? styleText(STYLES[tone], text, { validateStream: false }) : text;
   }
+}
+
+/** Broken between words where a terminal would break anywhere; as it is for a pipe. Escape sequences take no room. */
+function fitted(text: string, stream: NodeJS.WriteStream, indent = 0): string {
+  if (!stream.isTTY) return text;
+  const columns = stream.columns > 0 ? stream.columns : FALLBACK_COLUMNS;
+  return text
+    .split("\n")
+    .map((line) => fittedLine(line, columns, indent))
+    .join("\n");
+}
+
+function fittedLine(line: string, columns: number, indent: number): string {
+  if (stripVTControlCharacters(line).length <= columns) return line;
+  const own = /^ */.exec(line)?.[0] ?? "";
+  let out = own;
+  let room = columns - own.length;
+  for (const word of line.trimStart().split(" ")) {
+    const width = stripVTControlCharacters(word).length;
+    if (width > room && room < columns - Math.max(own.length, indent)) {
+      const pad = " ".repeat(Math.max(own.length, indent));
+      out = `${out.trimEnd()}\n${pad}`;
+      room = columns - pad.length;
+    }
+    out += `${word} `;
+    room -= width + 1;
+  }
+  return out.trimEnd();
 }
 
 /** Columns aligned by two spaces; the last one is left ragged. */

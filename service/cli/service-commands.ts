@@ -134,17 +134,18 @@ async function doctor(tools: Tools): Promise<Exit> {
   return await withService(tools.host, async (client) => {
     const { checks } = await client.call("service/doctor", {});
     io.data({ checks });
-    for (const check of checks) io.say(checkText(io, check));
+    for (const check of checks) io.tell(checkText(io, check), ADVICE_INDENT);
     if (checks.some(({ result }) => result === "failed")) return Exit.Fatal;
     return checks.some(({ result }) => result === "warning") ? Exit.Unfinished : Exit.InSync;
   });
 }
 
+const ADVICE_INDENT = 9;
 const CHECK_WORDS = { ok: ["good", "ok     "], warning: ["warn", "warning"], failed: ["bad", "failed "] } as const;
 
 function checkText(io: Io, check: ResultOf<"service/doctor">["checks"][number]): string {
   const [tone, word] = CHECK_WORDS[check.result];
-  const advice = check.advice === null ? "" : `\n         ${check.advice}`;
+  const advice = check.advice === null ? "" : `\n${" ".repeat(ADVICE_INDENT)}${check.advice}`;
   return `${io.paint(tone, word)}  ${check.name}: ${check.detail}${advice}`;
 }
 

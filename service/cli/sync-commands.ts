@@ -116,9 +116,15 @@ async function tellRuns(io: Io, client: Client, runs: readonly RunSummary[]): Pr
     const here = folders.find(({ folder }) => folder === run.folder);
     // A sync in the background may have been faster than the person: say what there is, so that nobody doubts it.
     const holds = run.result === "insync" && here !== undefined ? `\n  ${counted(here.files, "file")} here, ${size(here.bytes)}` : "";
-    io.say(`${runText(io, run)}${holds}`);
+    // An earlier run's conflict is not this run's result, and waits all the same.
+    const waits = run.conflicts === 0 && (here?.conflicts ?? 0) > 0 ? `\n  ${waiting(io, here?.conflicts ?? 0)}` : "";
+    io.say(`${runText(io, run)}${holds}${waits}`);
   }
   return exitOfRuns(runs);
+}
+
+function waiting(io: Io, conflicts: number): string {
+  return `${io.paint("warn", counted(conflicts, "unresolved conflict"))}: satchel conflicts`;
 }
 
 const RESULT_WORDS: Readonly<Record<RunSummary["result"], readonly [Tone, string]>> = {
@@ -140,12 +146,21 @@ export function runText(io: Io, run: RunSummary): string {
     run.problems > 0 ? `${counted(run.problems, "problem")} (satchel problems)` : "",
   ].filter((fact) => fact !== "");
   // What did not come to its end can't say that there was nothing to do.
-  const nothing = run.result === "failed" || run.result === "held" ? "nothing moved" : "nothing to do";
+  const nothing = run.result === "failed" || run.result === "held" ? "nothing moved" : "nothing left to do";
   const moved = facts.length === 0 ? nothing : facts.join(", ");
   const more = run.result === "held" ? "\n  Something looks like an accident and waits: satchel guard" : "";
   const why = run.error === null ? "" : `\n  ${run.error}`;
   return `${shown(run.root)}  ${io.paint(tone, word)}: ${moved}, ${duration(run.durationMs)}${why}${more}`;
 }
+
+const PHASE_WORDS: Readonly<Record<string, string>> = {
+  observe: "looking at the files",
+  fetch: "asking the server",
+  plan: "planning",
+  apply: "fetching",
+  push: "sending",
+  verify: "checking",
+};
 
 function progressOf({ method, params }: Notice): { readonly folder: string; readonly text: string } | null {
   if (method !== "sync/progress" || typeof params !== "object" || params === null) return null;
@@ -159,7 +174,7 @@ function progressOf({ method, params }: Notice): { readonly folder: string; read
     return files === 0 ? "" : bytes === 0 ? done : `${done} of ${size(bytes)}`;
   };
   const [up, down] = [way("↑", "Up"), way("↓", "Down")];
-  const phase = "phase" in params && typeof params.phase === "string" ? params.phase : "";
+  const phase = "phase" in params && typeof params.phase === "string" ? (PHASE_WORDS[params.phase] ?? params.phase) : "";
   return { folder: params.folder, text: [phase, up, down].filter((part) => part !== "").join("  ") };
 }
 

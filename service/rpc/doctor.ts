@@ -74,7 +74,7 @@ function stateCheck(folder: FolderStatus): Check {
   if (folder.state === "offline")
     return warning(name, folder.detail ?? "The remote can't be reached.", "Nothing is lost; it is tried again. See the remote below.");
   if (folder.problems > 0) return warning(name, `${folder.problems} files can't be synced.`, "See them: satchel problems");
-  return ok(name, folder.detail ?? `${folder.files} files, ${folder.state}`);
+  return ok(name, folder.detail ?? `${folder.files} files, ${folder.state === "insync" ? "in sync" : folder.state}`);
 }
 
 function probeChecks(folder: FolderStatus, probe: RootProbe): readonly Check[] {
