@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readlinkSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
 
@@ -250,8 +249,10 @@ test(
     assert.equal(started.code, 0, started.stderr);
     const file = await told(satchel);
     assert.equal(file.port, null);
-    const sockets = (await readdir(`/proc/${file.pid}/fd`)).map((fd) => readlinkSync(`/proc/${file.pid}/fd/${fd}`, "utf8"));
-    const inodes = new Set(sockets.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? []));
+    const fds = path.join("/proc", String(file.pid), "fd");
+    // One that was closed meanwhile listens on nothing.
+    const links = await Promise.all((await readdir(fds)).map(async (fd) => await readlink(path.join(fds, fd)).catch(() => "")));
+    const inodes = new Set(links.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? []));
     const tables = await Promise.all(["tcp", "tcp6"].map(async (name) => await readFile(`/proc/net/${name}`, "utf8")));
     const own = tables.flatMap((table) => table.split("\n")).filter((line) => inodes.has(line.trim().split(/\s+/)[9] ?? ""));
     assert.ok(inodes.size > 0);
