@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -6,7 +8,7 @@ import path from "node:path";
 import { after, before, suite, test, type TestContext } from "node:test";
 
 import { LspFrames, framed } from "../service/cli/lsp-frames.ts";
-import { runToEnd } from "./support/children.ts";
+import { runToEnd, tie } from "./support/children.ts";
 import { makeSatchel, type Satchel } from "./support/satchel.ts";
 
 const CORPUS = path.resolve(import.meta.dirname, "../../shared/corpus/foam-docs/docs");
@@ -118,5 +120,23 @@ suite("satchel lsp --stdio", () => {
       hover: "**none.png**\n\nnone.png has never been seen, neither here nor on the remote.",
       stopped: true,
     });
+  });
+
+  test("a service that dies ends the bridge with its own exit code, so that the editor starts it again", async () => {
+    const home = await makeSatchel();
+    await home.run();
+    const bridge = tie(
+      spawn(process.execPath, [MAIN, "lsp", "--stdio"], {
+        env: { ...process.env, SATCHEL_HOME: home.home },
+        stdio: ["pipe", "pipe", "ignore"],
+      }),
+    );
+    bridge.stdin.write(
+      framed(JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params: { processId: null, rootUri: null, capabilities: {} } })),
+    );
+    await once(bridge.stdout, "data");
+    await home.kill();
+    assert.deepEqual(await once(bridge, "exit"), [5, null]);
+    await home.close();
   });
 });

@@ -80,6 +80,42 @@ test("language server: only after `initialize`, and the API goes on beside it on
   assert.ok("error" in again, "one session per connection");
 });
 
+test("language server: only a token of scope admin gets one: it looks into directories of the editor's choice", async () => {
+  const { socket } = (await readServiceFile(laptop.home)) ?? { socket: "" };
+  for (const [scope, expected] of [
+    ["read", true],
+    ["write", true],
+    ["admin", false],
+  ] as const) {
+    const { token } = await editor.call<{ readonly token: string }>("tokens/create", { name: `lsp-${scope}`, scope });
+    const other = await LspPeer.open({ socket, token });
+    const answer = await other.ask("initialize", { processId: null, rootUri: null, capabilities: {} });
+    assert.equal(codeOf(answer) === -32_601, expected, scope);
+    await other.close();
+  }
+});
+
+test("language server: `exit` ends the connection, cleanly", async () => {
+  const told = await readServiceFile(laptop.home);
+  assert.ok(told !== undefined);
+  const other = await LspPeer.open(told);
+  await other.begin(top);
+  await other.call("shutdown");
+  other.tell("exit");
+  assert.equal(await other.closed, 1000);
+});
+
+test("diagnostics: a file that a rule leaves alone is told with the rule", async () => {
+  const uri = uriOf("rules.md");
+  editor.openNote(uri, "![](media/draft.tmp) ![](media/.git/x.png)\n");
+  const found = await editor.diagnostics(uri, (list) => list.length === 2);
+  assert.deepEqual(codes(found), ["ignored", "ignored"]);
+  assert.match(
+    found[0]?.message ?? "",
+    /^draft\.tmp is not here: it is left alone by built-in rule \*\.tmp, so it is not fetched either\.$/,
+  );
+});
+
 test("diagnostics: a missing file is flagged with its cause, everything else is not, and it follows the disk", async () => {
   const uri = uriOf("a.md");
   const text =
