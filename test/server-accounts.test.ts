@@ -4,6 +4,8 @@ import { readFile, readdir } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
 
+import { buildUploadZip } from "../protocol/anki/zip-messages.ts";
+import { joinChunks } from "../protocol/anki/zip.ts";
 import { serverEnvironment, ServerConfigError } from "../service/server/environment.ts";
 import { AccountError, makeAccounts } from "../service/server/accounts.ts";
 import { AdminError, makeAdmin } from "../service/server/admin.ts";
@@ -186,7 +188,6 @@ test("AU10 one account sees nothing of another's files, whatever it asks", async
   await withServer(async (server) => {
     await server.accounts.add("other", "pass");
     const [key, other] = [await server.login(), await server.login("other")];
-    const { buildUploadZip } = await import("../protocol/anki/zip-messages.ts");
     const zip = (name: string) => Buffer.concat(buildUploadZip([{ name, bytes: Buffer.from("secret") }]));
     await server.data("msync/uploadChanges", zip("mine"), { key });
     assert.deepEqual(await server.data("msync/mediaChanges", { lastUsn: 0 }, { key: other }), []);
@@ -287,7 +288,6 @@ test("admin lists, restores a deleted file as a new change, revokes, checks, and
   await withServer(async (server) => {
     const admin = makeAdmin(server.storage, server.accounts, server.clock);
     const key = await server.login();
-    const { buildUploadZip } = await import("../protocol/anki/zip-messages.ts");
     const send = async (bytes: Uint8Array | null): Promise<unknown> =>
       await server.data("msync/uploadChanges", Buffer.concat(buildUploadZip([{ name: "a", bytes }])), { key });
     await send(Buffer.from("one"));
@@ -326,6 +326,29 @@ test("storage.account() X5 an account whose request still waits for its body out
     for (let index = 0; index < 201; index += 1) await open(`other${index}`);
     const state = await held.change({ durable: false, files: [] }, async (tx) => await tx.state());
     assert.equal(state.top, 0);
+  } finally {
+    await server.close();
+  }
+});
+
+test("hostKey X5 an account is open when its login is answered: the first upload waits for nothing that others pay for", async () => {
+  const asked: string[] = [];
+  const server = await openSyncHandle({
+    disk: (disk) => ({
+      ...disk,
+      mkdir: async (where, mode) => {
+        asked.push(path.basename(where));
+        await disk.mkdir(where, mode);
+      },
+    }),
+  });
+  try {
+    const key = await server.login();
+    assert.deepEqual(asked.slice(-1), ["packs"]);
+    const count = asked.length;
+    const zip = joinChunks(buildUploadZip([{ name: "a", bytes: Buffer.from("a") }]));
+    assert.equal((await server.ask("msync/uploadChanges", zip, { key })).status, 200);
+    assert.equal(asked.length, count);
   } finally {
     await server.close();
   }

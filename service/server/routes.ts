@@ -102,6 +102,8 @@ async function hostKey({ server, content, client, address }: LoginCall): Promise
   const result = await server.accounts.login({ user: u, password: p, client, address });
   switch (result.kind) {
     case "key":
+      // Who logs in syncs at once: to open an account costs more than a request. What is wrong with it is told to that request.
+      await Promise.allSettled([server.storage.account(result.account)]);
       return JSON.stringify({ key: result.key });
     case "refused":
       throw new Refusal(403, "wrong name or password");
