@@ -173,7 +173,7 @@ async function stageExtension(target: string, directory: string, options: BuildO
   for (const file of ["CHANGELOG.md", "LICENSE"]) await cp(path.join(here, file), path.join(directory, file));
   await cp(path.join(here, "media"), path.join(directory, "media"), {
     recursive: true,
-    filter: (file) => !/screenshot|compare\.css/.test(file),
+    filter: (file) => !/screenshot|compare\.css|terminal\.txt/.test(file),
   });
 }
 

@@ -65,7 +65,7 @@ function explanation(io: Io, folder: FolderStatus, found: ResultOf<"files/explai
       unknown ? "nothing is known of this path" : `${STATES[found.state]}${found.sizeBytes === null ? "" : `, ${size(found.sizeBytes)}`}`,
     ],
     ["here", brief(found.local)],
-    ["on the remote", `${brief(found.remote)}${found.wireName === null ? "" : ` as ${shown(found.wireName)}`}`],
+    ["on the remote", `${brief(found.remote)}${found.wireName === null || found.remote === null ? "" : ` as ${shown(found.wireName)}`}`],
     ["agreed on", brief(found.base)],
     ["next", `${found.wouldDo}: ${found.reason}`],
     ...(found.ignoredBy === null ? [] : [["ignored by", found.ignoredBy]]),

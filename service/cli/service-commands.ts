@@ -39,7 +39,7 @@ export function registerService(program: Command, tools: Tools): void {
         async () =>
           await withService(tools.host, async (client) => {
             const { text } = await client.call("service/metrics", {});
-            tools.io.say(text.trimEnd());
+            tools.io.say(text.replace(/\n{2,}/g, "\n").trimEnd());
             tools.io.data({ text });
           }),
       ),
@@ -94,7 +94,7 @@ async function status(tools: Tools, named: string | undefined): Promise<Exit> {
     const told = await client.call("service/status", {});
     const folders = named === undefined ? told.folders : [await pickFolder(tools.host, client, named)];
     tools.io.data({ ...told, folders });
-    tools.io.say(statusText(tools.io, folders));
+    tools.io.tell(statusText(tools.io, folders), 2);
     return exitOfStatus(folders);
   });
 }
