@@ -65,7 +65,9 @@ async function kindFor({ session }: Parts, { path: name, left, right }: Subject)
 async function showDiff({ about, title, path: name, left, right }: Subject, options: ShowOptions): Promise<void> {
   const uriOf = ({ label, bytes }: CompareHalf): vscode.Uri => {
     if (bytes === null) throw new Error(l10n.t("The bytes of “{0}” are not kept any more: there is nothing to compare with.", label));
-    return documentUri(path.posix.join(label.replaceAll("/", "-"), name), bytes, about);
+    // Older editors open what ends in `.svg` as a picture, in a comparison too.
+    const shownName = hasSource(kindOf(name, [])) ? `${name}.xml` : name;
+    return documentUri(path.posix.join(label.replaceAll("/", "-"), shownName), bytes, about);
   };
   await vscode.commands.executeCommand("vscode.diff", uriOf(left), uriOf(right), title, {
     preview: true,
