@@ -34,6 +34,11 @@ async function paste(window: Workbench, note: string, bytes: Buffer): Promise<vo
   await window.page.keyboard.press("Control+V");
 }
 
+/** The whole text in one line: where the editor wraps is its own affair. */
+async function textOf(window: Workbench, note: string): Promise<string> {
+  return (await window.textOf(note)).replaceAll("\n", "");
+}
+
 const files = {
   "trips/My Trip.md": "# Trip\n\n",
   "other.md": "# Other\n\n",
@@ -61,9 +66,9 @@ scenario("paste and drop", { files, settings }, (world) => {
     const window = await ready();
     await window.openFile("My Trip.md");
     await paste(window, "My Trip.md", picture(1));
-    await until("the link is there", async () => (await window.textOf("My Trip.md")).includes("!["));
+    await until("the link is there", async () => (await textOf(window, "My Trip.md")).includes("!["));
     await window.shot("paste");
-    const text = await window.textOf("My Trip.md");
+    const text = await textOf(window, "My Trip.md");
     const [, name = ""] = new RegExp(String.raw`!\[alt text\]\(\.\./media/(My-Trip-${STAMP}\.png)\)`).exec(text) ?? [];
     assert.notEqual(name, "", text);
     await until("the file is there", () => world.has(name));
@@ -80,7 +85,7 @@ scenario("paste and drop", { files, settings }, (world) => {
     const stood = await readdir(world.media);
     // The editor may have saved the note that the other test wrote in.
     const links = async (): Promise<readonly string[]> =>
-      [...(await window.textOf("My Trip.md")).matchAll(/media\/([^)]+)\)/g)].map(([, name = ""]) => name);
+      [...(await textOf(window, "My Trip.md")).matchAll(/media\/([^)]+)\)/g)].map(([, name = ""]) => name);
     const count = (await links()).length;
     await paste(window, "My Trip.md", picture(1));
     await until("the link is there", async () => (await links()).length === count + 1);
@@ -96,7 +101,7 @@ scenario("paste and drop", { files, settings }, (world) => {
     await window.openFile("other.md");
     await paste(window, "other.md", picture(2));
     await until("the link is there", async () =>
-      /!\[alt text\]\(media\/by-setting\/other-image\.png\)/.test(await window.textOf("other.md")),
+      /!\[alt text\]\(media\/by-setting\/other-image\.png\)/.test(await textOf(window, "other.md")),
     );
     await until("another device has it", () => other.has("by-setting/other-image.png"));
   });
@@ -121,7 +126,7 @@ scenario("paste and drop", { files, settings }, (world) => {
         target.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, composed: true, dataTransfer: transfer, clientX: left + 5, clientY: top + 5, shiftKey: true }));
     })()`);
     await until("both links are there", async () => {
-      const text = await window.textOf("My Trip.md");
+      const text = await textOf(window, "My Trip.md");
       return text.includes("](../media/Rome%20at%20night.png)") && text.includes('<audio controls src="../media/talk.wav"');
     });
     await window.shot("drop");
