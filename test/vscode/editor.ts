@@ -92,7 +92,7 @@ export async function startEditor(options: EditorOptions = {}): Promise<Editor> 
   const child = tie(spawn(installed.node, args, { env, stdio: ["ignore", "pipe", "pipe"] }));
   let tail = "";
   for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding("utf8").on("data", (text: string) => (tail = (tail + text).slice(-4000)));
+    stream.setEncoding("utf8").on("data", (text: string) => (tail = (tail + text).slice(-1500)));
   await until("the VS Code server", async () => {
     if (child.exitCode !== null) throw new Error(`the VS Code server ended (${String(child.exitCode)}):\n${tail}`);
     return await answers(`${url}/version`);

@@ -13,6 +13,7 @@ const NOTE = "# Cats\n\n![here](media/cat.png)\n\n![gone](media/gone.png)\n\n![[
 
 scenario("media in notes", { files: { "cats.md": NOTE, "empty.md": "", "media/cat.png": PIXEL } }, (world) => {
   let joined: Joined;
+  const saved = async (note: string) => await readFile(path.join(world.workspace, note), "utf8");
   before(async () => (joined = await join(world)));
 
   test("EX exactly the reference to absent media is flagged, and hovering says why", async () => {
@@ -51,6 +52,7 @@ scenario("media in notes", { files: { "cats.md": NOTE, "empty.md": "", "media/ca
     await until("the links follow", async () => (await window.textOf("cats.md")).includes("![[tiger.png]]"));
     assert.match(await window.textOf("cats.md"), /!\[here\]\(media\/tiger\.png\)/);
     await window.save("cats.md");
+    await until("the note is saved", async () => (await saved("cats.md")).includes("![[tiger.png]]"));
   });
 
   test("EX a note that is saved with new media in it sends them, though no event told of them", async () => {
@@ -60,30 +62,30 @@ scenario("media in notes", { files: { "cats.md": NOTE, "empty.md": "", "media/ca
     await writeFile(path.join(world.media, "dog.png"), Buffer.concat([PIXEL, Buffer.from("dog")]));
     await window.type("empty.md", "![dog](media/dog.png)");
     await window.save("empty.md");
-    assert.equal(await readFile(path.join(world.workspace, "empty.md"), "utf8"), "![dog](media/dog.png)");
+    await until("the note is saved", async () => (await saved("empty.md")) === "![dog](media/dog.png)");
     await until("the picture reaches another device", () => other.has("dog.png"));
   });
 
   test("EX notes checked against their media: what is missing is listed, what nobody uses is removed by choice and comes back by undo", async () => {
     const window = await world.window();
     await window.openMedia();
-    await writeFile(path.join(world.media, "nobody.txt"), "nobody");
+    await writeFile(path.join(world.media, "nobody.png"), Buffer.concat([PIXEL, Buffer.from("nobody")]));
     await joined.cli(["sync", "--wait"]);
     await window.command("Satchel: Check Notes and Media");
     const list = window.quick();
     await list.locator(".monaco-list-row", { hasText: "gone.png" }).waitFor();
     await window.shot("check-notes");
     await window.pick("1 file that no note uses");
-    const unused = list.locator(".monaco-list-row", { hasText: "nobody.txt" });
+    const unused = list.locator(".monaco-list-row", { hasText: "nobody.png" });
     await unused.waitFor();
     assert.equal(await list.locator(".monaco-list-row input:checked").count(), 0, "nothing is chosen beforehand");
     await unused.click();
     await list.getByRole("button", { name: "OK" }).click();
     const told = window.toast("Satchel: removed 1 file.");
     await told.waitFor();
-    assert.ok(!world.has("nobody.txt"));
+    assert.ok(!world.has("nobody.png"));
     await told.hover();
     await told.getByRole("button", { name: "Undo" }).click();
-    await until("it is back", () => world.has("nobody.txt"));
+    await until("it is back", () => world.has("nobody.png"));
   });
 });

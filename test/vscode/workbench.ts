@@ -126,6 +126,7 @@ export class Workbench {
     await this.page.keyboard.type(text);
   }
 
+  /** Asks for it; the editor also saves by itself a moment after the last key, so a test that needs the bytes waits for them on disk. */
   async save(name: string): Promise<void> {
     await this.page.keyboard.press("Control+S");
     await this.page.locator(".tabs-container .tab.dirty", { hasText: name }).waitFor({ state: "detached" });
