@@ -482,4 +482,18 @@ suite("references and renames", () => {
     await editor.call("workspace/executeCommand", all?.command);
     assert.deepEqual(edits, ["workspace/applyEdit", ...EVERYWHERE("new.png")]);
   });
+
+  test("an editor that refuses the edit: said in words", async () => {
+    await begin({ offerRenames: false });
+    memory.at("m").folder.remove("photo.png");
+    memory.at("m").folder.write("new.png", "photo.png");
+    await memory.sync("m");
+    editor.onRequest = () => ({ applied: false, failureReason: "a.md has changed" });
+    await editor.call("workspace/executeCommand", {
+      command: "satchel.notes.follow",
+      arguments: [{ from: "/media/m/photo.png", to: "/media/m/new.png" }],
+    });
+    const said = JSON.stringify(editor.notices.filter(({ method }) => method === "window/showMessage"));
+    assert.match(said, /The links were not changed: the editor refused the edit \(a\.md has changed\)\. Try again\./);
+  });
 });

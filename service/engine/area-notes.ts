@@ -1,4 +1,6 @@
 /** The facade's `notes` area: what the service knows of the files that notes name, and the check of notes against their media. */
+import { setImmediate } from "node:timers/promises";
+
 import { displayName } from "../core/paths.ts";
 import {
   badNames,
@@ -23,6 +25,8 @@ import { MediaNames } from "./media-names.ts";
 
 /** What happened to a path is told from so many of its newest changes. */
 const CHANGES_SHOWN = 20;
+/** Rows between two breaths: others have their turn. */
+const ROWS_AT_ONCE = 1000;
 /** A file that goes here and comes there within this was renamed: the watcher tells of both, the disappearance later. */
 const RENAME_WITHIN_MS = 60_000;
 
@@ -128,14 +132,12 @@ async function check(
   const notes = await notesIn(disk, directories, reading, signal);
   for (const note of notes.keys())
     await readReferences(context.deps.notes, note, notes.get(note) ?? "", { folder: folder.config.id, index, reading, signal });
-  const files: FolderFile[] = [...folder.rows.entries.all()].map(({ path, sizeBytes, sha1, mtimeNs }) => ({
-    path,
-    sizeBytes,
-    sha1,
-    mtimeMs: mtimeNs / 1e6,
-  }));
+  const files = await filesOf(folder);
   const search = new NameSearch(unreferenced(files, reading.references).map(({ path }) => baseName(path)));
-  for (const note of notes.keys()) search.look((await readNote(disk, note)) ?? "");
+  for (const note of notes.keys()) {
+    signal.throwIfAborted();
+    search.look((await readNote(disk, note)) ?? "");
+  }
   const missing = [];
   for (const [path, references] of reading.references) {
     const facts = factsOf(folder, path);
@@ -153,6 +155,15 @@ async function check(
     duplicates: duplicatesOf(files, (path) => reading.references.get(path)?.length ?? 0),
     badNames: badNames(files, folder.rows.problems.list()),
   };
+}
+
+async function filesOf({ rows }: Folder): Promise<readonly FolderFile[]> {
+  const files: FolderFile[] = [];
+  for (const { path, sizeBytes, sha1, mtimeNs } of rows.entries.all()) {
+    files.push({ path, sizeBytes, sha1, mtimeMs: mtimeNs / 1e6 });
+    if (files.length % ROWS_AT_ONCE === 0) await setImmediate();
+  }
+  return files;
 }
 
 /** Note → the directory it was found under, which is what a leading `/` means in it. A note in two of them counts once. */

@@ -1,5 +1,5 @@
 /** What quick fixes carry out. What goes wrong is said in the editor, in words. */
-import { MessageType, ShowMessageNotification, type _Connection } from "vscode-languageserver";
+import { MessageType, type _Connection } from "vscode-languageserver";
 
 import { EngineError, type Engine } from "../engine/facade.ts";
 import { baseName } from "../notes/paths.ts";
@@ -8,6 +8,7 @@ import type { Media } from "./media.ts";
 import type { Notes } from "./notes.ts";
 import type { SessionOptions } from "./options.ts";
 import { editsFor, workspaceEdit } from "./rename.ts";
+import { applyEdit, say } from "./say.ts";
 
 type Given = {
   readonly engine: Engine;
@@ -49,10 +50,5 @@ async function follow(move: { from: string; to: string }, { connection, ...given
   const edits = await editsFor([move], false, given);
   if (edits.length === 0) return;
   const edit = workspaceEdit(edits, given.options);
-  await connection.workspace.applyEdit({ label: `Links to ${baseName(move.to)}`, edit });
-}
-
-/** The library's own way asks for an answer, also where there is nothing to choose. */
-async function say(connection: _Connection, type: MessageType, message: string): Promise<void> {
-  await connection.sendNotification(ShowMessageNotification.type, { type, message });
+  await applyEdit(connection, `Links to ${baseName(move.to)}`, edit);
 }

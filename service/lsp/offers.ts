@@ -1,4 +1,6 @@
 /** A file was renamed on disk or on another device while notes name it: the user is asked once whether the links shall follow. */
+import { setImmediate } from "node:timers/promises";
+
 import type { _Connection } from "vscode-languageserver";
 
 import type { Engine } from "../engine/facade.ts";
@@ -6,6 +8,7 @@ import { baseName } from "../notes/paths.ts";
 import type { Media } from "./media.ts";
 import type { Notes } from "./notes.ts";
 import type { SessionOptions } from "./options.ts";
+import { applyEdit } from "./say.ts";
 import { editsFor, workspaceEdit, type Move } from "./rename.ts";
 
 type Given = {
@@ -31,32 +34,39 @@ export class RenameOffers {
 
   /** What happened before the session began is told by diagnostics, not by questions. */
   begin(): void {
-    this.#newMoves();
-  }
-
-  /** One question at a time. */
-  async look(): Promise<void> {
-    const moves = this.#newMoves();
-    const { options } = this.#given;
-    if (moves.length === 0 || !options.offerRenames || !options.appliesEdits || !options.asks) return;
-    const before = this.#turn;
-    this.#turn = before.then(async () => await this.#offer(moves));
-    await this.#turn;
-  }
-
-  #newMoves(): readonly Move[] {
     const { engine, media } = this.#given;
-    return media.roots.flatMap(({ folder, root }) => {
-      const moves: Move[] = [];
-      for (;;) {
-        // A folder that is met for the first time counts from now on.
-        const since = this.#through.get(folder) ?? null;
+    for (const { folder } of media.roots) this.#through.set(folder, engine.notes.renames(folder, null).through);
+  }
+
+  /** One look, and one question, at a time. */
+  async look(): Promise<void> {
+    const looked = this.#turn.then(async () => await this.#lookOnce());
+    this.#turn = looked.catch(() => undefined);
+    await looked;
+  }
+
+  async #lookOnce(): Promise<void> {
+    const moves = await this.#newMoves();
+    const { options } = this.#given;
+    if (moves.length > 0 && options.offerRenames && options.appliesEdits && options.asks) await this.#offer(moves);
+  }
+
+  async #newMoves(): Promise<readonly Move[]> {
+    const { engine, media } = this.#given;
+    const moves: Move[] = [];
+    for (const { folder, root } of media.roots) {
+      // A folder that is met for the first time counts from now on.
+      for (let since = this.#through.get(folder) ?? null; ;) {
         const { renames, through } = engine.notes.renames(folder, since);
         this.#through.set(folder, through);
         moves.push(...renames.map(({ from, to }) => ({ from: `${root}/${from}`, to: `${root}/${to}` })));
-        if (through === since || since === null) return moves;
+        if (through === since || since === null) break;
+        since = through;
+        // Many files may have gone at once: others have their turn between two pages.
+        await setImmediate();
       }
-    });
+    }
+    return moves;
   }
 
   async #offer(moves: readonly Move[]): Promise<void> {
@@ -76,7 +86,7 @@ export class RenameOffers {
     if (answer?.title !== FOLLOW.title) return;
     // Notes may have been edited while the question stood.
     const edit = workspaceEdit(await editsFor(moves, false, this.#given), options);
-    await connection.workspace.applyEdit({ label: what, edit });
+    await applyEdit(connection, what, edit);
   }
 }
 

@@ -85,6 +85,7 @@ export class NameSearch {
   readonly found = new Set<string>();
   /** The last characters of a spelling → the spellings that end so. */
   readonly #byEnd = new Map<string, { readonly spelling: string; readonly name: string }[]>();
+  readonly #lengths: ReadonlySet<number>;
 
   constructor(names: Iterable<string>) {
     for (const name of names)
@@ -94,15 +95,15 @@ export class NameSearch {
         if (list === undefined) this.#byEnd.set(key, [{ spelling: spelling.toLowerCase(), name }]);
         else list.push({ spelling: spelling.toLowerCase(), name });
       }
+    this.#lengths = new Set(Array.from(this.#byEnd.keys(), ({ length }) => length));
   }
 
   look(text: string): void {
     const plain = text.normalize("NFC").toLowerCase();
-    const lengths = new Set([...this.#byEnd.keys()].map((key) => key.length));
     for (const { index, 0: extension } of plain.matchAll(/\.[a-z0-9]{1,10}/g)) {
       // `.jpeg` ends at every length: `photo.jp` is not meant, but a longer run of letters may hold the extension's end.
       for (let end = index + 2; end <= index + extension.length; end++)
-        for (const length of lengths) {
+        for (const length of this.#lengths) {
           for (const { spelling, name } of this.#byEnd.get(plain.slice(Math.max(0, end - length), end)) ?? [])
             if (plain.startsWith(spelling, end - spelling.length)) this.found.add(name);
         }
