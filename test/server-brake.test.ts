@@ -42,6 +42,8 @@ const rows: readonly (readonly [rule: string, before: Tally | null, ask: Ask, an
     300,
   ],
   ["meant and new ones in one batch", tally({ deleted: 300, tripped: true, back: [[1, 9]] }), ask({ rows: usns(9, 2) }), "hold", 301],
+  ["files that came after the first deletion don't count", tally({ deleted: 250 }), ask({ top: 2000, rows: usns(1001, 500) }), "pass", 250],
+  ["older ones among them do", tally({ deleted: 250 }), ask({ top: 2000, rows: usns(1000, 2) }), "trip", 251],
   ["no deletion", tally({ deleted: 300, tripped: true }), ask({}), "pass", 300],
 ];
 for (const [rule, before, asked, answer, deleted] of rows)
@@ -132,6 +134,26 @@ test("uploadChanges 5.2.15 W3 a stock client that lost its folder deletes nothin
     const after = await feed(server, { key: phone, session: "p3" }, (await top).top);
     assert.deepEqual([after.size, [...after.values()].every((sha1) => sha1 === "")], [FILES, true]);
     assert.equal(server.logs.filter((line) => line.includes("deletion burst")).length, 1);
+  } finally {
+    await server.close();
+  }
+});
+
+test("uploadChanges 5.2.15 files that come and go all day trip nothing", async () => {
+  const server = await openSyncHandle();
+  try {
+    const asked = { key: await server.login(), session: "s" };
+    for (let round = 0; round < 3; round += 1) {
+      await sendAll(server, asked, (at) => Buffer.from(`round ${String(round)} bytes ${String(at)}`));
+      // The first round's files stand before the hour's first deletion: fewer than a hundred of them go.
+      for (let from = 0; from < (round === 0 ? 75 : FILES); from += 25) {
+        const batch = Array.from({ length: 25 }, (_, at) => ({ name: nameOf(from + at), bytes: null }));
+        await server.data("msync/uploadChanges", joinChunks(buildUploadZip(batch)), asked);
+      }
+    }
+    const account = await server.storage.account((await server.storage.accounts.list())[0]?.id ?? "");
+    assert.equal((await account.change({ durable: false, files: [] }, async (tx) => await tx.state())).live, 0);
+    assert.equal(server.logs.filter((line) => line.includes("deletion burst")).length, 0);
   } finally {
     await server.close();
   }

@@ -22,7 +22,7 @@ const tallySchema = z.object({
   tripped: z.boolean(),
   /** Usns of rows that were brought back: to delete one of those again is meant. */
   back: ranges,
-  /** Usns of deletions that were meant. */
+  /** Usns of deletions that don't count. */
   meant: ranges,
 });
 /** Deletions of one device key within the hour that is counted. */
@@ -46,7 +46,7 @@ export type Ask = {
 export type Verdict = {
   readonly tally: Tally;
   readonly answer: "pass" | "trip" | "hold";
-  /** Which of `rows` are deleted for the second time. */
+  /** Which of `rows` don't count: deleted for the second time, or younger than the hour. */
   readonly meant: readonly boolean[];
 };
 
@@ -54,7 +54,8 @@ export function brake(before: Tally | null, { nowMs, top, live, rows }: Ask): Ve
   const over = before === null || nowMs - before.sinceMs >= HOUR_MS || nowMs < before.sinceMs;
   const fresh: Tally = { sinceMs: nowMs, top, live, deleted: 0, tripped: false, back: before?.back ?? [], meant: [] };
   const tally = over ? fresh : before;
-  const meant = rows.map((row) => covers(tally.back, row));
+  // What came after the hour's first deletion and goes again is somebody at work, not a folder that was lost.
+  const meant = rows.map((row) => row > tally.top || covers(tally.back, row));
   const deleted = tally.deleted + meant.filter((one) => !one).length;
   const next = { ...tally, deleted };
   if (deleted === tally.deleted) return { tally: next, answer: "pass", meant };
