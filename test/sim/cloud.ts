@@ -28,6 +28,8 @@ export interface Cloud {
   faults(): Promise<readonly string[]>;
   start(): void;
   kill(kind: "process" | "power", downMs: number): void;
+  /** Copies everything as it is now; the returned function puts that copy back, as from a backup. null: it is down. */
+  backup(): (() => void) | null;
 }
 
 type Given = { readonly scheduler: Scheduler; readonly weather: Weather; readonly stream: (name: string) => Rng };
@@ -64,6 +66,13 @@ export function modelCloud({ scheduler, weather, stream }: Given): Cloud {
     faults: async () => await Promise.resolve([]),
     start: () => undefined,
     kill: () => undefined,
+    backup: () => {
+      const copy = account.backup();
+      return () => {
+        account.restore(copy);
+        account.epoch = `epoch after ${account.epoch ?? ""}`;
+      };
+    },
   };
 }
 
@@ -119,5 +128,6 @@ export function serverCloud(
       server.kill(kind);
       server.startLater(downMs);
     },
+    backup: () => (server.up ? server.backup() : null),
   };
 }

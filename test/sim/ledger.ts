@@ -16,6 +16,8 @@ export type Written = {
   explicit: boolean;
   /** A user deleted it. */
   deleted: boolean;
+  /** A user went back to it after it had been replaced: from then on it is young as well as old. */
+  reverted: boolean;
   /** It stood there before the services ever met: nobody can know what came from what. */
   initial: boolean;
 };
@@ -68,6 +70,7 @@ export class Ledger {
       return;
     }
     const version = this.#make(path, sha1);
+    if (version.explicit) version.reverted = true;
     version.writers.add(device);
     const parent = before === null || before === EMPTY ? this.#gone.get(`${device}\0${path}`) : this.#make(path, before);
     this.#gone.delete(`${device}\0${path}`);
@@ -103,13 +106,13 @@ export class Ledger {
 
   /**
    * `old` is a proper ancestor of `young`. `plainly`: by a history that one device can know; where two wrote the same bytes without having
-   * seen each other's, what came before them on the other device is not counted.
+   * seen each other's, or went back to them, what came before them in the other history is not counted.
    */
   isAncestor(old: Written, young: Written, plainly: boolean): boolean {
     const seen = new Set<Written>([young]);
     const todo = [young];
     for (let one = todo.pop(); one !== undefined; one = todo.pop()) {
-      if (plainly && one.writers.size > 1) continue;
+      if (plainly && (one.writers.size > 1 || one.reverted)) continue;
       for (const parent of one.parents) {
         if (parent === old) return true;
         if (seen.has(parent)) continue;
@@ -145,6 +148,7 @@ export class Ledger {
         writers: new Set(),
         explicit: false,
         deleted: false,
+        reverted: false,
         initial: false,
       };
       this.#versions.set(key, version);

@@ -99,10 +99,11 @@ export class Oracles {
   #judgeReplacement(device: string, volume: Volume, path: string, old: Written, young: Written): void {
     const back = this.#ledger.isAncestor(young, old, true);
     const forward = this.#ledger.isAncestor(old, young, false);
-    // Before the first meeting, without its database, or where somebody else wrote the same bytes without having seen ours, a device can't
-    // know which is older: both stay visible then.
+    // Before the first meeting, without its database, where somebody else wrote the same bytes without having seen ours, or went back to
+    // them, a device can't know which is older: both stay visible then.
     const forgiven =
-      (young.initial || young.writers.size > 1 || this.#forgetful.has(device)) && [...userFiles(volume).values()].includes(old.sha1);
+      (young.initial || young.reverted || young.writers.size > 1 || this.#forgetful.has(device)) &&
+      [...userFiles(volume).values()].includes(old.sha1);
     if (back && !forward && !forgiven)
       this.fail("S3", `${device}: ${path} went back from ${short(old.sha1)} to its ancestor ${short(young.sha1)}`);
     if (!forward && !old.explicit) this.#owed.push({ version: old, device, atMs: this.#nowMs() });

@@ -41,6 +41,8 @@ export class SimServer implements NetServer {
   readonly #synced = new Map<string, Buffer>();
   readonly #mourners = new Map<Life, Set<() => void>>();
   #process: Process | null = null;
+  /** It was restored, and the administrator runs `satchel server renew` before it is reached again. */
+  #toRenew = false;
   #lives = 0;
 
   constructor(given: ServerGiven) {
@@ -103,6 +105,24 @@ export class SimServer implements NetServer {
     if (kind === "power") this.#volume.cutPower();
   }
 
+  /** Copies disk and databases as an administrator does with the server stopped; it is stopped and started for it, and for the way back. */
+  backup(): () => void {
+    this.kill("process");
+    const disk = this.#volume.copy();
+    const images = new Map(this.#images);
+    this.start();
+    return () => {
+      this.kill("process");
+      this.#volume.restore(disk);
+      this.#images.clear();
+      this.#synced.clear();
+      for (const [file, image] of images) this.#images.set(file, image);
+      this.#given.scheduler.note("the server is restored from its backup");
+      this.#toRenew = true;
+      this.start();
+    };
+  }
+
   /** The one account, through the storage that is open. */
   async account(): Promise<Account> {
     const storage = this.#process?.storage;
@@ -152,6 +172,11 @@ export class SimServer implements NetServer {
     const accounts = makeAccounts({ storage, clock, secrets, passwords, audit: () => undefined });
     if ((await storage.accounts.byName(USER)) === null) await accounts.add(USER, PASSWORD);
     process.storage = storage;
+    if (this.#toRenew) {
+      const account = await this.account();
+      await account.change({ durable: true, files: [] }, async (tx) => await tx.newEpoch());
+      this.#toRenew = false;
+    }
     process.handle = createHandle({
       storage,
       accounts,

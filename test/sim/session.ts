@@ -53,6 +53,8 @@ class Session {
   readonly #uploaded = new Set<string>();
   readonly #streams = new Map<string, Rng>();
   #opsLeft = 0;
+  #backup: (() => void) | null = null;
+  #restored = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -231,6 +233,7 @@ class Session {
     const choice = rng.below(40);
     if (skipped) return;
     if (this.#weather.on("denied") && this.#stream("doors").chance(0.04)) this.#shut(machine);
+    if (this.#weather.on("serverRestored") && this.#stream("backups").chance(0.05)) this.#backUpOrRestore();
     if (choice === 0 && this.#weather.on("unmount") && machine.mounted) {
       machine.unmount(rng.chance(0.5) ? "missing" : "empty");
       this.#weather.saw("unmount");
@@ -245,6 +248,22 @@ class Session {
     machine.deny();
     this.#weather.saw("denied");
     this.#scheduler.after(this.#world, this.#stream("doors").below(40_000), "open", () => machine.allow());
+  }
+
+  /** A copy is made; some time later the server goes back to it, once (L6). */
+  #backUpOrRestore(): void {
+    if (this.#restored) return;
+    if (this.#backup === null) {
+      this.#backup = this.#cloud.backup();
+      return;
+    }
+    this.#restored = true;
+    this.#backup();
+    this.#weather.saw("server restored");
+    // What only the server still had is gone with it: nobody promised to have it twice.
+    this.#uploaded.clear();
+    // What a device never had here it can't know to be older: both stay visible.
+    for (const { name } of this.#machines) this.#oracles.lostState(name);
   }
 
   #askForSync(machine: Machine, scan: boolean): void {

@@ -35,7 +35,7 @@ const OTHERS = [
   "stateLost",
 ] as const;
 /** Drawn from a stream of their own: seeds of the time before them stay what they were. */
-const LATER = ["denied"] as const;
+const LATER = ["denied", "serverRestored"] as const;
 export type FaultClass = NetFault | (typeof OTHERS)[number] | (typeof LATER)[number];
 const EARLIER: readonly FaultClass[] = [...NET, ...OTHERS];
 export const FAULT_CLASSES: readonly FaultClass[] = [...EARLIER, ...LATER];
@@ -113,6 +113,7 @@ export function drawSwarm(options: SessionOptions, rng: Rng, later: Rng, needed:
     truncates: rng.chance(0.2),
     odd: rng.chance(0.15),
     oldTimes: rng.chance(0.2),
+    reverts: later.chance(0.3),
     sharedContents: rng.chance(0.5),
   };
   const count = options.clients ?? clients;

@@ -20,6 +20,8 @@ export type Habits = {
   readonly odd: boolean;
   /** Times put back after a write (CT04, TM05). */
   readonly oldTimes: boolean;
+  /** Goes back to what the file was before (S3: then both are ancestors of one another). */
+  readonly reverts: boolean;
   /** The same bytes saved on several devices (CT16). */
   readonly sharedContents: boolean;
 };
@@ -38,6 +40,8 @@ export class User {
   readonly #habits: Habits;
   /** Paths that a program is in the middle of saving. */
   readonly #saving = new Set<string>();
+  /** What was saved here, by path. */
+  readonly #past = new Map<string, Uint8Array[]>();
   #made = 0;
   closes = 0;
 
@@ -76,6 +80,7 @@ export class User {
       [habits.renames ? 2 : 0, "rename"],
       [habits.truncates ? 1 : 0, "truncate"],
       [habits.odd ? 1 : 0, "odd"],
+      [habits.reverts ? 3 : 0, "revert"],
     ] as const);
     const how = rng.weighted([
       [3, "inPlace"],
@@ -83,9 +88,10 @@ export class User {
       [habits.unlinkCreate ? 3 : 0, "unlinkCreate"],
       [habits.slow ? 2 : 0, "slow"],
     ] as const);
-    const bytes = this.#contents(path);
+    const past = choice === "revert" ? (this.#past.get(path) ?? []) : [];
+    const bytes = past.length > 0 ? rng.pick(past) : this.#contents(path);
     const target = rng.pick(habits.paths);
-    if (choice === "save" || (choice === "rename" && target === path)) this.save(path, bytes, how);
+    if (choice === "save" || choice === "revert" || (choice === "rename" && target === path)) this.save(path, bytes, how);
     else if (choice === "delete") this.remove(path);
     else if (choice === "rename") this.rename(path, target);
     else if (choice === "truncate") this.#inPlace(path, new Uint8Array());
@@ -150,8 +156,9 @@ export class User {
       [2, 200],
       [1, 4097],
     ] as const);
-    const bytes = Buffer.from(text.padEnd(length, `${text} `));
-    return new Uint8Array(bytes);
+    const bytes = new Uint8Array(Buffer.from(text.padEnd(length, `${text} `)));
+    this.#past.set(path, [...(this.#past.get(path) ?? []), bytes]);
+    return bytes;
   }
 
   #inPlace(path: string, bytes: Uint8Array): void {

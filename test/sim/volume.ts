@@ -236,6 +236,21 @@ export class Volume {
     return this.denied !== null && (path.startsWith(`${this.denied}/`) || (listing && path === this.denied));
   }
 
+  /** Everything as it is now, for `restore`. */
+  copy(): Node {
+    this.settleAll();
+    return copyOf(this.root, new Map());
+  }
+
+  restore(copied: Node): void {
+    this.settleAll();
+    const fresh = copyOf(copied, new Map());
+    this.root.children.clear();
+    this.root.durable.clear();
+    for (const [name, node] of fresh.children) this.root.children.set(name, node);
+    for (const [name, node] of fresh.durable) this.root.durable.set(name, node);
+  }
+
   /** A power cut now would leave this file whole, under some name. */
   survives(node: Node): boolean {
     return node.synced === node.bytes && this.#durablyNamed(this.root, node);
@@ -390,6 +405,17 @@ export class Volume {
     if (directory.kind !== "directory") throw refuse("notDirectory", attempt, path);
     return { directory, name: path.slice(at + 1) };
   }
+}
+
+/** Names of one file stay names of one file. */
+function copyOf(node: Node, known: Map<Node, Node>): Node {
+  const before = known.get(node);
+  if (before !== undefined) return before;
+  const copy: Node = { ...node, children: new Map(), durable: new Map() };
+  known.set(node, copy);
+  for (const [name, child] of node.children) copy.children.set(name, copyOf(child, known));
+  for (const [name, child] of node.durable) copy.durable.set(name, copyOf(child, known));
+  return copy;
 }
 
 export function refuse(fault: DiskFault, attempt: string, path: string): DiskError {
