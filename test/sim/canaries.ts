@@ -103,7 +103,7 @@ export const CANARIES: readonly Canary[] = [
     name: "noMarker",
     bug: "nobody looks whether the folder is still the folder",
     needs: ["unmount"],
-    from: 1045,
+    from: 1040,
     mutation: {
       root: (given) => ({
         ...given,
