@@ -167,3 +167,33 @@ scenario("conflicts", { files }, (world) => {
     await until("the other device follows", async () => (await readFile(there("deck.apkg"))).length === 7);
   });
 });
+
+const untrusted = { "security.workspace.trust.enabled": true, "security.workspace.trust.startupPrompt": "never" };
+scenario("conflicts in a folder that is not trusted", { files: { "media/chart.png": BEFORE }, settings: untrusted }, (world) => {
+  test("EX02 both sides are shown; no button and no command changes a file", async () => {
+    const home = await join(world);
+    const other = await world.device("other");
+    await until("the other device has it", () => other.has("chart.png"));
+    await home.conflict(
+      other,
+      "chart.png",
+      async () => await writeFile(path.join(world.media, "chart.png"), MINE),
+      async () => await writeFile(path.join(other.satchel.root, "chart.png"), THEIRS),
+    );
+    const stood = (await readdir(world.media)).toSorted();
+    const window = await world.window();
+    await window.openMedia();
+    await window.row("chart.png").first().click();
+    const page = window.webview();
+    await page.locator(".pair img").nth(1).waitFor();
+    await page.getByRole("button", { name: "Keep This Device's" }).click();
+    await window.toast(/This folder is not trusted/).waitFor();
+    await window.shot("conflict-untrusted");
+    await window.page.keyboard.press("F1");
+    await window.quick().locator("input").first().fill(">Satchel: ");
+    await window.quick().locator(".monaco-list-row", { hasText: "Satchel: Compare Conflict" }).first().waitFor();
+    assert.equal(await window.quick().locator(".monaco-list-row", { hasText: "Resolve All Conflicts" }).count(), 0);
+    assert.deepEqual((await readdir(world.media)).toSorted(), stood);
+    assert.deepEqual(await readFile(path.join(world.media, "chart.png")), THEIRS);
+  });
+});
