@@ -103,10 +103,15 @@ export const CANARIES: readonly Canary[] = [
     name: "noMarker",
     bug: "nobody looks whether the folder is still the folder",
     needs: ["unmount"],
-    from: 1040,
+    from: 20,
     mutation: {
       root: (given) => ({
         ...given,
+        // Wherever it is looked for, it is there.
+        disk: {
+          ...callsOf(given.disk),
+          lstat: async (path) => await given.disk.lstat(path.endsWith("/.satchel") ? path.slice(0, path.lastIndexOf("/")) : path),
+        },
         local: (local) => ({ ...local, ...methodsOf(local), checkRoot: async () => await Promise.resolve("ok" as const) }),
       }),
     },
