@@ -154,6 +154,31 @@ export function storageContract(kind: string, open: OpenStorage): void {
     assert.deepEqual(order, [1, 2, 3]);
   });
 
+  contract("S12 of changes asked for at once each has its own outcome", async (account, world) => {
+    const failing = async (): Promise<void> =>
+      await account.change(durable, async (tx) => {
+        await tx.remember("d2", "lost");
+        throw new Error("mine alone");
+      });
+    const nowhere = account.change(
+      durable,
+      async (tx) => await tx.write([{ usn: 9, name: "x", sha1: sha1(Buffer.from("nowhere")), sizeBytes: 7, real: true }], sender),
+    );
+    const ended = await Promise.allSettled([
+      put(account, 1, "a", randomBytes(5)),
+      failing(),
+      nowhere,
+      put(account, 2, "b", randomBytes(5)),
+    ]);
+    assert.deepEqual(
+      ended.map(({ status }) => status),
+      ["fulfilled", "rejected", "rejected", "fulfilled"],
+    );
+    const again = await (await world.reopen()).account("a1");
+    const { feed, memory } = await again.change(durable, async (tx) => ({ feed: await tx.feed(0, 9), memory: await tx.memory("d2") }));
+    assert.deepEqual([feed.map(({ name }) => name), memory], [["a", "b"], null]);
+  });
+
   contract("tells of changes of rows, and of nothing else", async (account, world) => {
     const told: number[] = [];
     const stop = world.storage.onChange("a1", (top) => told.push(top));

@@ -78,11 +78,21 @@ export async function openLocalAccount(parts: LocalParts): Promise<LocalAccount>
     busy: () => under > 0,
     close: async () =>
       await turns.run(async () => {
-        if (rows.intact()) rows.flush(false);
+        if (rows.intact()) flushOrLeave(rows);
         rows.close();
         await Promise.resolve();
       }),
   };
+}
+
+/** What can't be committed any more (a full disk) is replayed from the notes at the next start. */
+function flushOrLeave(rows: LocalContext["rows"]): void {
+  try {
+    rows.flush(false);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    rows.rollback();
+  }
 }
 
 /** In its turn. */
