@@ -110,6 +110,11 @@ scenario("conflicts", { files }, (world) => {
     await window.command("Satchel: Compare Conflict");
     const page = window.webview();
     await page.locator("audio").nth(1).waitFor();
+    const lengths = "[...document.querySelectorAll('audio')].map((player) => player.readyState > 0 ? player.duration : 0)";
+    await until("both can be played", async () => {
+      const told = await Promise.all(window.page.frames().map(async (frame) => await frame.evaluate(lengths).catch(() => [])));
+      return JSON.stringify(told.flat()) === "[0.4,0.8]";
+    });
     await window.shot("conflict-sound");
     await window.command("Satchel: Keep This Device's File");
     await until("this device's bytes have the name", async () => (await readFile(here("talk.wav"))).equals(mine));
