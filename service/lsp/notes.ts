@@ -42,6 +42,14 @@ export class Notes {
     return { document, place: this.#placeOf(path), version: document.version };
   }
 
+  /** By its path, as the editor has it or as it is on disk. null: it can't be read, or is no note. */
+  async at(path: string): Promise<Note | null> {
+    const open = this.allOpen().find(({ place }) => place.note === path);
+    if (open !== undefined || !isNote(path)) return open ?? null;
+    const text = await readNote(this.#source.disk, path);
+    return text === null ? null : this.#closed(path, text);
+  }
+
   allOpen(): readonly Note[] {
     return this.#open.keys().flatMap((uri) => this.open(uri) ?? []);
   }
@@ -88,7 +96,7 @@ export class Notes {
       if (openPaths.has(path) || !references.some((reference) => mayName(reference, names))) continue;
       const text = await readNote(this.#source.disk, path);
       if (text === null) continue;
-      await keep({ document: TextDocument.create(uriOf(path), "markdown", 0, text), place: this.#placeOf(path), version: null });
+      await keep(this.#closed(path, text));
     }
     return found;
   }
@@ -116,6 +124,10 @@ export class Notes {
       if (error instanceof DiskError) return [];
       throw error;
     }
+  }
+
+  #closed(path: string, text: string): Note {
+    return { document: TextDocument.create(uriOf(path), "markdown", 0, text), place: this.#placeOf(path), version: null };
   }
 
   #placeOf(path: string): NotePlace {

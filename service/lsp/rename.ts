@@ -1,8 +1,8 @@
 /** Links that follow their files: one edit over all notes, whoever renames. */
 import type { TextEdit, WorkspaceEdit } from "vscode-languageserver";
 
-import { baseName, below } from "../notes/paths.ts";
-import { relink, type FilePlace } from "../notes/relink.ts";
+import { baseName, below, directoryOf, isNote } from "../notes/paths.ts";
+import { relink, relinkMoved, type FilePlace } from "../notes/relink.ts";
 import { placeOf, type MediaPlace } from "../notes/resolve.ts";
 import { rangeOf } from "./diagnostics.ts";
 import type { Media } from "./media.ts";
@@ -36,6 +36,23 @@ export async function editsFor(moves: readonly Move[], byEditor: boolean, { note
     });
     return edits.length === 0 ? [] : [{ note, edits }];
   });
+}
+
+/** A note that goes elsewhere: the relative ways in it to media that stay. Empty where the editor rewrites a moved note itself. */
+export async function editsInside({ from, to }: Move, { notes, media, options }: Given): Promise<readonly NoteEdits[]> {
+  if (options.standDown.has("rename") || !isNote(from) || directoryOf(from) === directoryOf(to)) return [];
+  const note = await notes.at(from);
+  if (note === null) return [];
+  const edits: TextEdit[] = [];
+  for (const { reference, place } of await notes.placed(note)) {
+    const newText = relinkMoved(reference, from, to, `${rootOf(place, media)}/${place.path}`);
+    if (newText !== null) edits.push({ range: rangeOf(note.document, reference), newText });
+  }
+  return edits.length === 0 ? [] : [{ note, edits }];
+}
+
+function rootOf({ folder }: MediaPlace, media: Media): string {
+  return media.roots.find((one) => one.folder === folder)?.root ?? "";
 }
 
 /** What the editor applies, and takes back, as one. `rename`: the file itself goes too. */

@@ -31,7 +31,7 @@ import { Media } from "./media.ts";
 import { Notes, pathOf, type Note } from "./notes.ts";
 import { RenameOffers } from "./offers.ts";
 import { optionsOf, type SessionOptions } from "./options.ts";
-import { editsFor, movesOf, workspaceEdit, type Move } from "./rename.ts";
+import { editsFor, editsInside, movesOf, workspaceEdit, type Move, type NoteEdits } from "./rename.ts";
 import { PeerReader, PeerWriter } from "./transport.ts";
 
 export type LanguageDeps = {
@@ -266,11 +266,14 @@ class Session {
     });
     connection.workspace.onWillRenameFiles(async ({ files }: RenameFilesParams) => {
       const moves: Move[] = [];
+      const inside: NoteEdits[] = [];
       for (const { oldUri, newUri } of files) {
         const [from, to] = [pathOf(oldUri), pathOf(newUri)];
-        if (from !== null && to !== null) moves.push(...(await movesOf(from, to, this.#media)));
+        if (from === null || to === null) continue;
+        moves.push(...(await movesOf(from, to, this.#media)));
+        inside.push(...(await editsInside({ from, to }, this.#given)));
       }
-      const edits = await editsFor(moves, true, this.#given);
+      const edits = [...(await editsFor(moves, true, this.#given)), ...inside];
       return edits.length === 0 ? null : workspaceEdit(edits, this.#given.options);
     });
   }

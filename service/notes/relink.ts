@@ -33,3 +33,11 @@ function meant({ target, syntax }: MediaReference, { note, workspace }: NotePlac
   // Written relative to the folder's root, or pointing nowhere: a path that any reader follows is the safe one.
   return target === from.path ? to.path : named ? to.path : beside;
 }
+
+/** As `relink`, for a note that goes elsewhere while its media stay: only what was written relative to the note changes. null: it stays as it is. */
+export function relinkMoved(reference: MediaReference, oldNote: string, newNote: string, media: string): string | null {
+  if (isAbsolute(reference.target) || joined(directoryOf(oldNote), reference.target) !== media) return null;
+  const way = relativeTo(directoryOf(newNote), media);
+  const path = reference.target.startsWith("./") && !way.startsWith("../") ? `./${way}` : way;
+  return path !== reference.target && canSpell(reference, path) ? spellTarget(reference, path) : null;
+}
