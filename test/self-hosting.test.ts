@@ -18,6 +18,9 @@ const LARGE_BYTES = 24 * 1024 * 1024;
 /** Less than the minute after which a device without a change stream looks by itself. */
 const HEARD_MS = 45_000;
 
+/** Several commands in a row, each a process of its own. */
+const SETTLED_MS = 120_000;
+
 /** The guide's own text of one language. */
 function block(language: string): string {
   const found = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, "m").exec(GUIDE)?.[1];
@@ -172,20 +175,28 @@ test("a backup that is put back, as the guide says: nothing is lost on either si
   await writeFile(at(one, "after.txt"), "after the backup");
   await writeFile(at(one, "edited.txt"), "new");
   await rm(at(one, "deleted.txt"));
-  await until("all three have settled", async () => {
-    await one.sync();
-    await two.sync();
-    return (await stat(at(two, "deleted.txt")).catch(() => null)) === null;
-  });
+  await until(
+    "all three have settled",
+    async () => {
+      await one.sync();
+      await two.sync();
+      return (await stat(at(two, "deleted.txt")).catch(() => null)) === null;
+    },
+    SETTLED_MS,
+  );
   await restore();
   for (const args of [["renew"], ["check"]]) {
     const { code, stdout, stderr } = await one.cli(["server", ...args, "--base", server.base]);
     assert.equal(code, 0, `${args.join(" ")}: ${stdout}${stderr}`);
   }
-  await until("the devices agree again", async () => {
-    const ended = [await one.sync(), await two.sync()];
-    return ended.every(({ code }) => code === 0);
-  });
+  await until(
+    "the devices agree again",
+    async () => {
+      const ended = [await one.sync(), await two.sync()];
+      return ended.every(({ code }) => code === 0);
+    },
+    SETTLED_MS,
+  );
   const three = await device();
   await three.join(server.url, "user3");
   await synced(three);
