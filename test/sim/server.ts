@@ -96,6 +96,7 @@ export class SimServer implements NetServer {
       // Later commits may or may not have reached the disk.
       const synced = kind === "power" && this.#lives % 2 === 0 ? this.#synced.get(file) : undefined;
       this.#images.set(file, synced ?? database.serialize());
+      process.databases.delete(file);
       if (canClose(database)) database.close();
     }
     this.#process = null;
@@ -140,6 +141,15 @@ export class SimServer implements NetServer {
     };
   }
 
+  /** The server closes one itself when a start fails half-way: what it has committed stays. */
+  #watchClose(process: Process, file: string, database: Database & { close(): void }): void {
+    const close = database.close.bind(database);
+    database.close = () => {
+      if (process.databases.delete(file)) this.#images.set(file, database.serialize());
+      close();
+    };
+  }
+
   async #open(process: Process): Promise<void> {
     const { scheduler, skew, rng, faults, diskFault } = this.#given;
     const { life } = process;
@@ -163,6 +173,7 @@ export class SimServer implements NetServer {
       onOpen: (file, database) => {
         process.databases.set(file, database);
         if (canFlush(database)) this.#watchFlushes(file, database);
+        if (canClose(database)) this.#watchClose(process, file, database);
       },
     });
     const passwords = {
