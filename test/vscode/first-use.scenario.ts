@@ -49,6 +49,9 @@ scenario("first use", { files: { "media/cat.svg": "<svg xmlns='http://www.w3.org
     await window.save("notes.txt");
     await until("the edit reaches another device", async () => (await other.read("notes.txt")) === "one two");
     await window.openMedia();
+    // The lists above it have their rows now, so it stays where it is.
+    await window.row("empty.png").waitFor();
+    await window.row(/in sync · user1@/).waitFor();
     await window.row("Recent").click();
     await window.row(/notes\.txt.*changed here/).waitFor();
     await window.shot("recent");
