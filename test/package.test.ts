@@ -24,7 +24,7 @@ const ALLOWED = [
   /^media\/[a-z-]+\.(?:svg|png|css|js)$/,
   /^dist\/extension\.cjs$/,
   /^dist\/compare\/(?:page\.js|compare\.css)$/,
-  /^dist\/service\/(?:satchel|main|[a-z]+-worker)\.mjs$/,
+  /^dist\/service\/[a-z-]+\.mjs$/,
   /^dist\/service\/chunks\/[\w.-]+\.mjs$/,
   /^dist\/service\/[\w-]+\.node$/,
 ];
