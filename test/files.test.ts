@@ -312,6 +312,24 @@ bothWays("observeAll() N9 young files stay dirty and are found when they rest", 
   assert.deepEqual(await given.dirty(400), ["put a.png"]);
 });
 
+onDisk("observeDirty() S14 absences are concluded together, so that the guard sees all of them; none waits for ever", async (given) => {
+  const { root, tree } = given;
+  const names = Array.from({ length: 8 }, (_, index) => `f${index}.png`);
+  for (const name of names) fs.writeFileSync(`${root}/${name}`, name);
+  await given.scan();
+  const remove = async (name: string | undefined, addMs: number): Promise<string[]> => {
+    fs.rmSync(`${root}/${name ?? ""}`);
+    tree.hint(name ?? "");
+    return [...(await given.dirty(250)), ...(await given.dirty(addMs))];
+  };
+  assert.deepEqual(await remove(names[0], 1_600), []);
+  assert.deepEqual(await remove(names[1], 1_000), [], "the first has been away for 2.8 s, the second has not");
+  assert.deepEqual(await given.dirty(1_100), ["gone f0.png", "gone f1.png"]);
+  const concluded: string[] = [];
+  for (const name of names.slice(2)) concluded.push(...(await remove(name, 1_500)));
+  assert.deepEqual(concluded, ["gone f2.png"], "somebody removes one every other second: the first waits 10 s");
+});
+
 test("judge() WA04 a file that never rests is tried after 30 s; growing ones get longer", () => {
   const stat = (sizeBytes: number, ctimeMs: number) =>
     ({ kind: "file", sizeBytes, mtimeNs: ctimeMs * 1e6, ctimeNs: ctimeMs * 1e6, fileId: 1, dev: 1 }) as const;

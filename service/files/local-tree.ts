@@ -21,7 +21,7 @@ import {
   type Read,
   type ToRead,
 } from "./local-look.ts";
-import { dueMs, judge, newDirty, type Dirty } from "./settle.ts";
+import { dueMs, judge, lastAbsenceMs, newDirty, type Dirty } from "./settle.ts";
 
 /** No write to a path that vanished or re-appeared this lately: an editor is at work (RELIABILITY 3.8). */
 const RESTLESS_MS = 4_000;
@@ -68,7 +68,8 @@ class Tree implements LocalTree, ScanState {
 
   settlesAtMs(): number | null {
     let soonestMs: number | null = null;
-    for (const dirty of this.dirty.values()) soonestMs = Math.min(soonestMs ?? Infinity, dueMs(dirty));
+    const lastAbsence = lastAbsenceMs(this.dirty.values());
+    for (const dirty of this.dirty.values()) soonestMs = Math.min(soonestMs ?? Infinity, dueMs(dirty, lastAbsence));
     return soonestMs;
   }
 
@@ -124,7 +125,8 @@ class Tree implements LocalTree, ScanState {
 
   async observeDirty(signal: AbortSignal): Promise<readonly Observation[]> {
     const nowMs = this.context.clock.monoMs();
-    const due = [...this.dirty].filter(([, dirty]) => dueMs(dirty) <= nowMs);
+    const lastAbsence = lastAbsenceMs(this.dirty.values());
+    const due = [...this.dirty].filter(([, dirty]) => dueMs(dirty, lastAbsence) <= nowMs);
     if (due.length === 0) return [];
     const absence = new Absence(this.context, this.#identity);
     const doubles = this.#doubles(due.map(([diskPath]) => diskPath));

@@ -12,6 +12,9 @@ const GROWING_WINDOW_MS = 2_000;
 const WAIT_MAX_MS = 30_000;
 /** Editors save by unlink and create, or by renames: an absence counts only after this long. */
 const ABSENT_MS = 2_000;
+/** Whoever empties a folder takes a while: absences are concluded together, so that the guard sees all of them (S14). One waits for
+ * others no longer than this. */
+const TOGETHER_MAX_MS = 8_000;
 /** A scan, which knows of no event, trusts a file only when its last change is this old. */
 const SCAN_AGE_MS = 2_000;
 
@@ -35,9 +38,20 @@ export function newDirty(nowMs: number, agoMs = 0): Dirty {
   return { firstMs: nowMs, movedMs: nowMs - agoMs, seen: undefined, absentMs: null, growing: false };
 }
 
-/** When to look next. */
-export function dueMs(dirty: Dirty): number {
-  if (dirty.absentMs !== null) return Math.max(dirty.absentMs + ABSENT_MS, dirty.movedMs + WINDOW_MS);
+/** When the last of these absences will have lasted its window; null: none of them is away. */
+export function lastAbsenceMs(all: Iterable<Dirty>): number | null {
+  let lastMs: number | null = null;
+  for (const { absentMs } of all) if (absentMs !== null) lastMs = Math.max(lastMs ?? -Infinity, absentMs + ABSENT_MS);
+  return lastMs;
+}
+
+/** When to look next. `lastAbsence`: see `lastAbsenceMs`. */
+export function dueMs(dirty: Dirty, lastAbsence: number | null): number {
+  if (dirty.absentMs !== null) {
+    const endsMs = dirty.absentMs + ABSENT_MS;
+    const togetherMs = Math.min(lastAbsence ?? endsMs, endsMs + TOGETHER_MAX_MS);
+    return Math.max(endsMs, togetherMs, dirty.movedMs + WINDOW_MS);
+  }
   return Math.min(dirty.movedMs + windowMs(dirty), Math.max(dirty.firstMs + WAIT_MAX_MS, dirty.movedMs));
 }
 
