@@ -8,6 +8,7 @@ import { buildSyncHeader } from "../protocol/anki/header.ts";
 import { buildSatchelUpload, buildUploadZip, readDownloadZip, readSatchelDownload } from "../protocol/anki/zip-messages.ts";
 import { joinChunks } from "../protocol/anki/zip.ts";
 import { compressSync } from "../protocol/anki/zstd.ts";
+import { asked as askedOf, parseMemory } from "../service/server/echo.ts";
 import { failAt, jsonOf, openSyncHandle, type HandleOptions, type SyncHandle } from "./support/sync-handle.ts";
 import { SteppedClock } from "./support/stepped-clock.ts";
 
@@ -73,6 +74,35 @@ withServer("handle() W4 sends at most one tombstone a page to a client that may 
   ]);
   assert.deepEqual(await changes(server, asked, 6), [["c", 7, ""]]);
   assert.deepEqual(await changes(server, asked, 7), []);
+});
+
+withServer("handle() W4 a client that signs in again keeps its rows: one tombstone a page for its new key too", async (server, key) => {
+  const bytes = Buffer.from("x");
+  await upload(server, { key, session: "s1" }, { a: bytes, b: bytes, c: bytes });
+  await upload(server, { key: await server.login(), session: "o" }, { a: null, b: null, c: null });
+  const again = { key: await server.login(), session: "s2" };
+  await begin(server, again);
+  assert.deepEqual(await changes(server, again, 3), [["a", 4, ""]]);
+  assert.deepEqual(await changes(server, again, 4), [["b", 5, ""]]);
+  assert.deepEqual(await changes(server, again, 5), [["c", 6, ""]]);
+  // What was lost or started over asks from 0 in a later session of a key that was met.
+  assert.deepEqual(await changes(server, { ...again, session: "s3" }, 0), [["a", 4, ""]]);
+  // A new device has no rows at all: nothing has to be spread out for it, on later pages neither.
+  const device = { key: await server.login(), session: "d" };
+  await begin(server, device);
+  const all = [
+    ["a", 4, ""],
+    ["b", 5, ""],
+    ["c", 6, ""],
+  ];
+  assert.deepEqual(await changes(server, device, 0), all);
+  assert.deepEqual(await changes(server, device, 4), all.slice(1));
+});
+
+test("parseMemory() W4 a memory that can't be read belongs to a client that may have rows", () => {
+  const line = { top: 9, generation: 0, restoredTop: 0 };
+  for (const text of ["{", "{}", "null"]) assert.equal(askedOf(parseMemory(text, 0), "s", 0, line).bulk, false, text);
+  assert.equal(askedOf(parseMemory(null, 0), "s", 0, line).bulk, true);
 });
 
 withServer("handle() W31 does not show a client its own upload again when its arithmetic failed", async (server, key) => {

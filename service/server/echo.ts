@@ -33,7 +33,8 @@ const memorySchema = z.object({
   way: z.enum(["none", "sanity", "zero", "sent"]),
   /** The account's generation that this client has been met in. */
   generation: z.int(),
-  /** First session ever, in which nothing can be deleted: no client has rows then. */
+  /** The session whose first request was for the feed from 0 when nothing was known of the key: that client has no rows that a deletion
+   * could meet. Empty: there was no such session; null: nothing was asked yet. */
   fresh: z.string().nullable(),
   /** What this session said of names without a real change: name and whether it has it. */
   claims: z.array(z.tuple([z.string(), z.boolean()])),
@@ -49,6 +50,7 @@ export type Hidden = readonly (readonly [from: number, to: number])[];
 const CLAIMS_MAX = 500;
 const AT_MAX = 1000;
 const RANGES_MAX = 10_000;
+const NEVER_FRESH = "";
 
 /** What is remembered of a key that was never seen. `generation`: the account's. */
 export function newMemory(generation: number): Memory {
@@ -67,17 +69,26 @@ export function newMemory(generation: number): Memory {
   };
 }
 
-/** What cannot be read (a later version wrote it) is as good as never seen: the cures then rest for one sync. */
+/** What cannot be read (a later version wrote it) is as good as never seen, but for one thing: its client may have rows. The other cures
+ * then rest for one sync. */
 export function parseMemory(text: string | null, generation: number): Memory {
   if (text === null) return newMemory(generation);
-  const parsed = memorySchema.safeParse(JSON.parse(text));
-  return parsed.success ? parsed.data : newMemory(generation);
+  const parsed = memorySchema.safeParse(jsonOrNull(text));
+  return parsed.success ? parsed.data : { ...newMemory(generation), fresh: NEVER_FRESH };
+}
+
+function jsonOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 /** A request of `session` came: a new one begins, or the same one proves that its last reply arrived. */
 function enter(memory: Memory, session: string): Memory {
   if (memory.session !== session) {
-    return { ...memory, session, stand: null, claims: [], fresh: memory.fresh ?? session };
+    return { ...memory, session, stand: null, claims: [], fresh: memory.fresh ?? NEVER_FRESH };
   }
   const { echo } = memory;
   if (echo === null || echo.session !== session || echo.confirmed) return memory;
@@ -114,8 +125,10 @@ export type Asked = {
 
 /** `mediaChanges(last)`. */
 export function asked(before: Memory, session: string, last: number, line: Line): Asked {
-  const memory = enter(before, session);
-  const bulk = memory.fresh === session;
+  const entered = enter(before, session);
+  // A client that signs in again has a new key, but keeps its rows and its `lastUsn`.
+  const memory = before.fresh === null && last === 0 ? { ...entered, fresh: session } : entered;
+  const bulk = session !== NEVER_FRESH && memory.fresh === session;
   const ahead = last > line.top || (memory.generation < line.generation && last > line.restoredTop);
   if (ahead) {
     const wentBack = memory.pos !== null && memory.generation === line.generation;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 
+import { PASSWORD } from "../support/sync-server.ts";
 import { bytesOf, converge, holds, SANITY, sha1, syncAll, tree, UPLOAD, type Case, type Cast, type World } from "./world.ts";
 
 const realClient = (kind: "a" | "b", server?: Cast["server"]) => (cast: Cast) =>
@@ -84,6 +85,29 @@ export const WEAK_CASES: readonly Case[] = [
       return doomed.some((name) => name in files) ? "came back" : "gone";
     },
     expected: (cast) => (realClient("b", "official")(cast) ? "came back" : "gone"),
+  },
+  {
+    id: "W4",
+    title: "deletions of which one is already done stay done when the real client has signed in again",
+    for: ({ a, b }) => a === "official" && b === "official",
+    async run(world) {
+      const { A } = world;
+      const again = await world.official();
+      const doomed = ["d1.png", "d2.png", "d3.png", "d4.png", "d5.png"];
+      for (const name of [...doomed, "keep.png"]) await A.write(name, bytesOf(name));
+      await syncAll(A, again, A, again);
+      for (const name of doomed) await A.remove(name);
+      for (const name of doomed.slice(0, 2)) await again.remove(name);
+      await syncAll(A);
+      await again.ask("login", { user: world.user, password: PASSWORD });
+      await syncAll(again);
+      await again.write("new.png", bytesOf("new"));
+      await syncAll(again, A);
+      const files = await tree(A);
+      assert.ok("new.png" in files && "keep.png" in files);
+      return doomed.some((name) => name in files) ? "came back" : "gone";
+    },
+    expected: ({ server }) => (server === "official" ? "came back" : "gone"),
   },
   {
     id: "W7",
