@@ -197,6 +197,21 @@ test("runFolder() S14 a mass deletion here waits, the rest goes on; approve lets
   }
 });
 
+test("runFolder() S14 a hold that grows is told again, with the hash that an answer must name", async () => {
+  const { a } = pair();
+  for (let index = 0; index < 40; index += 1) a.folder.write(`f${index}`, `bytes ${index}`);
+  await a.sync();
+  const told: unknown[] = [];
+  for (const count of [15, 15, 20]) {
+    for (let index = 0; index < count; index += 1) a.folder.remove(`f${index}`);
+    assert.equal((await a.sync()).summary.result, "held");
+    const held = a.state.events.since(0, 1000).events.filter(({ kind }) => kind === "guard/held");
+    told.push(held.length);
+    assert.equal(JSON.stringify(held.at(-1)?.data).includes(a.parts.rows.holds.list("held")[0]?.hash ?? "none"), true);
+  }
+  assert.deepEqual(told, [1, 1, 2]);
+});
+
 test("runFolder() S14 a hold dissolves when the files come back by themselves", async () => {
   const { a } = pair();
   for (const name of ["x", "y"]) a.folder.write(name, name);

@@ -118,15 +118,13 @@ function writeHolds(parts: FolderParts, guarded: GuardedPlan): void {
     if (now === undefined) {
       // Nothing of it is to be done any more: the question has answered itself (files came back).
       if (before !== undefined) rows.holds.remove(before.id);
-    } else if (before === undefined) {
-      rows.holds.add({ ...now, state: "held", atMs: clock.wallMs() });
-      state.events.append(
-        "guard/held",
-        rows.id,
-        { scope: now.scope, reason: now.reason, files: now.paths.length, hash: now.hash },
-        clock.wallMs(),
-      );
-    } else if (before.hash !== now.hash) rows.holds.replace(before.id, now.paths, now.hash);
+    } else if (before?.hash !== now.hash) {
+      if (before === undefined) rows.holds.add({ ...now, state: "held", atMs: clock.wallMs() });
+      else rows.holds.replace(before.id, now.paths, now.hash);
+      // Also where the set has changed: an answer names its hash.
+      const told = { scope: now.scope, reason: now.reason, files: now.paths.length, hash: now.hash };
+      state.events.append("guard/held", rows.id, told, clock.wallMs());
+    }
     if (scope === "paths") dropOldApprovals(parts);
     else dropSpentApprovals(parts, guarded, scope);
   }
