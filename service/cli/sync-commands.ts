@@ -6,7 +6,7 @@ import type { ResultOf } from "../../protocol/api/table.ts";
 import type { Client, Notice } from "./client.ts";
 import { Exit, exitOfRuns } from "./exit-codes.ts";
 import { counted, duration, shown, size, table, when, type Io, type Tone } from "./io.ts";
-import { pickFolder, wholeNumber, withService, type Tools } from "./tools.ts";
+import { pickFolder, untilInterrupted, wholeNumber, withService, type Tools } from "./tools.ts";
 
 type SyncOptions = { wait?: true; watch?: true; scan: boolean };
 type LogOptions = { since?: string; limit?: string; folder?: string };
@@ -194,7 +194,7 @@ async function watch(tools: Tools, client: Client, only: string | null, scan: bo
   await client.call("events/subscribe", { progress: true });
   await client.call("sync/run", { folder: only, scan, wait: false });
   io.note("Telling of every sync that moves something; Ctrl-C ends it.");
-  await Promise.race([host.interrupted(), client.closed]);
+  await untilInterrupted(host, client, () => "satchel sync --watch");
   return exitOfRuns(last);
 }
 
@@ -300,10 +300,12 @@ async function events(tools: Tools, options: { since: string; follow?: true }): 
     if (options.follow === true) {
       client.onNotice((notice) => {
         const event = eventOf(notice);
-        if (event !== null) tell(event);
+        if (event === null) return;
+        tell(event);
+        since = event.seq;
       });
       await client.call("events/subscribe", { since });
-      await Promise.race([host.interrupted(), client.closed]);
+      await untilInterrupted(host, client, () => `satchel events --follow --since ${since}`);
       return;
     }
     for (;;) {

@@ -27,6 +27,21 @@ export async function withService<T>(host: Host, work: (client: Client) => Promi
   }
 }
 
+/** Waits for Ctrl-C. `again`: the command that goes on where this one was. @throws CliError 5 where the service ends first */
+export async function untilInterrupted(host: Host, client: Client, again: () => string): Promise<void> {
+  const ended = client.closed.then(() => "service" as const);
+  const asked = host.interrupted().then(() => "us" as const);
+  if ((await Promise.race([asked, ended])) === "service") throw serviceEnded(again());
+}
+
+/** Something was being followed, and nobody tells of it any more. */
+export function serviceEnded(again: string): CliError {
+  return new CliError(
+    Exit.NoService,
+    `The service has ended, so nothing more is heard of. Start it with \`satchel service start\`, then go on with \`${again}\`.`,
+  );
+}
+
 /** null: no service runs. */
 export async function reachService(host: Host): Promise<Client | null> {
   const [file, { Client: Opener }] = await Promise.all([host.serviceFile(), import("./client.ts")]);
