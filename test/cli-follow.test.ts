@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 
+import type { Host } from "../service/cli/host.ts";
 import { openCliDouble } from "./support/cli-double.ts";
 
 /** Resolves `waiting` when the command has nothing left to do but wait for Ctrl-C, which comes with `press`. */
@@ -33,7 +34,10 @@ suite("the service ends under a command that follows it", () => {
       assert.ok(stderr.includes(again), stderr);
     });
 
-  for (const args of [["events", "--follow"], ["sync", "--watch"]])
+  for (const args of [
+    ["events", "--follow"],
+    ["sync", "--watch"],
+  ])
     test(`untilInterrupted() ${args.join(" ")}: Ctrl-C is no trouble`, async (t) => {
       const double = await openCliDouble();
       t.after(async () => await double.close());
@@ -45,4 +49,44 @@ suite("the service ends under a command that follows it", () => {
       assert.equal(code, 0);
       assert.doesNotMatch(stderr, /has ended/);
     });
+});
+
+suite("start FOLDER, with a server of its own, over a service that was there before", () => {
+  /** Runs `start` until its first sync is asked for; `ends` counts what has ended. */
+  async function begin() {
+    const double = await openCliDouble();
+    const { interrupted, press } = keyboard();
+    const ends: string[] = [];
+    const server = { url: "http://127.0.0.1:1/", user: "me", password: "secret", passwordFile: "/p" };
+    const ownServer: Host["ownServer"] = async () =>
+      await Promise.resolve({
+        server,
+        stop: async () => {
+          ends.push("server");
+          await Promise.resolve();
+        },
+      });
+    const host = { interrupted, ownServer, ownServerUrl: () => server.url, realPath: async () => await Promise.resolve("/media/one") };
+    double.engine.remotes.list = () => [];
+    const said = double.satchel(["start", "one"], { host });
+    while (double.engine.runs.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    return { double, said, press, ends };
+  }
+
+  test("start() Ctrl-C during the first sync: the server ends with it, exit 3", async (t) => {
+    const { double, said, press, ends } = await begin();
+    t.after(async () => await double.close());
+    press();
+    const { code, stderr } = await said;
+    assert.deepEqual([code, ends], [3, ["server"]]);
+    assert.match(stderr, /before the first sync was through; nothing was lost/);
+  });
+
+  test("start() the service ends: exit 5, how to go on, and the server ends too", async () => {
+    const { double, said, ends } = await begin();
+    await double.close();
+    const { code, stderr } = await said;
+    assert.deepEqual([code, ends], [5, ["server"]], stderr);
+    assert.match(stderr, /`satchel service status`, then try again/);
+  });
 });

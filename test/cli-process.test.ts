@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, open, readdir, readFile, realpath, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -146,14 +146,21 @@ test("start FOLDER keeps a folder in sync with a server of its own, which ends w
   await mkdir(media, { recursive: true });
   await writeFile(path.join(media, "a.txt"), "hello");
   t.after(async () => await satchel("started", ["service", "stop"]));
-  /** Resolves when the folder is in sync, with the process and the address of its server. */
-  const begin = async () => {
+  const spawned = () => {
     const child = spawn(process.execPath, [program, "start", media], {
       env: { ...process.env, SATCHEL_HOME: homeOf("started"), NO_COLOR: "1" },
-      stdio: ["ignore", "ignore", "pipe"],
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true, // a group of its own, as a shell's jobs have: Ctrl-C goes to all of it
     });
     t.after(async () => await endChild(child));
+    return child;
+  };
+  const output = { text: "" };
+  /** Resolves when the folder is in sync, with the process and the address of its server. */
+  const begin = async () => {
+    const child = spawned();
     let said = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (output.text += text));
     child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
     await until("the folder is kept in sync", () => said.includes("is kept in sync") || child.exitCode !== null);
     const url = /satchel login (\S+) --user/.exec(said)?.[1];
@@ -169,11 +176,32 @@ test("start FOLDER keeps a folder in sync with a server of its own, which ends w
   assert.equal(second.url, first.url, "other devices know the address");
   const { folders } = JSON.parse((await good("started", ["status", "--json"])).stdout);
   assert.deepEqual([folders[0].root, folders[0].files, folders[0].state], [media, 1, "insync"]);
-  second.child.kill("SIGINT");
-  const [code] = await once(second.child, "exit");
+  // The first one was killed: its service stays, and is nobody's but the user's.
+  await good("started", ["service", "stop"]);
+  second.child.kill("SIGKILL");
+  await until("the server of the second has ended", async () => !(await answers(`${second.url}health`)));
+
+  const third = await begin();
+  output.text = "";
+  ctrlC(third.child);
+  const [code] = await once(third.child, "close");
   assert.equal(code, 0);
-  assert.ok(!(await answers(`${second.url}health`)));
+  assert.equal(output.text, "", "nothing fails for it");
+  assert.ok(!(await answers(`${third.url}health`)));
+  assert.equal((await satchel("started", ["service", "status"])).code, 5, "the service that it started ends with it");
+
+  const early = spawned();
+  await until("its service answers", async () => (await satchel("started", ["service", "status"])).code === 0);
+  ctrlC(early);
+  await once(early, "close");
+  assert.equal((await satchel("started", ["service", "status"])).code, 5, "also at Ctrl-C before the first sync is through");
+  await until("its server has ended", async () => !(await answers(`${third.url}health`)));
 });
+
+function ctrlC({ pid }: ChildProcess): void {
+  assert.ok(pid !== undefined);
+  process.kill(-pid, "SIGINT");
+}
 
 test("DESIGN §8 the commands work as written, through npm and a caller's relative paths", async (t) => {
   const port = await freePort();

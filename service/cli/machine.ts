@@ -55,6 +55,8 @@ export async function interrupted(): Promise<void> {
   await new Promise<void>((resolve) => {
     for (const signal of SIGNALS) process.once(signal, () => resolve());
     process.once("disconnect", () => resolve());
+    // Gone before we listened.
+    if (process.send !== undefined && !process.connected) resolve();
     // Listening must not keep us alive when our work is done.
     process.channel?.unref();
   });
@@ -113,9 +115,17 @@ export async function runCommand(
   return await promise;
 }
 
-/** Our own program again as a child that ends with us, also when we are killed (the IPC channel closes); its stdout is piped, its stderr ours. */
+/**
+ * Our own program again as a child that ends with us, also when we are killed (the IPC channel closes); its stdout is piped, its stderr ours.
+ * A group of its own: a terminal's Ctrl-C is for us, who end it in due order.
+ */
 export function startChild(args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
-  const child = spawn(process.execPath, [ENTRY, ...args], { stdio: ["ignore", "pipe", "inherit", "ipc"], env: { ...process.env, ...env } });
+  const child = spawn(process.execPath, [ENTRY, ...args], {
+    // On Windows that would be a console window of its own.
+    detached: process.platform !== "win32",
+    stdio: ["ignore", "pipe", "inherit", "ipc"],
+    env: { ...process.env, ...env },
+  });
   const end = () => child.kill();
   process.once("exit", end);
   child.once("exit", () => process.off("exit", end));

@@ -35,11 +35,15 @@ export async function ensureService(tools: Tools, tcp: boolean): Promise<{ reado
   }
 }
 
-/** Asks the service to stop and waits for the end of its process. false: none ran. @throws CliError 4 when it does not end */
-export async function stopService(tools: Tools): Promise<boolean> {
+/** Asks the service to stop and waits for the end of its process. `only`: none but this one. false: none ran. @throws CliError 4 when it does not end */
+export async function stopService(tools: Tools, only: number | null = null): Promise<boolean> {
   const client = await reachService(tools.host);
   if (client === null) return false;
   const { service } = await client.call("service/status", {});
+  if (only !== null && service.pid !== only) {
+    await client.close();
+    return false;
+  }
   await client.call("service/shutdown", {});
   await client.closed;
   const end = performance.now() + STOP_MS;

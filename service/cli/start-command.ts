@@ -5,12 +5,12 @@ import type { Command } from "commander";
 
 import type { FolderStatus, RunSummary } from "../../protocol/api/model.ts";
 import type { Client } from "./client.ts";
-import { exitOfRuns, type Exit } from "./exit-codes.ts";
-import type { OwnServer } from "./host.ts";
+import { Exit, exitOfRuns } from "./exit-codes.ts";
+import type { Host, OwnServer } from "./host.ts";
 import { counted, shown, size, when } from "./io.ts";
 import { ensureService, stopService } from "./running.ts";
 import { runOf, runText, runWithProgress } from "./sync-commands.ts";
-import { withService, type Tools } from "./tools.ts";
+import { serviceEnded, withService, type Tools } from "./tools.ts";
 
 export function registerStart(program: Command, tools: Tools): void {
   program
@@ -20,35 +20,57 @@ export function registerStart(program: Command, tools: Tools): void {
     .action(tools.act(async (folder: string) => await start(tools, folder)));
 }
 
+/** What `start` has begun so far, told to whoever ends it. */
+type Session = {
+  own: ReturnType<Host["ownServer"]> | null;
+  /** null: the first sync has not ended. */
+  last: readonly RunSummary[] | null;
+};
+
 async function start(tools: Tools, named: string): Promise<Exit> {
-  const { started } = await ensureService(tools, true);
+  const { io, host } = tools;
+  // Heard from the beginning: whatever was begun by then ends with us.
+  const interrupted = host.interrupted();
+  const { pid, started } = await ensureService(tools, true);
+  const session: Session = { own: null, last: null };
   try {
-    return await withService(tools.host, async (client) => await keep(tools, client, named));
+    await withService(host, async (client) => {
+      await Promise.race([keep(tools, client, named, session), interrupted]);
+      // What fails from now on fails because we end it.
+      client.onNotice(() => undefined);
+      io.endLive();
+    });
   } finally {
-    // A service that was there before us is somebody else's.
-    if (started) await stopService(tools);
+    // A service that was there before us is somebody else's. Ours ends before its server, which it would only miss.
+    if (started) await stopService(tools, pid);
+    const own = await session.own?.catch(() => null);
+    await own?.stop();
   }
+  if (session.last !== null) return exitOfRuns(session.last);
+  io.note(`Ended before the first sync was through; nothing was lost. \`satchel start ${shown(named)}\` goes on where it was.`);
+  return Exit.Retry;
 }
 
-async function keep(tools: Tools, client: Client, named: string): Promise<Exit> {
+/** @throws CliError 5 when the service ends; goes on until then */
+async function keep(tools: Tools, client: Client, named: string, session: Session): Promise<never> {
   const { io, host } = tools;
   const root = await host.realPath(path.resolve(host.cwd, named));
   const { remotes } = await client.call("remotes/list", {});
   const known = (await client.call("folders/list", {})).folders.find((folder) => folder.root === root);
-  const own = remotes.length === 0 || isOwn(tools, remotes, known) ? await host.ownServer() : null;
-  try {
-    const remote = own === null ? null : await signIn(client, own.server);
-    const folder = known ?? (await client.call("folders/add", { root, ...(remote === null ? {} : { remote }) }));
-    if (known?.remote === null && remote !== null) await client.call("folders/update", { folder: folder.folder, remote });
-    const runs = await runWithProgress(io, client, folder.folder, true);
-    for (const run of runs) io.say(runText(io, run));
-    await tellHolding(tools, client, folder.folder);
-    if (own !== null) io.note(secondDevice(own.server));
-    io.note(`${shown(root)} is kept in sync. Ctrl-C ends it.`);
-    return exitOfRuns(await tellUntilInterrupted(tools, client, runs));
-  } finally {
-    await own?.stop();
-  }
+  if (remotes.length === 0 || isOwn(tools, remotes, known)) session.own = host.ownServer();
+  const own = await session.own;
+  const remote = own === null ? null : await signIn(client, own.server);
+  const folder = known ?? (await client.call("folders/add", { root, ...(remote === null ? {} : { remote }) }));
+  if (known?.remote === null && remote !== null) await client.call("folders/update", { folder: folder.folder, remote });
+  const runs = await runWithProgress(io, client, folder.folder, true);
+  for (const run of runs) io.say(runText(io, run));
+  await tellHolding(tools, client, folder.folder);
+  session.last = runs;
+  tellRunsFrom(tools, client, session);
+  if (own !== null) io.note(secondDevice(own.server));
+  io.note(`${shown(root)} is kept in sync. Ctrl-C ends it.`);
+  await client.closed;
+  throw serviceEnded(`satchel start ${shown(named)}`);
 }
 
 /** The first sync began with `folders/add` and may be over before we ask for one, which then had nothing to do: say what is there. */
@@ -85,15 +107,11 @@ A server for many devices: satchel server run --help
 `;
 }
 
-async function tellUntilInterrupted(tools: Tools, client: Client, first: readonly RunSummary[]): Promise<readonly RunSummary[]> {
-  const { io, host } = tools;
-  let last = first;
+function tellRunsFrom({ io }: Tools, client: Client, session: Session): void {
   client.onNotice((notice) => {
     const run = runOf(notice);
     if (run === null) return;
-    last = [run];
+    session.last = [run];
     io.say(`${when(run.startedAtMs + run.durationMs)}  ${runText(io, run)}`);
   });
-  await Promise.race([host.interrupted(), client.closed]);
-  return last;
 }
