@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { RemoteError } from "../service/core/ports.ts";
-import { streamRetryMs } from "../service/core/schedule.ts";
+import { nextLookMs, streamRetryMs } from "../service/core/schedule.ts";
 import { openMemoryEngine } from "./support/memory-engine.ts";
 
 /** A folder in sync over a remote with a change stream; `down` ends the server, `up` brings it back. */
@@ -108,4 +108,31 @@ test("streamRetryMs() three quick tries, then doubling, never more than a minute
     [1, 1, 1, 2, 4, 60, 60],
   );
   assert.equal(streamRetryMs(50, { u32: () => 0 }), 0);
+});
+
+for (const [name, next, expected] of [
+  ["an open stream: the run that is due", { runAtMs: 300, streamTryAtMs: null, notBeforeMs: null }, 300],
+  ["the stream is tried before the poll", { runAtMs: 300, streamTryAtMs: 20, notBeforeMs: null }, 20],
+  ["the run comes before the stream", { runAtMs: 10, streamTryAtMs: 20, notBeforeMs: null }, 10],
+  ["the remote asked to be left alone", { runAtMs: 300, streamTryAtMs: 20, notBeforeMs: 200 }, 200],
+  ["nothing but the stream", { runAtMs: null, streamTryAtMs: 20, notBeforeMs: null }, 20],
+  ["nothing at all", { runAtMs: null, streamTryAtMs: null, notBeforeMs: null }, null],
+] as const)
+  test(`nextLookMs() ${name}`, () => assert.equal(nextLookMs(next), expected));
+
+test("followRemote() the status of a folder whose server is away tells of the stream's next try, and nothing happens before it", async () => {
+  const { engine, clock, down, up, state, opened } = await openStreamed();
+  await clock.advance(100_000);
+  await down();
+  await clock.advance(600_000);
+  up();
+  const { nextRunAt } = engine.folders.get("f");
+  const waitMs = (nextRunAt ?? Number.POSITIVE_INFINITY) - clock.wallMs();
+  assert.ok(waitMs > 0 && waitMs <= 60_000, String(waitMs));
+  const before = opened.length;
+  await clock.advance(waitMs - 1);
+  assert.deepEqual([opened.length, state()], [before, "offline"]);
+  await clock.advance(2);
+  assert.equal(state(), "insync");
+  await engine.close();
 });

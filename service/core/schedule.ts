@@ -84,6 +84,21 @@ export function decideSchedule(facts: ScheduleFacts, nowMs: number): ScheduleDec
   return { kind: "run", scan: due.scan <= nowMs || due.rehash <= nowMs, rehash: due.rehash <= nowMs };
 }
 
+/**
+ * When a folder is looked at again as far as can be told (null: at the next event). The next try of a change stream that broke brings a run
+ * where it succeeds, and not before a moment that the remote itself asked for.
+ */
+export function nextLookMs(next: {
+  readonly runAtMs: number | null;
+  /** null: the stream is open, or none was. */
+  readonly streamTryAtMs: number | null;
+  readonly notBeforeMs: number | null;
+}): number | null {
+  const { runAtMs, streamTryAtMs, notBeforeMs } = next;
+  if (streamTryAtMs === null) return runAtMs;
+  return Math.min(runAtMs ?? Number.POSITIVE_INFINITY, Math.max(streamTryAtMs, notBeforeMs ?? streamTryAtMs));
+}
+
 function dueTimes(facts: ScheduleFacts, nowMs: number) {
   const scanEveryMs = facts.watching ? SCAN_EVERY_MS : SCAN_UNWATCHED_MS;
   const pollEveryMs = facts.streaming ? Math.max(POLL_STREAMED_MS, facts.pollEveryMs) : facts.pollEveryMs;

@@ -1,6 +1,14 @@
 /** One folder's life: events only record facts, `decideSchedule` decides, one run at a time. */
 import type { Origin, RunSummary } from "../core/model.ts";
-import { decideSchedule, POLL_STREAMED_MS, REHASH_EVERY_MS, retryDelayMs, ROOT_FAULTS, type ScheduleFacts } from "../core/schedule.ts";
+import {
+  decideSchedule,
+  nextLookMs,
+  POLL_STREAMED_MS,
+  REHASH_EVERY_MS,
+  retryDelayMs,
+  ROOT_FAULTS,
+  type ScheduleFacts,
+} from "../core/schedule.ts";
 import { EngineError } from "./facade.ts";
 import type { FolderParts } from "./parts.ts";
 import { ASKED, lookAhead, runFolder, type AheadPlan, type RunEnd, type RunOptions } from "./run.ts";
@@ -35,6 +43,7 @@ export class FolderLoop {
   #apartMs: number;
   #lastEnd: RunEnd | null = null;
   #nextRunAtMs: number | null = null;
+  #streamTryAtMs: number | null = null;
 
   constructor(parts: FolderParts, options: { readonly paused: boolean; readonly firstOrigin: Origin }) {
     this.#parts = parts;
@@ -136,6 +145,11 @@ export class FolderLoop {
     this.wake();
   }
 
+  /** The stream is down and tried again at this moment (Clock.monoMs); null: now. */
+  setStreamTry(atMs: number | null): void {
+    this.#streamTryAtMs = atMs;
+  }
+
   /** Another remote, or another key: what was followed tells nothing any more. */
   resetStream(): void {
     this.#facts.told = null;
@@ -175,7 +189,12 @@ export class FolderLoop {
     return {
       running: this.#running !== null,
       lastEnd: this.#lastEnd,
-      nextRunAtMs: this.#nextRunAtMs,
+      nextRunAtMs: nextLookMs({
+        runAtMs: this.#nextRunAtMs,
+        // Of a stream that was never open, the return says nothing new.
+        streamTryAtMs: this.#facts.lineLost ? this.#streamTryAtMs : null,
+        notBeforeMs: (this.#lastEnd?.retryAfterMs ?? null) === null ? null : this.#facts.retryAtMs,
+      }),
       watching: this.#facts.watching,
       paused: this.#facts.paused,
     };

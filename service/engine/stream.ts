@@ -30,9 +30,12 @@ export async function followRemote(parts: FolderParts, loop: FolderLoop, signal:
       if (stream.aborted) continue;
       failures = openedMs !== null && parts.clock.monoMs() - openedMs >= STEADY_MS ? 1 : failures + 1;
       loop.setStream(null);
-      await parts.clock.sleep(streamRetryMs(failures, parts.random), signal).catch((error: unknown) => {
+      const waitMs = streamRetryMs(failures, parts.random);
+      loop.setStreamTry(parts.clock.monoMs() + waitMs);
+      await parts.clock.sleep(waitMs, signal).catch((error: unknown) => {
         if (!signal.aborted) throw error;
       });
+      loop.setStreamTry(null);
     } else {
       // Only a run that has spoken with the remote knows whether it has a stream.
       failures = 0;
