@@ -30,7 +30,13 @@ const settings = {
     .min(1)
     .max(100 * 1024 ** 2)
     .describe("Larger files are problems, not synced. At most Anki's own limit of 100 MiB."),
-  uploadsInFlightMax: z.int().min(1).max(16).describe("Upload requests at once; AnkiWeb gets one whatever this says."),
+  uploadsInFlightMax: z
+    .int()
+    .min(1)
+    .max(16)
+    .describe(
+      "Requests at once that send or fetch files; of uploads to a Satchel server at most 2, and AnkiWeb gets one whatever this says.",
+    ),
   freeMinBytes: z.int().min(0).describe("Syncing stops before the disk has less (or less than 1 %) free; 0: never."),
 } as const;
 
