@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, suite, test } from "node:test";
@@ -7,7 +7,8 @@ import { after, before, suite, test } from "node:test";
 import { settingsInForce } from "../protocol/config.ts";
 import { openLogs } from "../service/cli/log.ts";
 import { openRotatingFile } from "../service/cli/rotating-file.ts";
-import { withSecretFiles } from "../service/files/secret-files.ts";
+import { SettingsError } from "../service/files/json-file.ts";
+import { isLoose, withSecretFiles } from "../service/files/secret-files.ts";
 import { metricsText } from "../service/rpc/metrics.ts";
 import { newTally } from "../service/rpc/tally.ts";
 import { folderStatus } from "./support/engine-double.ts";
@@ -94,7 +95,7 @@ suite("openLogs()", () => {
 suite("withSecretFiles()", () => {
   test("NAME_FILE is NAME with the file's text, one line end less; NAME itself wins; other variables are left alone", () => {
     const file = path.join(top, "secret");
-    writeFileSync(file, "ada:se cret\n");
+    writeFileSync(file, "ada:se cret\n", { mode: 0o600 });
     const env = withSecretFiles({
       SYNC_USER1_FILE: file,
       SYNC_USER2_FILE: file,
@@ -106,6 +107,35 @@ suite("withSecretFiles()", () => {
       [env["SYNC_USER1"], env["SYNC_USER2"], env["OTHER"], env["SATCHEL_METRICS_TOKEN"]],
       ["ada:se cret", "bob:own", undefined, undefined],
     );
+  });
+  test("AU13 a file that group or others may read is refused, with what to type", { skip: process.getuid === undefined }, () => {
+    const file = path.join(top, "loose");
+    writeFileSync(file, "ada:canary\n", { mode: 0o600 });
+    for (const mode of [0o644, 0o640, 0o604, 0o620, 0o602]) {
+      chmodSync(file, mode);
+      assert.throws(
+        () => withSecretFiles({ SYNC_USER1_FILE: file }),
+        (error) =>
+          error instanceof SettingsError &&
+          error.fault === "unsafe" &&
+          error.message.includes(`SYNC_USER1_FILE names: others may read or change ${file} (mode 0${mode.toString(8)})`) &&
+          error.message.includes(`Run: chmod 600 '${file}'`) &&
+          !error.message.includes("canary"),
+      );
+    }
+    for (const mode of [0o600, 0o400]) {
+      chmodSync(file, mode);
+      assert.equal(withSecretFiles({ SYNC_USER1_FILE: file })["SYNC_USER1"], "ada:canary");
+    }
+  });
+  test("AU13 root may hand its file to the group of a service that is not root; nobody else, and nothing more", () => {
+    const stat = (uid: number, mode: number, file = true) => ({ uid, mode, isFile: () => file });
+    const self = 1000;
+    for (const mode of [0o400, 0o440, 0o640]) assert.equal(isLoose(stat(0, mode), self), false, mode.toString(8));
+    for (const mode of [0o444, 0o644, 0o660]) assert.equal(isLoose(stat(0, mode), self), true, mode.toString(8));
+    for (const uid of [self, 1001]) assert.equal(isLoose(stat(uid, 0o440), self), true, String(uid));
+    assert.equal(isLoose(stat(0, 0o440), 0), true, "root needs no group");
+    assert.equal(isLoose(stat(self, 0o620, false), self), false, "a terminal");
   });
   test("a file that can't be read is told with the variable's name", () => {
     assert.throws(() => withSecretFiles({ SATCHEL_PASSWORD_FILE: path.join(top, "absent") }), /SATCHEL_PASSWORD_FILE names.*Correct/s);
