@@ -6,7 +6,7 @@ import type { Command } from "commander";
 import type { ResultOf } from "../../protocol/api/table.ts";
 import { Exit } from "./exit-codes.ts";
 import { CliError } from "./host.ts";
-import { counted, shown, size, table, when, type Io } from "./io.ts";
+import { BELOW, counted, shown, size, table, when, type Io } from "./io.ts";
 import { pickFolder, wholeNumber, withService, type Tools } from "./tools.ts";
 
 type Options = { readonly notes?: readonly string[]; readonly olderThan?: string; readonly removeUnused?: readonly string[] };
@@ -50,7 +50,7 @@ async function check(tools: Tools, named: string | undefined, options: Options):
     const report = await client.call("notes/check", { folder, notes });
     const told = { ...report, unused: report.unused.filter(({ mtimeMs }) => Date.now() - mtimeMs >= days * DAY_MS) };
     io.data(told);
-    io.say(reportText(io, told, await host.realPath(host.cwd)));
+    io.tell(reportText(io, told, await host.realPath(host.cwd)), 2 + BELOW);
     return told.missing.length + told.badNames.length + told.unread.length === 0 ? Exit.InSync : Exit.Unfinished;
   });
 }

@@ -5,7 +5,7 @@ import type { FileView, FolderStatus, Version } from "../../protocol/api/model.t
 import type { ResultOf } from "../../protocol/api/table.ts";
 import { Exit } from "./exit-codes.ts";
 import { CliError } from "./host.ts";
-import { shown, size, table, when, type Io } from "./io.ts";
+import { BELOW, shown, size, table, when, type Io } from "./io.ts";
 import { pickFile, pickFolder, withService, type Tools } from "./tools.ts";
 
 export function registerFiles(program: Command, tools: Tools): void {
@@ -103,7 +103,7 @@ async function problems(tools: Tools, named: string | undefined): Promise<Exit> 
       if (files.length < PAGE) break;
     }
     for (const file of found) io.data(file);
-    for (const file of found) for (const problem of file.problems) io.say(`${shown(file.path)}: ${problem.detail}`);
+    for (const file of found) for (const problem of file.problems) io.tell(`${shown(file.path)}: ${problem.detail}`, BELOW);
     if (found.length === 0) io.note("No problems.");
     return found.length === 0 ? Exit.InSync : Exit.Unfinished;
   });

@@ -92,8 +92,11 @@ export class Io {
   }
 }
 
+/** What stands below the line it belongs to. */
+export const BELOW = 4;
+
 /** Broken between words where a terminal would break anywhere; as it is for a pipe. Escape sequences take no room. */
-function fitted(text: string, stream: NodeJS.WriteStream, indent = 0): string {
+export function fitted(text: string, stream: NodeJS.WriteStream, indent = 0): string {
   if (!stream.isTTY) return text;
   const columns = stream.columns > 0 ? stream.columns : FALLBACK_COLUMNS;
   return text

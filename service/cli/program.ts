@@ -10,7 +10,7 @@ import { Exit, exitOfCode } from "./exit-codes.ts";
 import { registerFiles } from "./file-commands.ts";
 import { registerFolders } from "./folder-commands.ts";
 import { CliError, type Host } from "./host.ts";
-import { Io } from "./io.ts";
+import { fitted, Io } from "./io.ts";
 import { registerLsp } from "./lsp-command.ts";
 import { registerServer } from "./server-commands.ts";
 import { registerService } from "./service-commands.ts";
@@ -93,7 +93,7 @@ function buildProgram(program: Command, tools: Tools): void {
     .configureHelp({ showGlobalOptions: false, helpWidth: Math.min(host.stdout.columns > 0 ? host.stdout.columns : 80, 100) })
     .addHelpText("after", EXAMPLES)
     .exitOverride()
-    .configureOutput({ writeOut: (text) => host.stdout.write(text), writeErr: (text) => host.stderr.write(text) });
+    .configureOutput({ writeOut: (text) => host.stdout.write(text), writeErr: (text) => host.stderr.write(fitted(text, host.stderr)) });
   for (const register of REGISTERS) register(program, tools);
   addExamples(program);
   inherit(program);

@@ -7,7 +7,7 @@ import type { FolderStatus, RunSummary } from "../../protocol/api/model.ts";
 import type { Client } from "./client.ts";
 import { Exit, exitOfRuns } from "./exit-codes.ts";
 import type { Host, OwnServer } from "./host.ts";
-import { counted, shown, size, when } from "./io.ts";
+import { BELOW, counted, shown, size, when } from "./io.ts";
 import { ensureService, stopService } from "./running.ts";
 import { runOf, runText, runWithProgress } from "./sync-commands.ts";
 import { serviceEnded, withService, type Tools } from "./tools.ts";
@@ -63,7 +63,7 @@ async function keep(tools: Tools, client: Client, named: string, session: Sessio
   const folder = known ?? (await client.call("folders/add", { root, ...(remote === null ? {} : { remote }) }));
   if (known?.remote === null && remote !== null) await client.call("folders/update", { folder: folder.folder, remote });
   const runs = await runWithProgress(io, client, folder.folder, true);
-  for (const run of runs) io.say(runText(io, run));
+  for (const run of runs) io.tell(runText(io, run), BELOW);
   await tellHolding(tools, client, folder.folder);
   session.last = runs;
   tellRunsFrom(tools, client, session);
@@ -112,6 +112,6 @@ function tellRunsFrom({ io }: Tools, client: Client, session: Session): void {
     const run = runOf(notice);
     if (run === null) return;
     session.last = [run];
-    io.say(`${when(run.startedAtMs + run.durationMs)}  ${runText(io, run)}`);
+    io.tell(`${when(run.startedAtMs + run.durationMs)}  ${runText(io, run)}`, BELOW);
   });
 }

@@ -5,7 +5,7 @@ import type { FolderStatus, RunSummary, StoredEvent } from "../../protocol/api/m
 import type { ResultOf } from "../../protocol/api/table.ts";
 import type { Client, Notice } from "./client.ts";
 import { Exit, exitOfRuns } from "./exit-codes.ts";
-import { counted, duration, shown, size, table, when, type Io, type Tone } from "./io.ts";
+import { BELOW, counted, duration, shown, size, table, when, type Io, type Tone } from "./io.ts";
 import { pickFolder, untilInterrupted, wholeNumber, withService, type Tools } from "./tools.ts";
 
 type SyncOptions = { wait?: true; watch?: true; scan: boolean };
@@ -118,7 +118,7 @@ async function tellRuns(io: Io, client: Client, runs: readonly RunSummary[]): Pr
     const holds = run.result === "insync" && here !== undefined ? `\n  ${counted(here.files, "file")} here, ${size(here.bytes)}` : "";
     // An earlier run's conflict is not this run's result, and waits all the same.
     const waits = run.conflicts === 0 && (here?.conflicts ?? 0) > 0 ? `\n  ${waiting(io, here?.conflicts ?? 0)}` : "";
-    io.say(`${runText(io, run)}${holds}${waits}`);
+    io.tell(`${runText(io, run)}${holds}${waits}`, BELOW);
   }
   return exitOfRuns(runs);
 }
@@ -189,7 +189,7 @@ async function watch(tools: Tools, client: Client, only: string | null, scan: bo
     if (run === null || (only !== null && run.folder !== only)) return;
     last = [run];
     io.data(run);
-    io.say(`${when(run.startedAtMs + run.durationMs)}  ${runText(io, run)}`);
+    io.tell(`${when(run.startedAtMs + run.durationMs)}  ${runText(io, run)}`, BELOW);
   });
   await client.call("events/subscribe", { progress: true });
   await client.call("sync/run", { folder: only, scan, wait: false });
@@ -204,7 +204,7 @@ async function plan(tools: Tools, named: string | undefined): Promise<Exit> {
     const folder = await pickFolder(host, client, named);
     const found = await client.call("sync/plan", { folder: folder.folder });
     io.data(found);
-    io.say(planText(io, folder, found));
+    io.tell(planText(io, folder, found), BELOW);
     return found.holds.length > 0 ? Exit.Held : Exit.InSync;
   });
 }
@@ -247,8 +247,8 @@ async function undo(tools: Tools, named: string | undefined, preview: boolean): 
     const { folder } = await pickFolder(host, client, named);
     const { undone, skipped } = await client.call("sync/undo", { folder, ...(preview ? { preview } : {}) });
     io.data({ folder, preview, undone, skipped });
-    for (const path of undone) io.say(`${preview ? "would be" : "back"} as it was: ${shown(path)}`);
-    for (const { path, reason } of skipped) io.say(`${preview ? "would stay" : "left"} as it is: ${shown(path)} (${reason})`);
+    for (const path of undone) io.tell(`${preview ? "would be" : "back"} as it was: ${shown(path)}`, BELOW);
+    for (const { path, reason } of skipped) io.tell(`${preview ? "would stay" : "left"} as it is: ${shown(path)} (${reason})`, BELOW);
     if (preview) io.note("Nothing was done. To do it: satchel undo");
     return skipped.length > 0 ? Exit.Unfinished : Exit.InSync;
   });
@@ -272,7 +272,7 @@ async function log(tools: Tools, named: string | undefined, options: LogOptions)
     for (const change of newest) io.data(change);
     if (newest.length === 0) io.note("Nothing has been observed yet.");
     else
-      io.say(
+      io.tell(
         table(
           newest.map((change) => [
             String(change.seq),
@@ -283,6 +283,7 @@ async function log(tools: Tools, named: string | undefined, options: LogOptions)
             shown(change.path),
           ]),
         ),
+        BELOW,
       );
   });
 }
