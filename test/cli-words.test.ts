@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
 
+import { EngineError } from "../service/engine/facade.ts";
 import { openCliDouble, type Around, type CliDouble, type Said } from "./support/cli-double.ts";
 import { runSummary, type EngineDouble } from "./support/engine-double.ts";
 
@@ -47,15 +48,46 @@ suite("whole words at the end of a narrow terminal's line", () => {
   ] as const)
     test(`fitted() ${name}`, async () => {
       const [wide, narrow] = [await run({}), await run({ tty: true, columns: COLUMNS, env: { NO_COLOR: "1" } })];
-      const [before, text] = [wide.stdout + wide.stderr, narrow.stdout + narrow.stderr];
+      const [whole, text] = [wide.stdout + wide.stderr, narrow.stdout + narrow.stderr];
       assert.ok(
-        before.split("\n").some((line) => line.length > COLUMNS),
-        before,
+        whole.split("\n").some((line) => line.length > COLUMNS),
+        whole,
       );
       assert.ok(
         text.split("\n").every((line) => line.length <= COLUMNS),
         text,
       );
-      assert.equal(text.replaceAll(/\s+/g, " "), before.replaceAll(/\s+/g, " "));
+      assert.equal(text.replaceAll(/\s+/g, " "), whole.replaceAll(/\s+/g, " "));
     });
+});
+
+suite("errors tell what to do next", () => {
+  const errors: readonly (readonly [name: string, args: readonly string[], says: RegExp, around?: Around])[] = [
+    ["a command that is none", ["foo"], /unknown command 'foo'\nAll commands: satchel help/],
+    ["a missing argument", ["add"], /missing required argument 'folder'\nFor example: satchel add ~\/notes\/media\n.*satchel add --help/],
+    ["apply without its plan", ["apply"], /`satchel plan` shows what would be done.*satchel apply --plan HASH/],
+    ["a remote that is none", ["logout", "nosuch"], /nosuch.*\n {2}ada@example\.org/],
+    ["a method that is none", ["rpc", "service/helo"], /Did you mean service\/hello\? All of them: satchel rpc rpc\.discover/],
+    ["a method that is like no other", ["rpc", "x"], /There is no method x\. All of them/],
+    [
+      "a wrong password",
+      ["login", "https://example.org/", "--user", "ada", "--password-stdin"],
+      /wrong\. Try again;.*`satchel server user password NAME`/,
+      { stdin: "wrong" },
+    ],
+    ["a folder that is there", ["add", "/media/one"], /\/media\/one is looked after already\. How it stands: `satchel status`/],
+    ["a remote of another protocol", ["login", "ftp://x/", "--user", "ada"], /ftp:\/\/x\/ is not the address of a sync server/],
+    ["an account that is there", ["server", "user", "add", "bob"], /an account bob already\. .*satchel server user password bob/],
+  ];
+  for (const [name, args, says, around] of errors)
+    test(`runCli() ${name}`, async () => {
+      const { code, stderr, stdout } = await double.satchel(args, around);
+      assert.match(stderr, says);
+      assert.ok(code > 0 && stdout === "", stdout);
+    });
+
+  before(() => {
+    engine.remotes.logout = async (id) => await Promise.reject(new EngineError("remoteNotFound", `There is no remote ${id}.`));
+    engine.folders.add = async ({ root }) => await Promise.reject(new EngineError("exists", `${root} is looked after already`));
+  });
 });

@@ -69,12 +69,18 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "server renew": ["satchel server renew --base ~/sync"],
 };
 
-/** Hangs the examples on the help of every command below `program`. */
+/** What to do after an error of a command's arguments, where an example would not say it. */
+const NEXT: Readonly<Record<string, string>> = {
+  apply: "`satchel plan` shows what would be done, and prints the hash of exactly that: satchel apply --plan HASH",
+};
+
+/** Hangs the examples on the help of every command below `program`, and the way to that help on every error of its arguments. */
 export function addExamples(program: Command): void {
   const below = (command: Command, words: string): void => {
     for (const child of command.commands) {
       const at = words === "" ? child.name() : `${words} ${child.name()}`;
       const lines = EXAMPLES[at] ?? [];
+      child.showHelpAfterError(NEXT[at] ?? `For example: ${lines[0] ?? "satchel help"}\nAll about it: satchel ${at} --help`);
       if (lines.length > 0)
         child.addHelpText("after", `\n${lines.length === 1 ? "Example" : "Examples"}:\n${lines.map((line) => `  ${line}`).join("\n")}`);
       below(child, at);

@@ -3,10 +3,11 @@ import path from "node:path";
 
 import { Option, type Command } from "commander";
 
+import { ErrorCode } from "../../protocol/errors.ts";
 import { Exit } from "./exit-codes.ts";
 import { CliError } from "./host.ts";
 import { counted, size, shown, table } from "./io.ts";
-import { pickFolder, withService, type Tools } from "./tools.ts";
+import { advised, pickFolder, withService, type Tools } from "./tools.ts";
 import { passwordOf } from "./password.ts";
 
 type AddOptions = { remote?: string; policy?: "keep-both" | "remote-wins" | "local-wins"; paused?: true };
@@ -57,21 +58,23 @@ async function add(tools: Tools, folder: string, options: AddOptions): Promise<v
   const { io, host } = tools;
   await withService(host, async (client) => {
     const root = path.resolve(host.cwd, folder);
-    const added = await client.call("folders/add", {
+    const asked = {
       root,
       ...(options.remote === undefined ? {} : { remote: options.remote }),
       ...(options.policy === undefined ? {} : { policy: options.policy }),
       ...(options.paused === undefined ? {} : { paused: true }),
-    });
+    };
+    const next = "How it stands: `satchel status`. To add it otherwise, `satchel remove` it first; its files stay.";
+    const added = await advised(ErrorCode.Exists, next, async () => await client.call("folders/add", asked));
     io.data(added);
     io.result(added.folder);
-    const next =
+    const told =
       added.remote === null
         ? "It has no remote yet: satchel login URL --user NAME"
         : added.state === "paused"
           ? "It is paused: look at `satchel plan`, then `satchel resume`."
           : `It is synced with ${added.remote} from now on.`;
-    io.note(`${shown(added.root)} is looked after. ${next}`);
+    io.note(`${shown(added.root)} is looked after. ${told}`);
   });
 }
 
@@ -113,14 +116,25 @@ async function login(tools: Tools, url: string, options: LoginOptions): Promise<
   const address = /^[a-z][a-z0-9+.-]*:\/\//i.test(url) ? url : undefined;
   if (address === undefined)
     throw new CliError(Exit.Usage, `${url} is not the address of a server. Write it whole, for example https://${url}/`);
+  refuseOtherSchemes(url);
   if (options.insecureHttp !== true) refuseClearText(url);
   await withService(host, async (client) => {
     const password = await passwordOf(tools, `Password for ${user}: `, options.passwordStdin === true);
-    const { remote } = await client.call("remotes/login", { url, user, password });
+    const next = "Try again; who runs the server sets a new password with `satchel server user password NAME`.";
+    const { remote } = await advised(ErrorCode.Auth, next, async () => await client.call("remotes/login", { url, user, password }));
     io.data({ remote });
     io.result(remote);
     io.note(`Signed in as ${user}.`);
   });
+}
+
+/** Also before the password is asked for. @throws CliError 2 */
+function refuseOtherSchemes(url: string): void {
+  if (URL.canParse(url) && ["https:", "http:"].includes(new URL(url).protocol)) return;
+  throw new CliError(
+    Exit.Usage,
+    `${url} is not the address of a sync server: that begins with https://, for example https://sync.example.org/`,
+  );
 }
 
 /** Before the password is even asked for: it, the device key and every file would cross the network readable. @throws CliError 2 */
@@ -146,7 +160,8 @@ async function logout(tools: Tools, named: string | undefined): Promise<void> {
     const remote = named ?? (remotes.length === 1 ? only?.id : undefined);
     if (remote === undefined)
       throw new CliError(Exit.Usage, `Say which remote is meant:\n${remotes.map(({ id }) => `  ${id}`).join("\n") || "  (there is none)"}`);
-    await client.call("remotes/logout", { remote });
+    const next = `Those that there are:\n${remotes.map(({ id }) => `  ${id}`).join("\n") || "  (none)"}`;
+    await advised(ErrorCode.RemoteNotFound, next, async () => await client.call("remotes/logout", { remote }));
     tools.io.data({ remote });
     tools.io.note(`Signed out of ${remote}. Its folders wait for the next login.`);
   });

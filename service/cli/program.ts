@@ -92,11 +92,12 @@ function buildProgram(program: Command, tools: Tools): void {
     .helpOption("-h, --help", "show help")
     .configureHelp({ showGlobalOptions: false, helpWidth: Math.min(host.stdout.columns > 0 ? host.stdout.columns : 80, 100) })
     .addHelpText("after", EXAMPLES)
+    .showHelpAfterError("All commands: satchel help")
     .exitOverride()
     .configureOutput({ writeOut: (text) => host.stdout.write(text), writeErr: (text) => host.stderr.write(fitted(text, host.stderr)) });
   for (const register of REGISTERS) register(program, tools);
-  addExamples(program);
   inherit(program);
+  addExamples(program);
 }
 
 /** `help server user add` is `server user add --help`: commander's own `help` looks at one word. Nothing that follows `help` is ever carried out. */
@@ -108,9 +109,7 @@ function helpAsked(program: Command, argv: readonly string[]): string[] {
     const child = commandNamed(command, name);
     if (child === undefined) {
       const meant = nearest(name, command);
-      return command.error(
-        `error: there is no command '${names.join(" ")}'. ${meant === null ? "See: satchel help" : `Did you mean ${meant}?`}`,
-      );
+      return command.error(`error: there is no command '${names.join(" ")}'.${meant === null ? "" : ` Did you mean ${meant}?`}`);
     }
     command = child;
   }

@@ -97,6 +97,7 @@ function registerUsers(server: Command, tools: Tools): void {
       .option(...BASE)
       .action(
         tools.act(async (name: string, { base, passwordStdin }: Base & { passwordStdin?: true }) => {
+          if (verb === "add") await refuseSecond(tools, name, base);
           const password = await passwordOf(tools, `New password for ${name}: `, passwordStdin === true);
           tools.io.data(await ask(tools, base, { name: `user/${verb}`, params: { name, password } }));
           tools.io.note(verb === "add" ? `The account ${name} is made.` : `${name} has a new password; every device must sign in again.`);
@@ -131,6 +132,30 @@ function registerUsers(server: Command, tools: Tools): void {
         tools.io.note(key === undefined ? `Every device of ${name} is signed out.` : `The device is signed out.`);
       }),
     );
+}
+
+/** Before the password is asked for. @throws CliError 2 */
+async function refuseSecond(tools: Tools, name: string, base: string | undefined): Promise<void> {
+  if (!(await usersSoFar(tools, base)).some((one) => one.name === name)) return;
+  throw new CliError(
+    Exit.Usage,
+    `There is an account ${shown(name)} already. To change its password: satchel server user password ${shown(name)}. All accounts: satchel server user list`,
+  );
+}
+
+/** None where the first account is about to begin the server. */
+async function usersSoFar(tools: Tools, base: string | undefined): Promise<readonly User[]> {
+  try {
+    return await users(tools, base);
+  } catch (error) {
+    if (error instanceof CliError) return [];
+    throw error;
+  }
+}
+
+async function users(tools: Tools, base: string | undefined): Promise<readonly User[]> {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the answers are the server's own views (service/server/admin.ts), of this very version
+  return (await ask(tools, base, { name: "user/list", params: {} })) as readonly User[];
 }
 
 async function run(tools: Tools, options: RunOptions): Promise<void> {
@@ -175,14 +200,13 @@ type User = {
 };
 
 async function listUsers(tools: Tools, base: string | undefined): Promise<void> {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the answers are the server's own views (service/server/admin.ts), of this very version
-  const users = (await ask(tools, base, { name: "user/list", params: {} })) as readonly User[];
-  tools.io.data({ users });
-  if (users.length === 0) tools.io.note("There is no account yet: satchel server user add NAME");
+  const found = await users(tools, base);
+  tools.io.data({ users: found });
+  if (found.length === 0) tools.io.note("There is no account yet: satchel server user add NAME");
   else
     tools.io.say(
       table(
-        users.map((one) => [
+        found.map((one) => [
           shown(one.name),
           one.disabled ? "closed" : "open",
           counted(one.devices, "device"),

@@ -3,12 +3,14 @@ import type { Command } from "commander";
 
 import type { FolderStatus } from "../../protocol/api/model.ts";
 import type { ResultOf } from "../../protocol/api/table.ts";
+import { ErrorCode } from "../../protocol/errors.ts";
 import { Exit, exitOfStatus } from "./exit-codes.ts";
 import { CliError } from "./host.ts";
 import { ago, counted, duration, shown, size, type Io, type Tone } from "./io.ts";
 import { registerAutostart } from "./register-commands.ts";
 import { ensureService, stopService } from "./running.ts";
-import { pickFolder, withService, type Tools } from "./tools.ts";
+import { nearestName } from "./suggest.ts";
+import { advised, pickFolder, withService, type Tools } from "./tools.ts";
 
 export function registerService(program: Command, tools: Tools): void {
   const service = program.command("service").description("the background service");
@@ -153,7 +155,14 @@ async function rpc(tools: Tools, method: string, json: string | undefined): Prom
   const params = json === undefined ? {} : parsed(json);
   await withService(tools.host, async (client) => {
     // The answer is JSON whatever the flags say: that is what the command is for.
-    tools.host.stdout.write(`${JSON.stringify(await client.raw(method, params), null, tools.io.json ? 0 : 2)}\n`);
+    const { METHODS } = await import("../../protocol/api/table.ts");
+    const meant = nearestName(
+      method,
+      METHODS.map(({ name }) => name),
+    );
+    const next = `${meant === null ? "" : `Did you mean ${meant}? `}All of them: satchel rpc rpc.discover`;
+    const answer = await advised(ErrorCode.MethodNotFound, next, async () => await client.raw(method, params));
+    tools.host.stdout.write(`${JSON.stringify(answer, null, tools.io.json ? 0 : 2)}\n`);
   });
 }
 

@@ -28,10 +28,17 @@ export function mistypedVerb(
 
 /** The sub-command of `group` that `word` nearly is; null: none. */
 export function nearest(word: string, group: Command): string | null {
+  return nearestName(
+    word,
+    group.commands.map((command) => command.name()),
+  );
+}
+
+/** The one of these names that `word` nearly is; null: none. */
+export function nearestName(word: string, names: readonly string[]): string | null {
   let best: string | null = null;
   let bestSlips = SLIPS_MAX + 1;
-  for (const command of group.commands) {
-    const name = command.name();
+  for (const name of names) {
     const slips = slipsBetween(word.toLowerCase(), name);
     // Two slips in a short word leave nothing of it.
     if (slips >= bestSlips || slips * 2 >= name.length) continue;

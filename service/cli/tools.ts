@@ -2,6 +2,7 @@
 import path from "node:path";
 
 import type { FolderStatus } from "../../protocol/api/model.ts";
+import type { ErrorCode } from "../../protocol/errors.ts";
 import type { Client } from "./client.ts";
 import { Exit } from "./exit-codes.ts";
 import { CliError, type Host } from "./host.ts";
@@ -46,6 +47,17 @@ export function serviceEnded(again: string): CliError {
 export async function reachService(host: Host): Promise<Client | null> {
   const [file, { Client: Opener }] = await Promise.all([host.serviceFile(), import("./client.ts")]);
   return file === null ? null : await Opener.open(file);
+}
+
+/** Does `work`; where the service answers with this error, its sentence is followed by what to do next on a command line. */
+export async function advised<T>(code: ErrorCode, next: string | (() => string), work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof Error && error.name === "RpcError" && "code" in error && error.code === code)
+      error.message = `${error.message.replace(/[^.]$/, "$&.")} ${typeof next === "string" ? next : next()}`;
+    throw error;
+  }
 }
 
 /** The folder a person means: by id, by path, the one they stand in, or the only one there is. @throws CliError 2 */

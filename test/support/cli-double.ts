@@ -131,7 +131,7 @@ function hostOf({ directory, around, written, handed }: Given): Host {
     serverRun: unused,
     serverCall: async (base, call) => {
       handed.push({ base, ...call });
-      return await Promise.resolve({});
+      return await Promise.resolve(call.name === "user/list" ? [{ name: "bob" }] : {});
     },
     ownServer: unused,
     ownServerUrl: () => null,
