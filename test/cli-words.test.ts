@@ -61,6 +61,14 @@ suite("whole words at the end of a narrow terminal's line", () => {
     });
 });
 
+test("events are told in words, one line each", async () => {
+  const since = engine.events.lastSeq();
+  engine.emit("run", runSummary({ result: "failed", error: "Nobody answers." }));
+  const [line, rest] = (await double.satchel(["events", "--since", String(since)])).stdout.split("\n");
+  assert.match(line ?? "", /^\d+ {2}\S+ \S+ {2}run {2}.*\/media\/one {2}failed: nothing moved, 1 ms; Nobody answers\.$/);
+  assert.equal(rest, "");
+});
+
 suite("errors tell what to do next", () => {
   const errors: readonly (readonly [name: string, args: readonly string[], says: RegExp, around?: Around])[] = [
     ["a command that is none", ["foo"], /unknown command 'foo'\nAll commands: satchel help/],

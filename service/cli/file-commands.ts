@@ -6,6 +6,7 @@ import type { ResultOf } from "../../protocol/api/table.ts";
 import { Exit } from "./exit-codes.ts";
 import { CliError } from "./host.ts";
 import { BELOW, shown, size, table, when, type Io } from "./io.ts";
+import { ACTION_WORDS } from "./sync-commands.ts";
 import { pickFile, pickFolder, withService, type Tools } from "./tools.ts";
 
 export function registerFiles(program: Command, tools: Tools): void {
@@ -67,7 +68,7 @@ function explanation(io: Io, folder: FolderStatus, found: ResultOf<"files/explai
     ["here", brief(found.local)],
     ["on the remote", `${brief(found.remote)}${found.wireName === null || found.remote === null ? "" : ` as ${shown(found.wireName)}`}`],
     ["agreed on", brief(found.base)],
-    ["next", `${found.wouldDo}: ${found.reason}`],
+    ["next", `${ACTION_WORDS[found.wouldDo] ?? found.wouldDo}: ${found.reason}`],
     ...(found.ignoredBy === null ? [] : [["ignored by", found.ignoredBy]]),
     ...found.problems.map((problem) => [
       "problem",

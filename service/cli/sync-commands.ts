@@ -209,7 +209,8 @@ async function plan(tools: Tools, named: string | undefined): Promise<Exit> {
   });
 }
 
-const ACTION_WORDS: Readonly<Record<string, string>> = {
+/** What is done with a file, for people. */
+export const ACTION_WORDS: Readonly<Record<string, string>> = {
   upload: "send",
   download: "fetch",
   deleteLocal: "remove here",
@@ -217,6 +218,7 @@ const ACTION_WORDS: Readonly<Record<string, string>> = {
   conflict: "conflict",
   defer: "wait",
   adopt: "adopt",
+  none: "nothing",
 };
 
 function planText(io: Io, folder: FolderStatus, found: ResultOf<"sync/plan">): string {
@@ -294,8 +296,9 @@ async function events(tools: Tools, options: { since: string; follow?: true }): 
   await withService(host, async (client) => {
     const tell = (event: StoredEvent): void => {
       io.data(event);
-      io.say(
-        `${event.seq}  ${when(event.atMs)}  ${event.kind}${event.folder === null ? "" : `  ${event.folder}`}  ${JSON.stringify(event.data)}`,
+      io.tell(
+        [event.seq, when(event.atMs), event.kind, event.folder ?? "", eventText(io, event)].filter((part) => part !== "").join("  "),
+        BELOW,
       );
     };
     if (options.follow === true) {
@@ -319,11 +322,29 @@ async function events(tools: Tools, options: { since: string; follow?: true }): 
   });
 }
 
+/** What an event holds, as words: a run's summary, else every fact by its name. */
+function eventText(io: Io, event: StoredEvent): string {
+  const data = typeof event.data === "object" && event.data !== null ? event.data : {};
+  const run = summaryOf(event);
+  if (run !== null && "root" in data && "result" in data) return runText(io, run).replaceAll(/\n\s*/g, "; ");
+  const facts = Object.entries(data).filter(([, value]) => value !== null);
+  return facts.map(([name, value]) => `${name} ${shown(factText(value))}`).join(", ");
+}
+
+function factText(value: unknown): string {
+  if (Array.isArray(value)) return value.length === 0 ? "none" : value.map(factText).join(" ");
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
 /** The summary of a run that has ended; null: something else was told. */
 export function runOf(notice: Notice): RunSummary | null {
   const event = eventOf(notice);
+  return event === null ? null : summaryOf(event);
+}
+
+function summaryOf(event: StoredEvent): RunSummary | null {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `run` events hold a run summary (protocol/events.ts)
-  return event?.kind === "run" ? (event.data as RunSummary) : null;
+  return event.kind === "run" ? (event.data as RunSummary) : null;
 }
 
 function eventOf({ method, params }: Notice): StoredEvent | null {
