@@ -12,13 +12,20 @@ export async function recoverFolder(parts: FolderParts): Promise<void> {
 export async function settleIntents(parts: FolderParts): Promise<void> {
   const { rows, state, applier, clock } = parts;
   const outcomes = await applier.recover(rows.applyIntents.all());
+  const approved = new Set(rows.holds.list("approved").flatMap((hold) => (hold.scope === "deleteLocal" ? hold.paths : [])));
   state.transaction(() => {
     const atMs = clock.wallMs();
     for (const { intent, done, entry } of outcomes) {
       if (done) {
         if (intent.movesBase) rows.base.put(intent.path, intent.sha1);
         // What stands there now may be newer than what we put: the first scan tells. Only our own bytes are booked as ours.
-        if (intent.sha1 === null && entry === null) rows.entries.remove(intent.path);
+        if (intent.sha1 === null && entry === null) {
+          rows.entries.remove(intent.path);
+          // The guard counts it like one that was booked in time (S14): a crash is no way around the user's word.
+          const elsewhere = intent.expectSha1 === null ? undefined : rows.entries.withSha1(intent.expectSha1);
+          if (intent.movesBase && elsewhere === undefined && !approved.has(intent.path))
+            rows.deletions.add("deleteLocal", intent.path, atMs);
+        }
         if (entry !== null && entry.sha1 === intent.sha1) rows.entries.put(entry);
         if (entry === null || entry.sha1 === intent.sha1) {
           const kind = intent.sha1 === null ? "remove" : "put";

@@ -23,7 +23,10 @@ export async function checkRoot(parts: FolderParts): Promise<void> {
   const reason = state === "missing" ? "rootMissing" : state === "replaced" ? "rootReplaced" : "markerGone";
   if (state !== "missing") {
     const approved = rows.holds.list("approved").find((row) => row.scope === "folder" && row.reason === reason);
-    if (approved !== undefined || (await local.allStand(knownPaths(parts)))) {
+    const known = Array.from(knownPaths(parts));
+    // Of nothing, all would stand: before anything was seen, another folder in this one's place is not it.
+    const same = known.length > 0 ? await local.allStand(known) : state === "markerGone";
+    if (approved !== undefined || same) {
       await local.checkRoot({ makeMarker: true });
       dissolve(parts, approved === undefined ? waiting : [...waiting, approved]);
       return;
@@ -43,7 +46,7 @@ export function unreadable({ root }: Pick<FolderParts, "root">): Halt {
   );
 }
 
-/** What must stand for the folder to be the same one. Before anything was agreed on, what was seen there: of nothing, all would stand. */
+/** What must stand for the folder to be the same one. Before anything was agreed on, what was seen there. */
 function knownPaths({ rows }: FolderParts): Iterable<string> {
   return rows.base.liveCount() > 0 ? rows.base.livePaths() : Array.from(rows.entries.all(), ({ path }) => path);
 }
