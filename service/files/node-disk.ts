@@ -31,8 +31,8 @@ const BREATHE_MS = 6;
 const HERE_FILES = 16;
 const HERE_BYTES = 512 * 1024;
 const COPY_BYTES = 1024 * 1024;
-/** A directory with more names than this is listed by a worker. */
-const NEAR_NAMES = 4_096;
+/** A directory with more names than this is listed by a worker: below, hashing begins sooner when the names come from here. */
+const NEAR_NAMES = 32_768;
 /** Up to here a file is read or written on this thread. */
 const SMALL_BYTES = 64 * 1024;
 /** Windows: a virus scanner or a reader holds a file for a moment (DK06). */
