@@ -13,6 +13,7 @@ import { connectRpc, readServiceFile } from "./support/rpc.ts";
 import { makeSatchel, type Satchel } from "./support/satchel.ts";
 import { PASSWORD, startSyncServer, type SyncServer } from "./support/sync-server.ts";
 import { findVenv } from "./support/venv.ts";
+import { orFailInGate } from "./support/optional.ts";
 
 const FOREIGN = path.join(import.meta.dirname, "foreign");
 const venv = await findVenv({
@@ -20,7 +21,7 @@ const venv = await findVenv({
   requirements: path.join(FOREIGN, "requirements.txt"),
   probe: "import websockets.sync.client",
 });
-const skip = "missing" in venv ? `no Python with websockets: ${venv.missing}` : false;
+const skip = orFailInGate("missing" in venv ? `no Python with websockets: ${venv.missing}` : false);
 const python = "python" in venv ? venv.python : "";
 
 /** One of the scripts, spoken to in lines of JSON. */

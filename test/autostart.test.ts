@@ -8,6 +8,7 @@ import { after, before, suite, test } from "node:test";
 import type { AutostartPort } from "../service/cli/host.ts";
 import { autostartOf, removeAutostart, writeAutostart, type Autostart, type AutostartInput } from "../service/files/autostart.ts";
 import { openCliDouble, type CliDouble } from "./support/cli-double.ts";
+import { skipWithout } from "./support/optional.ts";
 
 const INPUT: AutostartInput = {
   platform: "linux",
@@ -63,7 +64,7 @@ suite("autostartOf()", () => {
   });
 
   test("systemd: systemd's own check finds nothing to say, and finds a mistake", (t) => {
-    if (spawnSync("systemd-analyze", ["--version"]).status !== 0) return t.skip("systemd-analyze is not here");
+    if (spawnSync("systemd-analyze", ["--version"]).status !== 0) return skipWithout(t, "systemd-analyze");
     const odd = made({ command: [process.execPath, path.join(top, 'a $b 100% "q".ts'), "service", "run"] });
     const verify = (name: string, contents: Uint8Array | string): string => {
       const file = path.join(top, name);
@@ -87,8 +88,9 @@ suite("autostartOf()", () => {
     assert.match(text(unit), /<key>SuccessfulExit<\/key>\n {4}<false\/>/);
     // Python's own reader of property lists is the judge.
     const script = "import plistlib, sys, json; print(json.dumps(plistlib.loads(sys.stdin.buffer.read())))";
-    const { status, stdout } = spawnSync("python3", ["-c", script], { input: unit.bytes, encoding: "utf8" });
-    if (status !== 0) return t.skip("python3 is not here");
+    const { status, stdout, stderr } = spawnSync("python3", ["-c", script], { input: unit.bytes, encoding: "utf8" });
+    if (status === null) return skipWithout(t, "python3");
+    assert.equal(status, 0, stderr);
     const read = JSON.parse(stdout);
     assert.deepEqual(read.ProgramArguments, INPUT.command);
     assert.deepEqual(read.EnvironmentVariables, INPUT.env);
@@ -118,7 +120,7 @@ suite("autostartOf()", () => {
     assert.deepEqual(unit.enable[0], ["schtasks", "/Create", "/TN", "Satchel", "/XML", unit.file, "/F"]);
     const script = "import sys, xml.dom.minidom as m; d = m.parseString(sys.stdin.buffer.read()); print(d.documentElement.tagName)";
     const { status, stdout } = spawnSync("python3", ["-c", script], { input: unit.bytes, encoding: "utf8" });
-    if (status === null) return t.skip("python3 is not here");
+    if (status === null) return skipWithout(t, "python3");
     assert.equal(stdout.trim(), "Task");
   });
 

@@ -6,6 +6,7 @@ import path from "node:path";
 import { after, before, suite, test } from "node:test";
 
 import { openCliDouble, type CliDouble } from "./support/cli-double.ts";
+import { skipWithout } from "./support/optional.ts";
 
 let double: CliDouble;
 let top = "";
@@ -108,7 +109,7 @@ suite("completion", () => {
     for (const [words, expected] of cases) {
       const ask = `source "$0"; COMP_WORDS=(satchel "$@"); COMP_CWORD=$#; _satchel; printf '%s\\n' "\${COMPREPLY[@]}"`;
       const found = run("bash", ["--norc", "-c", ask, file, ...words]);
-      if (found === null) return t.skip("bash is not here");
+      if (found === null) return skipWithout(t, "bash");
       assert.deepEqual(found, expected, words.join(" "));
     }
   });
@@ -123,7 +124,7 @@ _files() { print -l -- *(N) }`;
     for (const [words, expected] of cases) {
       const ask = `${stubs}\nsource "$1"; shift; words=(satchel "$@"); CURRENT=$#words; _satchel`;
       const found = run("zsh", ["-f", "-c", ask, "zsh", file, ...words]);
-      if (found === null) return t.skip("zsh is not here");
+      if (found === null) return skipWithout(t, "zsh");
       const names = found.map((line) => line.split(":")[0] ?? "").filter((name) => name.startsWith(words.at(-1) ?? ""));
       assert.deepEqual(names, expected, words.join(" "));
     }
@@ -134,7 +135,7 @@ _files() { print -l -- *(N) }`;
     for (const [words, expected] of cases) {
       const line = `satchel ${words.map((word) => word.replaceAll(" ", "\\ ")).join(" ")}`;
       const found = run("fish", ["--no-config", "-c", "source $argv[1]; complete -C $argv[2]", file, line]);
-      if (found === null) return t.skip("fish is not here");
+      if (found === null) return skipWithout(t, "fish");
       const names = found.map((one) => (one.split("\t")[0] ?? "").replaceAll("\\ ", " ").replace(/\/$/, ""));
       assert.deepEqual(names, expected, words.join(" "));
     }

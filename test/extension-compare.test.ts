@@ -5,7 +5,8 @@ import { compareHtml } from "../extension/compare/html.ts";
 import { hasSource, kindOf } from "../extension/compare/kinds.ts";
 import { pageMessage, type CompareSide, type ShowMessage } from "../extension/compare/messages.ts";
 import { difference, type Pixels } from "../extension/compare/pixels.ts";
-import { noBrowser, openCompareBrowser, type CompareBrowser } from "./support/compare-page.ts";
+import { noBrowser } from "./support/browser.ts";
+import { openCompareBrowser, type CompareBrowser } from "./support/compare-page.ts";
 import { png, wav, type Colour } from "./support/pictures.ts";
 
 function pixels(width: number, height: number, colourAt: (x: number, y: number) => Colour): Pixels {

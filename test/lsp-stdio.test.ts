@@ -10,6 +10,7 @@ import { after, before, suite, test, type TestContext } from "node:test";
 import { LspFrames, framed } from "../service/cli/lsp-frames.ts";
 import { runToEnd, tie } from "./support/children.ts";
 import { makeSatchel, type Satchel } from "./support/satchel.ts";
+import { skipWithout } from "./support/optional.ts";
 
 const CORPUS = path.resolve(import.meta.dirname, "../../shared/corpus/foam-docs/docs");
 const MAIN = path.join(import.meta.dirname, "..", "service", "main.ts");
@@ -58,7 +59,7 @@ suite("satchel lsp --stdio", () => {
   }
   async function python(context: TestContext): Promise<boolean> {
     const found = await runToEnd("python3", ["--version"]).catch(() => null);
-    if (found?.code !== 0) context.skip("no python3 on this machine");
+    if (found?.code !== 0) skipWithout(context, "python3");
     return found?.code === 0;
   }
 
@@ -93,7 +94,7 @@ suite("satchel lsp --stdio", () => {
 
   test("Neovim: its own client starts the bridge, shows the flags and the hover, and leaves", async (context) => {
     const version = await runToEnd("nvim", ["--version"]).catch(() => null);
-    if (version?.code !== 0) return context.skip("no nvim on this machine");
+    if (version?.code !== 0) return skipWithout(context, "nvim");
     const notes = path.join(top, "vim");
     await mkdir(notes, { recursive: true });
     await writeFile(path.join(notes, "a.md"), "# A\n\n![](../notes/assets/images/none.png)\n");

@@ -9,6 +9,7 @@ import { connectRpc } from "./support/rpc.ts";
 import { makeSatchel, type Satchel } from "./support/satchel.ts";
 import { startSyncServer, type SyncServer } from "./support/sync-server.ts";
 import { findVenv } from "./support/venv.ts";
+import { orFailInGate } from "./support/optional.ts";
 
 const MAIN = path.join(import.meta.dirname, "..", "service", "main.ts");
 const readme = await readFile(path.join(import.meta.dirname, "..", "README.md"), "utf8");
@@ -26,7 +27,7 @@ const venv = await findVenv({
   requirements: path.join(import.meta.dirname, "foreign", "requirements.txt"),
   probe: "import websockets.sync.client",
 });
-const noPython = "missing" in venv ? `no Python with websockets: ${venv.missing}` : false;
+const noPython = orFailInGate("missing" in venv ? `no Python with websockets: ${venv.missing}` : false);
 const lacks = ["websocat", "jq"].filter((program) => spawnSync(program, ["--version"]).status !== 0);
 const noWebsocat = lacks.length > 0 ? `not installed: ${lacks.join(", ")}` : process.platform === "win32" ? "needs a shell" : false;
 

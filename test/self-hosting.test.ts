@@ -10,6 +10,7 @@ import { after, before, suite, test } from "node:test";
 import { answers, endChild, freePort, tie, until } from "./support/children.ts";
 import { makeSatchel, type Satchel } from "./support/satchel.ts";
 import { startSyncServer, type SyncServer } from "./support/sync-server.ts";
+import { skipWithout } from "./support/optional.ts";
 
 const GUIDE = readFileSync(path.join(import.meta.dirname, "..", "service", "server", "SELF-HOSTING.md"), "utf8");
 
@@ -55,7 +56,7 @@ async function synced(one: Satchel): Promise<void> {
 
 suite("the guide's systemd unit", () => {
   test("systemd's own check finds nothing to say", (t) => {
-    if (spawnSync("systemd-analyze", ["--version"]).status !== 0) return t.skip("systemd-analyze is not here");
+    if (spawnSync("systemd-analyze", ["--version"]).status !== 0) return skipWithout(t, "systemd-analyze");
     const file = path.join(top, "satchel-server.service");
     // The check wants the programs to be there.
     writeFileSync(file, block("ini").replace("/usr/bin/node", process.execPath));
@@ -102,8 +103,7 @@ suite("behind the guide's proxies", () => {
 
   for (const { name, user, args } of proxies)
     test(`${name}: a large file passes, news come at once, doctor is content`, async (t) => {
-      if (spawnSync(name, ["-v"]).error !== undefined && spawnSync(name, ["version"]).error !== undefined)
-        return t.skip(`${name} is not here`);
+      if (spawnSync(name, ["-v"]).error !== undefined && spawnSync(name, ["version"]).error !== undefined) return skipWithout(t, name);
       const directory = path.join(top, name);
       await mkdir(directory);
       const port = await freePort();
@@ -139,7 +139,7 @@ suite("behind the guide's proxies", () => {
     });
 
   test("nginx without client_max_body_size: doctor says what to do", async (t) => {
-    if (spawnSync("nginx", ["-v"]).error !== undefined) return t.skip("nginx is not here");
+    if (spawnSync("nginx", ["-v"]).error !== undefined) return skipWithout(t, "nginx");
     const nginx = proxies[0];
     assert.ok(nginx !== undefined);
     const directory = path.join(top, "small");

@@ -4,11 +4,14 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
 import { chromium, type Browser } from "playwright-core";
+import { orFailInGate } from "./optional.ts";
 
-const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
+export const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 
 /** Why no page can be opened here, or false. */
-export const noBrowser = existsSync(CHROMIUM) ? false : `there is no browser at ${CHROMIUM}: apt-get install chromium, or set CHROMIUM`;
+export const noBrowser = orFailInGate(
+  existsSync(CHROMIUM) ? false : `there is no browser at ${CHROMIUM}: apt-get install chromium, or set CHROMIUM`,
+);
 
 /** A real Chromium in which every name below `.example` is this machine. */
 export async function openBrowser(): Promise<Browser> {

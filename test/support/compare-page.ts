@@ -1,6 +1,5 @@
 /** The compare page in a browser of its own, without an editor around it: the real bundle, frame, style and policy. */
 import { createServer } from "node:http";
-import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 
@@ -9,12 +8,9 @@ import { chromium, type Browser, type Page } from "playwright-core";
 
 import { compareHtml } from "../../extension/compare/html.ts";
 import type { ShowMessage } from "../../extension/compare/messages.ts";
+import { CHROMIUM } from "./browser.ts";
 
 const ROOT = path.join(import.meta.dirname, "..", "..");
-const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
-
-/** Why there is no browser here; false: there is one. */
-export const noBrowser = existsSync(CHROMIUM) ? false : `there is no browser at ${CHROMIUM}: apt-get install chromium, or set CHROMIUM`;
 
 export type ComparePage = {
   readonly page: Page;
