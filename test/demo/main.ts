@@ -9,7 +9,7 @@ import path from "node:path";
 import { until } from "../support/children.ts";
 import { makeSatchel, type Satchel } from "../support/satchel.ts";
 import { startSyncServer, type SyncServer } from "../support/sync-server.ts";
-import { png, wav } from "./samples.ts";
+import { picture, tone } from "./samples.ts";
 
 const USER = "user1";
 const SAVES = 5;
@@ -47,8 +47,8 @@ async function device(name: string): Promise<Satchel> {
 }
 
 async function first({ server, laptop, desktop }: World): Promise<Row> {
-  for (let at = 0; at < 12; at++) await put(laptop, `diagrams/figure-${at}.png`, png(96, at * 20));
-  for (let at = 0; at < 8; at++) await put(laptop, `tone-${at}.wav`, wav(0.5, 220 * (at + 1)));
+  for (let at = 0; at < 12; at++) await put(laptop, `diagrams/figure-${at}.png`, picture(96, at * 20));
+  for (let at = 0; at < 8; at++) await put(laptop, `tone-${at}.wav`, tone(0.5, 220 * (at + 1)));
   const began = performance.now();
   await laptop.join(server.url, USER);
   await desktop.join(server.url, USER);
@@ -63,7 +63,7 @@ async function first({ server, laptop, desktop }: World): Promise<Row> {
 async function saves({ laptop, desktop }: World): Promise<Row> {
   const times: number[] = [];
   for (let at = 0; at < SAVES; at++) {
-    const bytes = png(100 + at, 50 + at);
+    const bytes = picture(100 + at, 50 + at);
     const name = `pasted-${at}.png`;
     const began = performance.now();
     await put(laptop, name, bytes);
@@ -86,8 +86,8 @@ async function conflict({ laptop, desktop }: World): Promise<Row> {
   const began = performance.now();
   const name = "diagrams/figure-3.png";
   for (const one of [laptop, desktop]) await done(one, ["pause"]);
-  const mine = png(64, 200);
-  const theirs = png(80, 10);
+  const mine = picture(64, 200);
+  const theirs = picture(80, 10);
   await put(laptop, name, theirs);
   await put(desktop, name, mine);
   await done(laptop, ["resume"]);
