@@ -4,6 +4,17 @@ import { ErrorCode } from "../errors.ts";
 import { method } from "../method.ts";
 import { absolutePath, folderId, folderStatus, policy, remoteId } from "./model.ts";
 
+/** What can be wrong with a folder's root and its remote, when they are named for the first time or changed. */
+const ROOT_AND_REMOTE = [
+  ErrorCode.NotADirectory,
+  ErrorCode.Exists,
+  ErrorCode.Nested,
+  ErrorCode.RemoteNotFound,
+  ErrorCode.RemoteTaken,
+  ErrorCode.RootLocked,
+  ErrorCode.Disk,
+];
+
 export const foldersApi = [
   method("folders/add", {
     params: z.strictObject({
@@ -13,15 +24,7 @@ export const foldersApi = [
       paused: z.boolean().optional().describe("True: nothing is synced until `sync/resume`; look at `sync/plan` first."),
     }),
     result: folderStatus,
-    errors: [
-      ErrorCode.NotADirectory,
-      ErrorCode.Exists,
-      ErrorCode.Nested,
-      ErrorCode.RemoteNotFound,
-      ErrorCode.RemoteTaken,
-      ErrorCode.RootLocked,
-      ErrorCode.Disk,
-    ],
+    errors: ROOT_AND_REMOTE,
     scope: "admin",
     doc: "Looks after a folder from now on. Answers when the folder is known and its first run is scheduled. A first merge deletes nothing.",
     source: "SPEC §2 N11",
@@ -58,17 +61,7 @@ export const foldersApi = [
       })
       .refine(({ root, hash }) => root === undefined || hash !== undefined, "`root` needs the `hash` of the folder that was shown"),
     result: folderStatus,
-    errors: [
-      ErrorCode.FolderNotFound,
-      ErrorCode.FolderChanged,
-      ErrorCode.NotADirectory,
-      ErrorCode.Exists,
-      ErrorCode.Nested,
-      ErrorCode.RemoteNotFound,
-      ErrorCode.RemoteTaken,
-      ErrorCode.RootLocked,
-      ErrorCode.Disk,
-    ],
+    errors: [ErrorCode.FolderNotFound, ErrorCode.FolderChanged, ...ROOT_AND_REMOTE],
     scope: "admin",
     doc: "Changes what is given, leaves the rest. Another remote begins with a first merge, which deletes nothing.",
     source: "SPEC §2 N7",

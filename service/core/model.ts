@@ -164,11 +164,8 @@ export type Version = {
 };
 
 export type RunResult = "insync" | "conflicts" | "problems" | "held" | "failed";
-export type RunSummary = {
-  readonly run: string;
-  readonly folder: string;
-  readonly root: string;
-  readonly result: RunResult;
+/** What a run did, counted as it goes. */
+export type RunCounts = {
   readonly uploadedFiles: number;
   readonly uploadedBytes: number;
   readonly downloadedFiles: number;
@@ -176,6 +173,21 @@ export type RunSummary = {
   readonly deletedLocal: number;
   readonly deletedRemote: number;
   readonly conflicts: number;
+};
+export const NO_COUNTS: RunCounts = {
+  uploadedFiles: 0,
+  uploadedBytes: 0,
+  downloadedFiles: 0,
+  downloadedBytes: 0,
+  deletedLocal: 0,
+  deletedRemote: 0,
+  conflicts: 0,
+};
+export type RunSummary = RunCounts & {
+  readonly run: string;
+  readonly folder: string;
+  readonly root: string;
+  readonly result: RunResult;
   readonly problems: number;
   readonly durationMs: number;
   readonly startedAtMs: number;

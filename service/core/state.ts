@@ -9,7 +9,6 @@ import type {
   Cursor,
   Entry,
   Hold,
-  Origin,
   PlanRow,
   Problem,
   RemoteRow,
@@ -95,14 +94,7 @@ export interface FolderState {
   readonly cursor: { get(): Cursor | undefined; put(cursor: Cursor): void; clear(): void };
   readonly changes: {
     /** Appends; chained per transaction. Returns the seq. */
-    append(change: {
-      readonly path: string;
-      readonly kind: "put" | "remove";
-      readonly sha1: Sha1 | null;
-      readonly sizeBytes: number | null;
-      readonly origin: Origin;
-      readonly atMs: number;
-    }): number;
+    append(change: Omit<Change, "seq" | "folder">): number;
     since(seq: number, limit: number): readonly Change[];
     /** Number of the newest change of any folder; 0: there is none. */
     lastSeq(): number;

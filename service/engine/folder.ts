@@ -1,5 +1,5 @@
 /** One folder while the service runs: its root opened and locked, its loop, its watcher and its change stream. */
-import type { RunResult, RunSummary } from "../core/model.ts";
+import { NO_COUNTS, type RunResult, type RunSummary } from "../core/model.ts";
 import { DiskError, type Remote, type WatchHint } from "../core/ports.ts";
 import type { FolderState } from "../core/state.ts";
 import { currentConfig, policyOf, type EngineDeps, type OpenedRoot } from "./deps.ts";
@@ -80,13 +80,7 @@ export class Folder {
       folder: this.config.id,
       root: this.config.root,
       result,
-      uploadedFiles: 0,
-      uploadedBytes: 0,
-      downloadedFiles: 0,
-      downloadedBytes: 0,
-      deletedLocal: 0,
-      deletedRemote: 0,
-      conflicts: 0,
+      ...NO_COUNTS,
       problems: this.rows.problems.count(),
       durationMs: 0,
       startedAtMs: this.#deps.clock.wallMs(),

@@ -1,4 +1,5 @@
 /** What one run carries through its phases: counters, progress, and what it learnt for the next round. */
+import { NO_COUNTS, type RunCounts } from "../core/model.ts";
 import type { OnBytes, Progress } from "../core/ports.ts";
 import type { FolderParts } from "./parts.ts";
 
@@ -6,15 +7,7 @@ export type RunContext = {
   readonly parts: FolderParts;
   readonly run: string;
   readonly signal: AbortSignal;
-  readonly counts: {
-    uploadedFiles: number;
-    uploadedBytes: number;
-    downloadedFiles: number;
-    downloadedBytes: number;
-    deletedLocal: number;
-    deletedRemote: number;
-    conflicts: number;
-  };
+  readonly counts: { -readonly [Count in keyof RunCounts]: number };
   /** `bytesDown` null: of some file the remote does not tell the size. */
   readonly totals: { filesUp: number; bytesUp: number; filesDown: number; bytesDown: number | null };
   /** Bytes that have moved and are not yet counted as files. */
@@ -38,15 +31,7 @@ export function newRunContext(parts: FolderParts, run: string, signal: AbortSign
     parts,
     run,
     signal,
-    counts: {
-      uploadedFiles: 0,
-      uploadedBytes: 0,
-      downloadedFiles: 0,
-      downloadedBytes: 0,
-      deletedLocal: 0,
-      deletedRemote: 0,
-      conflicts: 0,
-    },
+    counts: { ...NO_COUNTS },
     totals: { filesUp: 0, bytesUp: 0, filesDown: 0, bytesDown: 0 },
     moving: { up: 0, down: 0 },
     told: { up: 0, down: 0 },

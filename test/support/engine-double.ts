@@ -1,4 +1,4 @@
-import type { Hold, RunSummary } from "../../service/core/model.ts";
+import { NO_COUNTS, type Hold, type RunSummary } from "../../service/core/model.ts";
 import type { StoredEvent } from "../../service/core/state.ts";
 import { EngineError, type Engine, type FolderStatus } from "../../service/engine/facade.ts";
 
@@ -205,13 +205,7 @@ export function runSummary(change: Partial<RunSummary> = {}): RunSummary {
     folder: "f1",
     root: "/media/one",
     result: "insync",
-    uploadedFiles: 0,
-    uploadedBytes: 0,
-    downloadedFiles: 0,
-    downloadedBytes: 0,
-    deletedLocal: 0,
-    deletedRemote: 0,
-    conflicts: 0,
+    ...NO_COUNTS,
     problems: 0,
     durationMs: 1,
     startedAtMs: 1000,
