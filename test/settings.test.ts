@@ -194,6 +194,14 @@ test("service.json is private, complete and gone after a clean stop", (t) => {
   assert.equal(loadServiceFile(run), null);
 });
 
+test("service.json that a power cut left empty or half written tells of no service (it is written without fsync)", (t) => {
+  const run = directory(t);
+  for (const text of ["", '{ "protocolVersion": 7, "pid": 4', "\0\0\0\0"]) {
+    writeFileSync(path.join(run, "service.json"), text, { mode: 0o600 });
+    assert.equal(loadServiceFile(run), null);
+  }
+});
+
 test("settingsInForce() environment over file over default; a bad value is refused by name", () => {
   const defaults = settingsInForce({}, {});
   assert.deepEqual([defaults.tcp, defaults.versionsMaxBytes, defaults.versionsKeepDays], [true, 2 * 1024 ** 3, 30]);

@@ -246,6 +246,10 @@ test("checkDue() after an unclean stop and weekly, not in between", async (t) =>
   nowMs += 6 * DAY_MS;
   state = reopened();
   assert.deepEqual([state.fresh, state.stoppedCleanly, state.checkDue()], [false, true, false]);
+  const untouched = openState({ path: state.serialize(), now: () => nowMs });
+  assert.deepEqual([untouched.stoppedCleanly, untouched.checkDue()], [true, false], "nothing was written, so nothing can be half");
+  untouched.close();
+  state.transaction(() => state.folder("f").entries.put(entry("a")));
   const crashed = openState({ path: state.serialize(), now: () => nowMs });
   assert.deepEqual([crashed.stoppedCleanly, crashed.checkDue()], [false, true]);
   assert.equal(await crashed.quickCheck(async () => {}), null);

@@ -62,17 +62,18 @@ export function readJson<Schema extends z.ZodType>(
 
 /**
  * Replaces the file in one step, durable when it returns: temp beside it, fsync, rename, fsync of the directory. Always 0600.
- * `secret`: never written through a symlink; else a symlink (a dotfiles repository) stays and its target is replaced. @throws SettingsError
+ * `secret`: never written through a symlink; else a symlink (a dotfiles repository) stays and its target is replaced.
+ * `passing`: of this process's life alone, so a power cut may take it or leave it empty: no fsync. @throws SettingsError
  */
-export function writeJson(file: string, value: unknown, options: { readonly secret: boolean }): void {
+export function writeJson(file: string, value: unknown, options: { readonly secret: boolean; readonly passing?: true }): void {
   let temp: string | null = null;
   try {
     const target = options.secret ? file : followed(file);
     temp = path.join(path.dirname(target), `.${path.basename(target)}.${randomBytes(6).toString("hex")}.tmp`);
-    writeSynced(temp, `${JSON.stringify(value, null, 2)}\n`);
+    writeNew(temp, `${JSON.stringify(value, null, 2)}\n`, options.passing !== true);
     renameSync(temp, target);
     temp = null;
-    syncDirectory(path.dirname(target));
+    if (options.passing !== true) syncDirectory(path.dirname(target));
   } catch (error) {
     if (temp !== null) rmSync(temp, { force: true });
     throw new SettingsError("io", file, `Could not save ${file}: ${reasonOf(error)}. The old file is unchanged.`, { cause: error });
@@ -110,11 +111,11 @@ function refuseLoose(file: string, mode: number, uid: number): void {
     throw new SettingsError("unsafe", file, `Could not read ${file}: others may read or change it. Run: chmod 600 ${file}`);
 }
 
-function writeSynced(temp: string, text: string): void {
+function writeNew(temp: string, text: string, synced: boolean): void {
   const handle = openSync(temp, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
   try {
     writeFileSync(handle, text);
-    fsyncSync(handle);
+    if (synced) fsyncSync(handle);
   } finally {
     closeSync(handle);
   }

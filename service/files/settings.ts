@@ -14,7 +14,7 @@ import {
   type ServiceFile,
   type Tokens,
 } from "../../protocol/config.ts";
-import { readJson, writeJson } from "./json-file.ts";
+import { readJson, SettingsError, writeJson } from "./json-file.ts";
 
 /** `config.json` of this directory; an empty configuration where there is none. @throws SettingsError */
 export function loadConfig(directory: string): Config {
@@ -91,14 +91,20 @@ export function deviceName(hostName: string): string {
   return name === "" ? "device" : name;
 }
 
-/** How to reach the running service, or null where none says so. @throws SettingsError */
+/** How to reach the running service, or null where none says so. @throws SettingsError `unsafe`, `io`, `future` */
 export function loadServiceFile(runDirectory: string): ServiceFile | null {
-  return readJson(serviceFile(runDirectory), serviceSchema, { secret: true, version: FILES_VERSION });
+  try {
+    return readJson(serviceFile(runDirectory), serviceSchema, { secret: true, version: FILES_VERSION });
+  } catch (error) {
+    // Cut short by a power cut: whoever wrote it is gone with it, and the next service writes it anew.
+    if (error instanceof SettingsError && error.fault === "corrupt") return null;
+    throw error;
+  }
 }
 
-/** @throws SettingsError */
+/** Not durable: it tells of a running process, and waiting for the disk would be most of a start (172 of 300 ms on a busy one). @throws SettingsError */
 export function saveServiceFile(runDirectory: string, service: ServiceFile): void {
-  writeJson(serviceFile(runDirectory), service, { secret: true });
+  writeJson(serviceFile(runDirectory), service, { secret: true, passing: true });
 }
 
 /** At a clean stop. */

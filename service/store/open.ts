@@ -77,7 +77,7 @@ function assemble(db: Database, fresh: boolean, options: OpenOptions): StateStor
   const { forget, make } = prepareFolders(session, log.ofFolder);
   const folders = new Map<string, FolderState>();
   const drops = FOLDER_TABLES.map((table) => db.prepare<[number]>(`DELETE FROM ${table} WHERE folder = ?`));
-  const health = openHealth(db, options);
+  const health = openHealth(session, options);
   return {
     transaction: (work) => session.transaction(work),
     folder: (id) => {
@@ -149,7 +149,8 @@ function prepareFolders(session: Session, changes: (folder: ReturnType<Session["
   };
 }
 
-function openHealth(db: Database, options: OpenOptions) {
+function openHealth(session: Session, options: OpenOptions) {
+  const { db } = session;
   const row = db.prepare<[], { open: number; checkedAtMs: number | null }>("SELECT open, checked_at_ms AS checkedAtMs FROM health").get();
   const stoppedCleanly = row?.open === 0;
   let checkedAtMs = row?.checkedAtMs ?? null;
@@ -157,7 +158,17 @@ function openHealth(db: Database, options: OpenOptions) {
   const setOpen = db.prepare<[number]>("UPDATE health SET open = ?");
   const setChecked = db.prepare<[number]>("UPDATE health SET checked_at_ms = ?");
   const tables = db.prepare<[], string>("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").pluck();
-  setOpen.run(1);
+  let marked = false;
+  // With the first thing that is written, not at the start, which would wait for the disk: until then there is nothing to be checked.
+  session.join({
+    beforeCommit: () => {
+      if (!marked) setOpen.run(1);
+    },
+    committed: () => {
+      marked = true;
+    },
+    rolledBack: () => undefined,
+  });
   return {
     stoppedCleanly,
     /** A clock that was set back does not put the check off. */
@@ -175,7 +186,7 @@ function openHealth(db: Database, options: OpenOptions) {
     },
     close: (): void => {
       try {
-        if (db.open) setOpen.run(0);
+        if (db.open && (marked || !stoppedCleanly)) setOpen.run(0);
       } finally {
         db.close();
       }
