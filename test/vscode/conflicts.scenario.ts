@@ -67,7 +67,10 @@ scenario("conflicts", { files }, (world) => {
     await row.click();
     const page = window.webview();
     await page.getByRole("radio", { name: "Side by Side", checked: true }).waitFor();
-    assert.deepEqual(await page.locator(".size").allInnerTexts(), ["240 × 160 pixels", "240 × 160 pixels"]);
+    await until(
+      "both sizes are told",
+      async () => (await page.locator(".size").allInnerTexts()).join() === "240 × 160 pixels,240 × 160 pixels",
+    );
     await page.getByText("this device ↔ server").waitFor();
     await window.shot("conflict-side-by-side");
     await window.page.keyboard.press("2");
@@ -134,7 +137,7 @@ scenario("conflicts", { files }, (world) => {
     await window.shot("conflict-text");
     await keep.click();
     await window.page.locator(".monaco-diff-editor").waitFor({ state: "detached" });
-    assert.equal(await readFile(here("words.txt"), "utf8"), "one\ntheirs\nthree\n");
+    await until("theirs has the name", async () => (await readFile(here("words.txt"), "utf8")) === "one\ntheirs\nthree\n");
     await until("this device's copy is gone", async () => (await copies("words")).length === 0);
   });
 
@@ -166,8 +169,8 @@ scenario("conflicts", { files }, (world) => {
     await window.shot("conflict-resolve-all");
     await window.pick("Keep This Device's of All");
     await until("no copy is left", async () => (await copies("deck")).length + (await copies("sketch")).length === 0);
-    assert.equal((await readFile(here("deck.apkg"))).length, 7);
-    assert.match(await readFile(here("sketch.svg"), "utf8"), /crimson/);
+    await until("this device's deck has the name", async () => (await readFile(here("deck.apkg"))).length === 7);
+    await until("this device's drawing too", async () => (await readFile(here("sketch.svg"), "utf8")).includes("crimson"));
     await window.row("Conflicts").filter({ hasText: "none" }).waitFor();
     await until("the other device follows", async () => (await readFile(there("deck.apkg"))).length === 7);
   });
@@ -194,9 +197,7 @@ scenario("conflicts in a folder that is not trusted", { files: { "media/chart.pn
     await page.getByRole("button", { name: "Keep This Device's" }).click();
     await window.toast(/This folder is not trusted/).waitFor();
     await window.shot("conflict-untrusted");
-    await window.page.keyboard.press("F1");
-    await window.quick().locator("input").first().fill(">Satchel: ");
-    await window.quick().locator(".monaco-list-row", { hasText: "Satchel: Compare Conflict" }).first().waitFor();
+    await window.palette("Satchel: ", "Satchel: Compare Conflict");
     assert.equal(await window.quick().locator(".monaco-list-row", { hasText: "Resolve All Conflicts" }).count(), 0);
     assert.deepEqual((await readdir(world.media)).toSorted(), stood);
     assert.deepEqual(await readFile(path.join(world.media, "chart.png")), THEIRS);

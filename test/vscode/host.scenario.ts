@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { build } from "esbuild";
 
 import { STAGE, TOP } from "./editor.ts";
 import { scenario } from "./scenario.ts";
 
+/** All tests together take seconds; a host that never says that it has ended must not hang the run. */
+const ENDS_MS = 300_000;
 const MARK = "satchel-test ";
 const TESTS = path.join(TOP, "dist", "host-tests", "main.cjs");
 
@@ -57,7 +60,8 @@ scenario(
           await page.exposeFunction("codeAutomationExit", (code: number) => ended.resolve(code));
         },
       });
-      const code = await ended.promise;
+      const code = await Promise.race([ended.promise, sleep(ENDS_MS, null, { ref: false })]);
+      assert.notEqual(code, null, `no end within ${String(ENDS_MS)} ms\n${said.join("\n").slice(-6000)}`);
       for (const { title, error } of outcomes) await t.test(title, () => assert.equal(error, null, error ?? undefined));
       assert.ok(outcomes.length >= 8, `only ${String(outcomes.length)} tests ran\n${said.join("\n").slice(-6000)}`);
       assert.equal(code, 0);

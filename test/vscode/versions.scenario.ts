@@ -41,10 +41,7 @@ scenario("versions", { files }, (world) => {
     await writeFile(there("photo.png"), NEW);
     await until("the other device's edit is here", async () => await same(here("photo.png"), NEW));
     const window = await ready();
-    await window.page.keyboard.press("Control+P");
-    await window.quick().locator("input").first().fill("photo.png");
-    await window.pick("photo.png");
-    await window.tab("photo.png").waitFor();
+    await window.openAny("photo.png");
     await window.command("Satchel: Show Versions of a Media File");
     await window.quick().filter({ hasText: "Versions of photo.png" }).waitFor();
     await window.quick().getByText("kept before it was replaced").waitFor();
@@ -96,7 +93,7 @@ scenario("versions", { files }, (world) => {
     await home.cli(["logout", `user1@${new URL(world.server.url).host}`]);
     await writeFile(here("waiting.png"), square(7));
     const window = await world.window();
-    await window.page.locator(".explorer-folders-view .monaco-list-row", { hasText: "media" }).first().click();
+    await window.unfold(window.page.locator(".explorer-folders-view .monaco-list-row", { hasText: "media" }).first());
     const row = (file: string) => window.page.locator(".explorer-folders-view .monaco-list-row", { hasText: file }).first();
     await row("empty.png").waitFor();
     const says = async (file: string, what: string): Promise<boolean> => (await row(file).innerHTML()).includes(what);

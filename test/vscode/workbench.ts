@@ -2,11 +2,15 @@
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
 
-import type { Browser, FrameLocator, Locator, Page } from "playwright-core";
+import { errors, type Browser, type FrameLocator, type Locator, type Page } from "playwright-core";
 
 import { SHOTS, type Editor } from "./editor.ts";
 
 const WINDOW_MS = 60_000;
+/** One look at something that may have been opened too early, or lost to another that took the focus. */
+const LOOK_MS = 4_000;
+/** All looks together. */
+const LOOKS_MS = 60_000;
 
 export type WindowOptions = {
   readonly viewport?: { readonly width: number; readonly height: number };
@@ -50,12 +54,44 @@ export class Workbench {
 
   /** Runs a command by its title in the palette, for example `Satchel: Sync Now`. */
   async command(title: string): Promise<void> {
-    await this.page.keyboard.press("F1");
-    const input = this.quick().locator("input").first();
-    await input.waitFor();
-    await input.fill(`>${title}`);
-    await this.quick().locator(".quick-input-list .monaco-list-row", { hasText: title }).first().waitFor();
-    await input.press("Enter");
+    await this.#choose("F1", `>${title}`, title, async (input) => await input.press("Enter", { timeout: LOOK_MS }));
+  }
+
+  /** Opens the palette on this text and leaves it open, with a command among the offered that has this title. */
+  async palette(text: string, title: string): Promise<void> {
+    await this.#choose("F1", `>${text}`, title, async () => {});
+  }
+
+  /**
+   * Opens a quick input by its key, types, and acts on it once a row has the wanted text. What it offers is fixed when the text is typed: the palette
+   * waits 800 ms at most for the extensions to be registered, leaves out commands whose condition isn't met yet, and never looks again; a file
+   * search may be older than the file; and a view that takes the focus closes it. So it is closed and opened again until the row is there.
+   */
+  async #choose(key: string, text: string, row: string, act: (input: Locator) => Promise<void>): Promise<void> {
+    await this.#again(`${text} in the quick input`, async () => {
+      await this.page.keyboard.press(key);
+      const input = this.quick().locator("input").first();
+      await input.fill(text, { timeout: LOOK_MS });
+      await this.quick().locator(".quick-input-list .monaco-list-row", { hasText: row }).first().waitFor({ timeout: LOOK_MS });
+      await act(input);
+    });
+  }
+
+  /** Tries until no part of it waited in vain; what is open in the quick input is closed between. @throws TimeoutError of the last try */
+  async #again(what: string, attempt: () => Promise<void>): Promise<void> {
+    const end = performance.now() + LOOKS_MS;
+    for (;;) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!(error instanceof errors.TimeoutError)) throw error;
+        if (performance.now() > end) throw new Error(`tried for ${String(LOOKS_MS)} ms in vain: ${what}`, { cause: error });
+      }
+      if (await this.quick().isVisible()) {
+        await this.page.keyboard.press("Escape");
+        await this.quick().waitFor({ state: "hidden" });
+      }
+    }
   }
 
   /** Answers the input box with this title. */
@@ -72,14 +108,37 @@ export class Workbench {
     await this.quick().locator(".quick-input-list .monaco-list-row", { hasText: text }).first().click();
   }
 
+  /** Opens a text, and waits for it to be shown. */
   async openFile(name: string): Promise<void> {
-    await this.page.keyboard.press("Control+P");
-    const input = this.quick().locator("input").first();
-    await input.waitFor();
-    await input.fill(name);
-    await this.quick().locator(".monaco-list-row", { hasText: name }).first().waitFor();
-    await input.press("Enter");
-    await this.editor(name).waitFor();
+    await this.openAny(name);
+    await this.editor(name).locator(".view-line").first().waitFor();
+  }
+
+  /** Opens a file in whatever editor it has, and waits for its tab. */
+  async openAny(name: string): Promise<void> {
+    await this.#choose("Control+P", name, name, async (input) => await input.press("Enter", { timeout: LOOK_MS }));
+    await this.tab(name).first().waitFor();
+  }
+
+  /** Hovers until a hover has this text: one that opened before it was known stays as it was. */
+  async hover(target: Locator, text: string | RegExp): Promise<Locator> {
+    const shown = this.page.locator(".monaco-hover:visible", { hasText: text }).first();
+    await this.#again(`a hover with ${String(text)}`, async () => {
+      // From elsewhere: a pointer that stands still opens nothing.
+      await this.page.mouse.move(0, 0);
+      await target.hover();
+      await shown.waitFor({ timeout: LOOK_MS });
+    });
+    return shown;
+  }
+
+  /** Unfolds a row of a tree, wherever the rows above it have moved it in the meantime. */
+  async unfold(row: Locator): Promise<void> {
+    await row.waitFor();
+    await this.#again("unfold a row", async () => {
+      if ((await row.getAttribute("aria-expanded")) !== "true") await row.click();
+      await row.and(this.page.locator('[aria-expanded="true"]')).waitFor({ timeout: LOOK_MS });
+    });
   }
 
   /** The extension's item in the status bar. */
@@ -90,8 +149,10 @@ export class Workbench {
   /** Opens our view container. */
   async openMedia(): Promise<void> {
     const tab = this.page.locator(".part.activitybar").getByRole("tab", { name: "Satchel" }).first();
-    if ((await tab.getAttribute("aria-selected")) !== "true") await tab.click();
-    await this.page.locator('.part.sidebar .composite.title:has-text("Satchel")').first().waitFor();
+    await this.#again("the view container Satchel", async () => {
+      if ((await tab.getAttribute("aria-selected")) !== "true") await tab.click();
+      await this.page.locator('.part.sidebar .composite.title:has-text("Satchel")').first().waitFor({ timeout: LOOK_MS });
+    });
   }
 
   /** A row of the tree in the side bar. */
