@@ -46,19 +46,6 @@ function natives(target: string, watcher: string): Plugin {
   };
 }
 
-/** An ESM import of `node:http` or `node:crypto` makes Node load all of fetch or webcrypto for the sake of one getter (16 and 6 ms); `require` does not. */
-const lazyBuiltins: Plugin = {
-  name: "lazy-builtins",
-  setup: (bundler) => {
-    bundler.onResolve({ filter: /^node:(?:https?|crypto)$/ }, ({ path: name, kind }) =>
-      kind === "import-statement" ? { path: name, namespace: "by-require" } : undefined,
-    );
-    bundler.onLoad({ filter: /.*/, namespace: "by-require" }, ({ path: name }) => ({
-      contents: `module.exports = require(${JSON.stringify(name)});`,
-    }));
-  },
-};
-
 const require = createRequire(import.meta.url);
 
 async function watcherSource(target: string): Promise<string> {
@@ -105,41 +92,69 @@ const oneLocale: Plugin = {
   },
 };
 
-/** CommonJS libraries inside an ESM bundle ask for Node's own modules by `require`. */
-const banner = { js: 'import { createRequire as makeRequire } from "node:module"; const require = makeRequire(import.meta.url);' };
+/** TLS with its certificates is 8 ms of a start, and most services never speak it: it is loaded when something of it is first used. */
+const lateTls: Plugin = {
+  name: "late-tls",
+  setup: (bundler) => {
+    bundler.onResolve({ filter: /^(?:node:)?(?:https|tls)$/ }, ({ path: name, importer }) =>
+      // Of those that take it whole; who imports single names would find none.
+      /[\\/](?:node_modules[\\/]ws[\\/]lib[\\/]websocket\.js|remotes[\\/]node-transport\.ts)$/.test(importer)
+        ? { path: name, namespace: "late" }
+        : undefined,
+    );
+    bundler.onLoad({ filter: /.*/, namespace: "late" }, ({ path: name }) => ({
+      // Whether it is an ES module is asked at the import, of which it must not be loaded.
+      contents: `module.exports = new Proxy({}, { get: (_, key) => key === "__esModule" ? undefined : require(${JSON.stringify(name)})[key] });`,
+    }));
+  },
+};
 
-/** The entry checks the Node version before it links what an old Node does not have, so it holds nothing else. */
+/** The sync server is a bundle of its own: its web framework is as large as all the rest, and neither service nor command line wants to read it. */
+const serverApart: Plugin = {
+  name: "server-apart",
+  setup: (bundler) => {
+    bundler.onResolve({ filter: /compose\/server\.ts$/ }, ({ kind }) =>
+      kind === "dynamic-import" ? { path: "./server.cjs", external: true } : undefined,
+    );
+  },
+};
+
+/** The entry checks the Node version before it loads what an old Node does not have, so it holds nothing else. */
 const entry = `#!/usr/bin/env node
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 if (major > 22 || (major === 22 && minor >= 15)) {
-  await import("./code-cache.mjs");
-  await import("./main.mjs");
+  const require = process.getBuiltinModule("node:module").createRequire(import.meta.url);
+  require("./code-cache.cjs");
+  require("./main.cjs");
 } else {
   process.stderr.write(\`satchel needs Node 22.15 or later, this is \${process.version}. Install a newer Node, then try again.\\n\`);
   process.exitCode = 2;
 }
 `;
 
-/** Command line, service and server in one entry, for one target. */
+/**
+ * Command line, service and server in one entry, for one target. CommonJS, one file for all that a start needs: an ESM import of one of Node's own
+ * modules touches all its getters (all of fetch, webcrypto, streams for their sake), and each further file costs a millisecond.
+ */
 async function buildService(target: string, directory: string, options: BuildOptions = {}): Promise<void> {
   await rm(directory, { recursive: true, force: true });
   await build({
     ...common,
-    format: "esm",
+    format: "cjs",
     outdir: directory,
-    outExtension: { ".js": ".mjs" },
+    outExtension: { ".js": ".cjs" },
     loader: { ".node": "copy" },
     assetNames: "[name]",
     entryPoints: {
       main: "service/main.ts",
+      server: "service/compose/server.ts",
       "disk-worker": "service/files/disk-worker.ts",
       "note-worker": "service/notes/note-worker.ts",
       "code-cache": "service/cli/code-cache.mjs",
     },
-    splitting: true,
-    chunkNames: "chunks/[name]-[hash]",
-    plugins: [natives(target, await watcherSource(target)), lazyBuiltins, oneLocale],
-    banner,
+    define: { "import.meta.url": "bundleUrl" },
+    banner: { js: 'const bundleUrl = require("node:url").pathToFileURL(__filename).href;' },
+    plugins: [natives(target, await watcherSource(target)), oneLocale, lateTls, serverApart],
     ...options,
   });
   await writeFile(path.join(directory, "satchel.mjs"), entry, { mode: 0o755 });

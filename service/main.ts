@@ -2,15 +2,14 @@
 import { homedir, hostname, userInfo } from "node:os";
 import path from "node:path";
 
-import type { Host, Starting } from "./cli/host.ts";
+import type { Host, ServiceOptions, Starting } from "./cli/host.ts";
 import { callersDirectory, interrupted, ownCommand, processLives, realPathOf, runCommand, startDetached } from "./cli/machine.ts";
 import { ownServerUrl, startOwnServer } from "./cli/own-server.ts";
-import { runCli } from "./cli/program.ts";
 import { absoluteHome, placesNow, POOL_THREADS } from "./compose/machine.ts";
 import { makePlaces } from "./files/places.ts";
 import { deviceName, loadServiceFile } from "./files/settings.ts";
 
-const diskWorker = new URL(import.meta.url.endsWith(".ts") ? "./files/disk-worker.ts" : "./disk-worker.mjs", import.meta.url);
+const diskWorker = new URL(import.meta.url.endsWith(".ts") ? "./files/disk-worker.ts" : "./disk-worker.cjs", import.meta.url);
 
 function spawnService(options: { readonly tcp: boolean }): Starting {
   const places = placesNow();
@@ -88,4 +87,21 @@ const host: Host = {
   interrupted,
 };
 
-process.exitCode = await runCli(process.argv.slice(2), host);
+/** `service run` as it is started everywhere, without what reads all the other commands: a tenth of a start. null: something else. */
+function plainService(argv: readonly string[]): ServiceOptions | null {
+  const [group, verb, ...flags] = argv;
+  if (group !== "service" || verb !== "run" || flags.some((flag) => flag !== "--background" && flag !== "--no-tcp")) return null;
+  return { tcp: !flags.includes("--no-tcp"), background: flags.includes("--background") };
+}
+
+async function main(argv: readonly string[]): Promise<void> {
+  const plain = plainService(argv);
+  try {
+    process.exitCode = plain === null ? await (await import("./cli/program.ts")).runCli(argv, host) : await host.runService(plain);
+  } catch (error) {
+    const { reportTo } = await import("./cli/program.ts");
+    process.exitCode = reportTo(error, host);
+  }
+}
+
+void main(process.argv.slice(2));

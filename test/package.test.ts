@@ -24,8 +24,8 @@ const ALLOWED = [
   /^media\/[a-z-]+\.(?:svg|png|css|js)$/,
   /^dist\/extension\.cjs$/,
   /^dist\/compare\/(?:page\.js|compare\.css)$/,
-  /^dist\/service\/[a-z-]+\.mjs$/,
-  /^dist\/service\/chunks\/[\w.-]+\.mjs$/,
+  /^dist\/service\/satchel\.mjs$/,
+  /^dist\/service\/[a-z-]+\.cjs$/,
   /^dist\/service\/[\w-]+\.node$/,
 ];
 

@@ -18,8 +18,10 @@ function directory() {
 try {
   const own = directory();
   if (own !== null && nodeModule.enableCompileCache !== undefined) {
+    // The service and the commands use different parts of one file, and what was compiled of a file is written down once.
+    const [, , group, verb] = process.argv;
     mkdirSync(own, { recursive: true, mode: 0o700 });
-    nodeModule.enableCompileCache(own);
+    nodeModule.enableCompileCache(path.join(own, group === "service" && verb === "run" ? "service" : "commands"));
   }
 } catch {
   // A disk that is full or can't be written: the start is slower, that is all.

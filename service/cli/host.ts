@@ -12,6 +12,11 @@ export class CliError extends Error {
   }
 }
 
+/** By shape: the sync server's bundle has a class of this name too. */
+export function isCliError(error: unknown): error is CliError {
+  return error instanceof Error && error.name === "CliError" && "exit" in error;
+}
+
 export type ServiceOptions = {
   readonly tcp: boolean;
   /** Logs go to the log file instead of stderr. */

@@ -9,7 +9,7 @@ import { addExamples } from "./examples.ts";
 import { Exit, exitOfCode } from "./exit-codes.ts";
 import { registerFiles } from "./file-commands.ts";
 import { registerFolders } from "./folder-commands.ts";
-import { CliError, type Host } from "./host.ts";
+import { isCliError, type Host } from "./host.ts";
 import { fitted, Io } from "./io.ts";
 import { registerLsp } from "./lsp-command.ts";
 import { registerServer } from "./server-commands.ts";
@@ -142,7 +142,12 @@ function ioOf(program: Command, host: Host): Io {
   });
 }
 
-function report(error: unknown, tools: Tools): Exit {
+/** For what failed before there were options to be read. */
+export function reportTo(error: unknown, host: Host): Exit {
+  return report(error, { io: new Io(host, { json: false, quiet: false, verbose: false, input: false }) });
+}
+
+function report(error: unknown, tools: Pick<Tools, "io">): Exit {
   if (error instanceof CommanderError) {
     // Commander has said it already, with its suggestion; help and version that were asked for end with its 0.
     return error.exitCode === 0 ? Exit.InSync : Exit.Usage;
@@ -169,7 +174,7 @@ function ofTheSystem(error: unknown): boolean {
 }
 
 function exitOf(error: unknown): Exit {
-  if (error instanceof CliError) return error.exit;
+  if (isCliError(error)) return error.exit;
   const code = codeOf(error);
   if (code !== null) return exitOfCode(code);
   return error instanceof Error && MISTAKES.has(error.name) ? Exit.Usage : Exit.Fatal;

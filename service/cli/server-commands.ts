@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 
 import { Exit } from "./exit-codes.ts";
-import { CliError, type ServerCall } from "./host.ts";
+import { CliError, isCliError, type ServerCall } from "./host.ts";
 import { counted, shown, size, table, when } from "./io.ts";
 import { passwordOf } from "./password.ts";
 import { wholeNumber, type Tools } from "./tools.ts";
@@ -148,7 +148,7 @@ async function usersSoFar(tools: Tools, base: string | undefined): Promise<reado
   try {
     return await users(tools, base);
   } catch (error) {
-    if (error instanceof CliError) return [];
+    if (isCliError(error)) return [];
     throw error;
   }
 }

@@ -108,7 +108,7 @@ async function openRemotes(given: {
 
 /** Loaded with the first note that is looked at: most services never look at one. Its worker stands beside the disk's. */
 function lazyFinder(diskWorker: URL): Finder {
-  const worker = new URL(diskWorker.href.endsWith(".ts") ? "../notes/note-worker.ts" : "./note-worker.mjs", diskWorker);
+  const worker = new URL(diskWorker.href.endsWith(".ts") ? "../notes/note-worker.ts" : "./note-worker.cjs", diskWorker);
   let opened: Promise<Finder> | null = null;
   const open = async (): Promise<Finder> => (await import("../notes/finder.ts")).openFinder(worker);
   return {

@@ -3,7 +3,7 @@ import { lstatSync } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { sep } from "node:path";
 
-import { subscribe, type AsyncSubscription, type Event } from "@parcel/watcher";
+import type { AsyncSubscription, Event } from "@parcel/watcher";
 
 import { DiskError, type WatchHint, type Watcher } from "../core/ports.ts";
 
@@ -36,6 +36,8 @@ async function watchRoot(root: string, onHint: (hint: WatchHint) => void): Promi
   };
   let subscription: AsyncSubscription;
   try {
+    // Loaded when something is watched, not at the start.
+    const { subscribe } = await import("@parcel/watcher");
     subscription = await subscribe(
       root,
       (error, events) => {

@@ -20,8 +20,9 @@ type Exchange = { readonly request: HttpRequest; readonly url: URL; readonly wat
  */
 export function openNodeTransport(options: { readonly clock: Clock }): Transport & { close(): void } {
   const settings = { keepAlive: true, maxFreeSockets: 16, scheduling: "lifo" } as const;
-  const agents = { "http:": new http.Agent(settings), "https:": new https.Agent(settings) };
-  const agentOf = (url: URL) => (url.protocol === "https:" ? agents["https:"] : agents["http:"]);
+  const plain = new http.Agent(settings);
+  let secure: https.Agent | null = null; // made when it is wanted: TLS is a twentieth of a start
+  const agentOf = (url: URL) => (url.protocol === "https:" ? (secure ??= new https.Agent(settings)) : plain);
 
   /** Runs one exchange under the stall watch and the signal; a stale kept-alive connection is replaced once. */
   async function exchange<T>(
@@ -72,8 +73,8 @@ export function openNodeTransport(options: { readonly clock: Clock }): Transport
       return await openStream(request, signal, options.clock, agentOf);
     },
     close() {
-      agents["http:"].destroy();
-      agents["https:"].destroy();
+      plain.destroy();
+      secure?.destroy();
     },
   };
 }

@@ -15,7 +15,7 @@ import { inTime, quantile } from "./measure.ts";
 import { makeWorkload, WORKLOADS, type Workload } from "./workload.ts";
 
 /** The one that ships. */
-const diskWorker = (): URL => new URL("disk-worker.mjs", pathToFileURL(satchelEntry()));
+const diskWorker = (): URL => new URL("disk-worker.cjs", pathToFileURL(satchelEntry()));
 const ROUNDS = 5;
 const RESCAN_MS = 300;
 const HELD_MS = 10;
