@@ -10,8 +10,9 @@ const decompressInPool = promisify(zstdDecompress);
 
 /** Media are compressed already: level 1 runs at the speed of a copy on them, and JSON is small. */
 const LEVEL = 1;
-/** Output buffers are allocated in steps of at most this, whatever a frame promises. */
-const STEP_BYTES = 4 * 1_048_576;
+/** Output buffers are allocated in steps of at most this, whatever a frame promises: several are put together at the end, and memory that is
+ * touched for the first time costs as much as hashing it. One upload's ZIP fits in one. */
+const STEP_BYTES = 16 * 1_048_576;
 
 /** One frame. For inputs up to some 100 KiB; larger ones go through `compress`. */
 export function compressSync(bytes: Uint8Array): Uint8Array {

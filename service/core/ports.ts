@@ -179,7 +179,11 @@ export type ServerRequest = {
   readonly query: string;
   readonly headers: Readonly<Record<string, string>>;
   /** Not yet read: authenticate first (X2). */
-  readonly body: AsyncIterable<Uint8Array>;
+  readonly body: AsyncIterable<Uint8Array> & {
+    /** The whole body, chunk by chunk as it arrives, for whoever keeps up: no chunk waits, and none is put together with others. What `take`
+     * throws ends it. Where it is missing, the chunks are iterated. */
+    readonly each?: (take: (chunk: Uint8Array) => void) => Promise<void>;
+  };
   readonly peer: { readonly address: string };
 };
 export type ServerResponse = {

@@ -81,40 +81,58 @@ export function refusalReply({ status, headers }: Pick<Refusal, "status" | "head
   };
 }
 
-/**
- * The chunks of a body as they come, counted. @throws Refusal 413 beyond `maxBytes` (told early where the length is announced), 408 for
- * one that trickles; the rest is not read.
- */
+/** The chunks of a body as they come, counted. @throws Refusal as `meter`; the rest is not read. */
 export async function* limitedBody(request: ServerRequest, maxBytes: number, clock: Clock): AsyncGenerator<Uint8Array> {
-  const announced = Number(request.headers["content-length"] ?? "0");
-  if (announced > maxBytes) throw tooLarge(maxBytes);
+  const count = meter(request, maxBytes, clock);
+  for await (const chunk of request.body) {
+    count(chunk);
+    yield chunk;
+  }
+}
+
+/** Is told each chunk of a body. @throws Refusal 413 beyond `maxBytes` (told early where the length is announced), 408 for one that trickles */
+function meter(request: ServerRequest, maxBytes: number, clock: Clock): (chunk: Uint8Array) => void {
+  if (announcedBytes(request) > maxBytes) throw tooLarge(maxBytes);
   const begunMs = clock.monoMs();
   let bytes = 0;
-  for await (const chunk of request.body) {
+  return (chunk) => {
     bytes += chunk.length;
     if (bytes > maxBytes) throw tooLarge(maxBytes);
     const elapsedMs = clock.monoMs() - begunMs;
     if (elapsedMs > RATE_AFTER_MS && bytes < (elapsedMs / 1000) * RATE_BYTES_PER_S) throw new Refusal(408, "the body trickles");
-    yield chunk;
-  }
+  };
+}
+
+function announcedBytes({ headers }: ServerRequest): number {
+  return Number(headers["content-length"] ?? "0");
 }
 
 /** Where no length is announced (Anki's clients never do), an upload begins with this much room. */
 const UNKNOWN_BODY_BYTES = 256 * 1024;
 const SMALL_BODY_BYTES = 1024 * 1024;
 
-/** Hands the whole body to `work`; its bytes must not be used after that. @throws Refusal as `limitedBody` */
+/**
+ * Hands the whole body to `work`; its bytes must not be used after that. `likelyBytes`: what is made room for where no length is announced.
+ * @throws Refusal as `limitedBody`
+ */
 export async function withBody<T>(
   { buffers, clock }: { readonly buffers: Buffers; readonly clock: Clock },
   request: ServerRequest,
   maxBytes: number,
   work: (body: Buffer) => Promise<T>,
+  likelyBytes = UNKNOWN_BODY_BYTES,
 ): Promise<T> {
-  const announced = Number(request.headers["content-length"] ?? "0");
-  const unknown = maxBytes > SMALL_BODY_BYTES ? UNKNOWN_BODY_BYTES : 0;
+  const announced = announcedBytes(request);
+  const unknown = maxBytes > SMALL_BODY_BYTES ? likelyBytes : 0;
   const gathered = new Gathered(buffers, announced > 0 && announced <= maxBytes ? announced : unknown);
   try {
-    for await (const chunk of limitedBody(request, maxBytes, clock)) gathered.add(chunk);
+    const count = meter(request, maxBytes, clock);
+    const take = (chunk: Uint8Array): void => {
+      count(chunk);
+      gathered.add(chunk);
+    };
+    if (request.body.each !== undefined) await request.body.each(take);
+    else for await (const chunk of request.body) take(chunk);
     return await work(gathered.bytes);
   } finally {
     gathered.release();

@@ -65,6 +65,7 @@ export function createHandle(options: ServerOptions): ServerHandle {
     buffers: new Buffers(options.bodyMemoryBytes),
     unknown: new Slots(UNKNOWN_BODIES),
     bodies: bodySlots(),
+    lastBytes: new Map(),
   };
   return async (request, signal) => {
     const begunMs = clock.monoMs();
@@ -87,6 +88,8 @@ type Server = ServerOptions & {
   readonly buffers: Buffers;
   readonly unknown: Slots;
   readonly bodies: (account: string) => Slots;
+  /** How long the last upload of an account was: the next one of a first sync has the same length. */
+  readonly lastBytes: Map<string, number>;
 };
 
 /** Bodies at once per account: what one account sends may not fill the memory. */
@@ -225,6 +228,7 @@ async function run(server: Server, route: Route, call: Omit<Call, "content">, fo
             call,
             LIMITS.uploadBytes,
             async (content) => await replyWith(compute, form, await route.run({ ...call, content })),
+            call.known.account,
           ),
       );
     case "satchelUpload":
@@ -255,14 +259,23 @@ async function inSlot(
   }
 }
 
-/** Hands the unpacked body to `work`; its bytes must not be used after that. */
+/** More than this is not made room for before it comes. */
+const LIKELY_BYTES_MAX = 8 * 1024 * 1024;
+
+/** Hands the unpacked body to `work`; its bytes must not be used after that. `account`: whose uploads tell how long this one will be. */
 async function withContent(
   server: Server,
   { request }: Pick<Call, "request">,
   maxBytes: number,
   work: (content: Uint8Array) => Promise<ServerResponse>,
+  account?: string,
 ): Promise<ServerResponse> {
-  return await withBody(server, request, maxBytes, async (body) => await withInflated(server, body, maxBytes, work));
+  const last = account === undefined ? undefined : server.lastBytes.get(account);
+  const use = async (body: Buffer): Promise<ServerResponse> => {
+    if (account !== undefined) server.lastBytes.set(account, Math.min(body.length, LIKELY_BYTES_MAX));
+    return await withInflated(server, body, maxBytes, work);
+  };
+  return await withBody(server, request, maxBytes, use, last);
 }
 
 /** The unpacked bytes of a collection, as they come. */
