@@ -85,18 +85,58 @@ withServer("handle() W4 a client that signs in again keeps its rows: one tombsto
   assert.deepEqual(await changes(server, again, 3), [["a", 4, ""]]);
   assert.deepEqual(await changes(server, again, 4), [["b", 5, ""]]);
   assert.deepEqual(await changes(server, again, 5), [["c", 6, ""]]);
-  // What was lost or started over asks from 0 in a later session of a key that was met.
-  assert.deepEqual(await changes(server, { ...again, session: "s3" }, 0), [["a", 4, ""]]);
-  // A new device has no rows at all: nothing has to be spread out for it, on later pages neither.
-  const device = { key: await server.login(), session: "d" };
+});
+
+withServer("handle() W23 deletions from before a device's time are not told to it; those after are", async (server, key) => {
+  const bytes = Buffer.from("x");
+  const owner = { key, session: "s1" };
+  await upload(server, owner, { a: bytes, b: bytes, c: bytes, stays: bytes });
+  await sanity(server, owner, 4);
+  await upload(server, { key, session: "s2" }, { a: null, b: null, c: null });
+  await sanity(server, { key, session: "s2" }, 1);
+  const device = { key: await server.login(), session: "d1" };
   await begin(server, device);
-  const all = [
-    ["a", 4, ""],
-    ["b", 5, ""],
-    ["c", 6, ""],
+  assert.deepEqual(
+    await changes(server, device, 0),
+    [
+      ["stays", 4, sha1(bytes)],
+      [":usn", 7, ""],
+    ],
+    "nothing of a, b and c; the carrier has the top usn",
+  );
+  // In mid-session and later: what goes now is told, one a page.
+  await upload(server, { key, session: "s3" }, { stays: null, a: bytes });
+  await upload(server, { key, session: "s3" }, { a: null });
+  assert.deepEqual(await changes(server, device, 7), [
+    ["stays", 8, ""],
+    ["a", 10, ""],
+  ]);
+  const later = { ...device, session: "d2" };
+  assert.deepEqual(await changes(server, later, 7), [["stays", 8, ""]]);
+  assert.deepEqual(await changes(server, later, 8), [["a", 10, ""]]);
+  // It starts over (logged out of media, or was told to): all that it has waits to be sent, so no deletion can meet it.
+  assert.deepEqual(await changes(server, { ...device, session: "d3" }, 0), [[":usn", 10, ""]]);
+});
+
+withServer("handle() W23 a device that may have rows at 0 is told of every deletion, under its new key too", async (server, key) => {
+  const bytes = Buffer.from("x");
+  const mine = { key, session: "s1" };
+  const other = { key: await server.login(), session: "o1" };
+  await begin(server, mine);
+  await upload(server, other, { foreign: bytes });
+  await sanity(server, other, 1);
+  // The arithmetic fails: it stays at 0, with a row.
+  assert.deepEqual(await upload(server, mine, { a: bytes }), [1, 2]);
+  await sanity(server, mine, 1);
+  await upload(server, { ...other, session: "o2" }, { a: null });
+  const expected = [
+    ["foreign", 1, sha1(bytes)],
+    ["a", 3, ""],
   ];
-  assert.deepEqual(await changes(server, device, 0), all);
-  assert.deepEqual(await changes(server, device, 4), all.slice(1));
+  const again = { key: await server.login(), session: "s2" };
+  await begin(server, again);
+  assert.deepEqual(await changes(server, again, 0), expected);
+  assert.deepEqual(await changes(server, { ...mine, session: "s3" }, 0), expected);
 });
 
 test("parseMemory() W4 a memory that can't be read belongs to a client that may have rows", () => {

@@ -57,6 +57,12 @@ export function storageContract(kind: string, open: OpenStorage): void {
     const state = await account.change(durable, async (tx) => await tx.state());
     assert.deepEqual([state.top, state.live, state.liveBytes], [4, 1, 20]);
     assert.deepEqual(await account.change(durable, async (tx) => await tx.feed(3, 10)), feed.slice(1));
+    const withoutOld = async (bornAt: number) => await account.change(durable, async (tx) => await tx.feed(0, 10, bornAt));
+    assert.deepEqual(
+      await withoutOld(999),
+      feed.filter(({ sha1 }) => sha1 !== null),
+    );
+    assert.deepEqual(await withoutOld(0), feed);
   });
 
   contract("S12 applies all of a change or nothing", async (account) => {
@@ -92,6 +98,7 @@ export function storageContract(kind: string, open: OpenStorage): void {
     assert.deepEqual((await again.read([sha1(bytes)]))[0], bytes);
     const kept = await again.change(durable, async (tx) => ({ feed: await tx.feed(0, 9), memory: await tx.memory("d1") }));
     assert.deepEqual([kept.feed.length, kept.memory], [1, '{"x":1}']);
+    assert.deepEqual(await again.change(durable, async (tx) => await tx.memories()), [["d1", '{"x":1}']]);
   });
 
   contract("S1 keeps what was replaced or deleted, and gives equal bytes one place", async (account) => {

@@ -5,7 +5,10 @@ import type { AccountTx } from "./storage.ts";
 
 /** Where the owner's list is remembered. No device key has this id, nor one of the tallies'. */
 export const BURSTS = "bursts";
-const tallyOf = (device: string): string => `brake ${device}`;
+const TALLY = "brake ";
+const tallyOf = (device: string): string => `${TALLY}${device}`;
+/** Whether what is remembered under this id is a device key's. */
+export const isKey = (id: string): boolean => id !== BURSTS && !id.startsWith(TALLY);
 
 export type Deletion = {
   readonly device: string;

@@ -36,6 +36,9 @@ const memorySchema = z.object({
   /** The session whose first request was for the feed from 0 when nothing was known of the key: that client has no rows that a deletion
    * could meet. Empty: there was no such session; null: nothing was asked yet. */
   fresh: z.string().nullable(),
+  /** Tombstones up to this usn say nothing to the client: when it stood at 0 without a row that a deletion could meet, this was the top, and none of those
+   * names has stood since (W23). null: it may need all. */
+  bornAt: position.nullable().default(null),
   /** What this session said of names without a real change: name and whether it has it. */
   claims: z.array(z.tuple([z.string(), z.boolean()])),
   /** Counts the syncs of clients that send no session (before 2.1.57). */
@@ -64,6 +67,7 @@ export function newMemory(generation: number): Memory {
     way: "none",
     generation,
     fresh: null,
+    bornAt: null,
     claims: [],
     legacy: 0,
   };
@@ -110,7 +114,14 @@ export function legacySession(memory: Memory): string {
   return `legacy ${String(memory.legacy)}`;
 }
 
-type Line = { readonly top: number; readonly generation: number; readonly restoredTop: number };
+/** Whether a client with this memory may stand at 0 and have rows that others' deletions could meet: its first upload failed the arithmetic. Should it
+ * sign in again, its new key looks like that of a new device. */
+export function mayHaveRowsAtZero({ echo, pos }: Memory): boolean {
+  return echo !== null && pos?.includes(0) === true;
+}
+
+/** `strangers`: another key's client may have rows at 0. */
+type Line = { readonly top: number; readonly generation: number; readonly restoredTop: number; readonly strangers?: boolean };
 export type Asked = {
   readonly memory: Memory;
   /** Rows that are not shown. */
@@ -121,36 +132,54 @@ export type Asked = {
   readonly wentBack: boolean;
   /** More than one tombstone a page does no harm. */
   readonly bulk: boolean;
+  /** Tombstones up to this usn are left out. */
+  readonly bornAt: number;
 };
 
 /** `mediaChanges(last)`. */
 export function asked(before: Memory, session: string, last: number, line: Line): Asked {
-  const entered = enter(before, session);
-  // A client that signs in again has a new key, but keeps its rows and its `lastUsn`.
-  const memory = before.fresh === null && last === 0 ? { ...entered, fresh: session } : entered;
+  const memory = { ...met(before, session, last), bornAt: born(before, last, line) };
   const bulk = session !== NEVER_FRESH && memory.fresh === session;
   const ahead = last > line.top || (memory.generation < line.generation && last > line.restoredTop);
   if (ahead) {
     const wentBack = memory.pos !== null && memory.generation === line.generation;
     const generation = wentBack ? line.generation + 1 : line.generation;
     return {
-      memory: { ...memory, way: "sanity", generation, pos: [last], stand: last, told: null, echo: null },
+      memory: { ...memory, way: "sanity", generation, pos: [last], stand: last, told: null, echo: null, bornAt: null },
       hidden: [],
       answer: "empty",
       wentBack,
       bulk,
+      bornAt: 0,
     };
   }
   if (memory.way === "zero" && last === 0) {
     const next: Memory = { ...memory, way: "sent", pos: [0], stand: 0, told: null, generation: line.generation };
-    return { memory: next, hidden: [], answer: "empty", wentBack: false, bulk };
+    return { memory: next, hidden: [], answer: "empty", wentBack: false, bulk, bornAt: 0 };
   }
   const twin = memory.twin || (last !== 0 && memory.pos !== null && !memory.pos.includes(last));
   const hidden = hides({ ...memory, twin }, session, last) ? (memory.echo?.own ?? []) : [];
   const way = last !== 0 && memory.way === "zero" ? "none" : memory.way;
   const echo = memory.echo !== null && last !== 0 ? { ...memory.echo, moved: true } : memory.echo;
   const next: Memory = { ...memory, twin, way, echo, pos: [last], stand: last, told: null, generation: line.generation };
-  return { memory: next, hidden, answer: "page", wentBack: false, bulk };
+  return { memory: next, hidden, answer: "page", wentBack: false, bulk, bornAt: twin ? 0 : (memory.bornAt ?? 0) };
+}
+
+/** A client that signs in again has a new key, but keeps its rows and its `lastUsn`. */
+function met(before: Memory, session: string, last: number): Memory {
+  const entered = enter(before, session);
+  return before.fresh === null && last === 0 ? { ...entered, fresh: session } : entered;
+}
+
+/** Who asks from 0 has no rows that a deletion could meet, if nothing is known of the key, or if it was met elsewhere only: then its state was lost, and
+ * what it finds in its folder waits to be sent. */
+function born({ fresh, pos, echo, twin, generation, bornAt }: Memory, last: number, line: Line): number | null {
+  // Numbers of another line mean nothing on this one.
+  if (generation !== line.generation) return null;
+  if (last !== 0) return bornAt;
+  const isNew = fresh === null && pos === null && line.strangers === false;
+  const startsOver = pos !== null && !pos.includes(0) && echo?.at.includes(0) !== true && !twin;
+  return isNew || startsOver ? line.top : bornAt;
 }
 
 function hides(memory: Memory, session: string, last: number): boolean {

@@ -155,11 +155,12 @@ function txOf({ rows, clock, secrets }: LocalContext, { files }: Change, batch: 
       }
       return await soon(found);
     },
-    feed: async (usn, limit) => await soon(rows.feed(usn, limit)),
+    feed: async (usn, limit, bornAt) => await soon(rows.feed(usn, limit, bornAt)),
     write: async (entries, sender) => await step({ kind: "write", entries, sender, atMs: clock.wallMs() }),
     log: async (usn) => await soon(rows.log(usn)),
     memory: async (device) => await soon(rows.memory(device)),
     remember: async (device, memory) => await step({ kind: "remember", device, memory }),
+    memories: async () => await soon(rows.memories()),
     newEpoch: async () => await step({ kind: "epoch", epoch: epochOf(secrets) }),
     versions: async (name) => await soon(rows.versions(name)),
   };

@@ -8,6 +8,7 @@ import {
   asked,
   claimed,
   legacySession,
+  mayHaveRowsAtZero,
   newMemory,
   paged,
   parseMemory,
@@ -20,7 +21,7 @@ import {
   type Memory,
 } from "./echo.ts";
 import type { Burst } from "./brake.ts";
-import { brakeDeletions } from "./burst.ts";
+import { brakeDeletions, isKey } from "./burst.ts";
 import { Refusal } from "./exchange.ts";
 import { CARRIER, nameFault } from "./names.ts";
 import type { Account, AccountTx } from "./storage.ts";
@@ -78,7 +79,7 @@ export async function mediaChanges(caller: Caller, last: number, { faults }: Med
     light,
     async (tx) =>
       await withMemory(tx, caller, async (before, session, state) => {
-        const ask = asked(before, session, last, state);
+        const ask = asked(before, session, last, { ...state, strangers: last === 0 && (await strangers(tx, caller)) });
         if (ask.wentBack) await tx.newEpoch();
         if (ask.answer === "empty") return { memory: ask.memory, result: [] };
         const { rows, end } = await readPage(tx, last, state.top, limit, ask);
@@ -90,20 +91,27 @@ export async function mediaChanges(caller: Caller, last: number, { faults }: Med
   );
 }
 
+/** Whether another key's client may have rows though it stands at 0. */
+async function strangers(tx: AccountTx, { device }: Caller): Promise<boolean> {
+  const { generation } = await tx.state();
+  const others = (await tx.memories()).filter(([id]) => id !== device && isKey(id));
+  return others.some(([, text]) => mayHaveRowsAtZero(parseMemory(text, generation)));
+}
+
 /** Rows after `last` as this client may see them; `end`: where it then stands. At most one tombstone, for clients that stop at the first
- * deletion that fails (W4). */
+ * deletion that fails (W4); none that is older than the client (W23). */
 async function readPage(
   tx: AccountTx,
   last: number,
   top: number,
   limit: number,
-  { hidden, bulk }: Asked,
+  { hidden, bulk, bornAt }: Asked,
 ): Promise<{ readonly rows: readonly Row[]; readonly end: number }> {
   const rows: Row[] = [];
   let tombstones = 0;
   let from = last;
   for (;;) {
-    const more = await tx.feed(from, limit);
+    const more = await tx.feed(from, limit, bornAt);
     for (const row of more) {
       if (isHidden(hidden, row.usn)) continue;
       tombstones += row.sha1 === null ? 1 : 0;

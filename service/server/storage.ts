@@ -34,8 +34,8 @@ export interface AccountTx {
   state(): Promise<AccountState>;
   /** The rows of these names, tombstones too; absent where there never was one. */
   rows(names: readonly string[]): Promise<ReadonlyMap<string, Row>>;
-  /** Strictly after `usn`, ascending, at most `limit`. */
-  feed(usn: number, limit: number): Promise<readonly Row[]>;
+  /** Strictly after `usn`, ascending, at most `limit`, without tombstones up to `bornAt`. */
+  feed(usn: number, limit: number, bornAt?: number): Promise<readonly Row[]>;
   /** Writes and logs the entries (ascending usns, above `top`) and raises `top`. Replaced and deleted bytes become versions. Bytes must be
    * among the change's files or stored already. @throws StorageError io where they are not (S11) */
   write(entries: readonly Entry[], sender: Sender): Promise<void>;
@@ -44,6 +44,8 @@ export interface AccountTx {
   /** What the server remembers of a device key; null: nothing. */
   memory(device: string): Promise<string | null>;
   remember(device: string, memory: string): Promise<void>;
+  /** All that is remembered of any device key. */
+  memories(): Promise<readonly (readonly [device: string, memory: string])[]>;
   /** The data went back in time: a new epoch, above which nothing counts as read. */
   newEpoch(): Promise<void>;
   /** Newest first; `name` null: of all names (a bounded number). */

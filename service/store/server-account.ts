@@ -26,7 +26,8 @@ export type ServerAccountOptions = {
 export interface ServerAccountRows extends BlobRows, Session, WholeRows {
   state(): AccountState;
   row(name: string): Row | undefined;
-  feed(usn: number, limit: number): Row[];
+  /** Strictly after `usn`, ascending, without tombstones up to `bornAt`. */
+  feed(usn: number, limit: number, bornAt?: number): Row[];
   /** Applies one upload, in order. `atMs`: wall clock. `stage`: places of its bytes. */
   write(entries: readonly Entry[], sender: Sender, atMs: number, stage: Stage): void;
   /** As if the name had never been here. */
@@ -81,7 +82,9 @@ function assemble(db: Database): ServerAccountRows {
   const blobs = prepareBlobs(db);
   const byName = db.prepare<[string], Raw>("SELECT name, usn, lower(hex(sha1)), size FROM file WHERE name = ?").raw();
   const since = db
-    .prepare<[number, number], Raw>("SELECT name, usn, lower(hex(sha1)), size FROM file WHERE usn > ? ORDER BY usn LIMIT ?")
+    .prepare<[number, number, number], Raw>(
+      "SELECT name, usn, lower(hex(sha1)), size FROM file WHERE usn > ? AND (sha1 IS NOT NULL OR usn > ?) ORDER BY usn LIMIT ?",
+    )
     .raw();
   const fixed = (row: Raw): Row => toRow(row[2] === "" ? [row[0], row[1], null, row[3]] : row);
   const memory = db.prepare<[string], string>("SELECT memory FROM device WHERE id = ?").pluck();
@@ -107,7 +110,7 @@ function assemble(db: Database): ServerAccountRows {
     ...prepareWhole(db, blobs, counters),
     row: (name) => withFault("read a row", () => row(name)),
     state: () => counters.now(),
-    feed: (usn, limit) => withFault("read the feed", () => since.all(usn, limit).map((found) => fixed(found))),
+    feed: (usn, limit, bornAt = 0) => withFault("read the feed", () => since.all(usn, bornAt, limit).map((found) => fixed(found))),
     write: prepareWrite(db, { row, wrote: (name) => cache.delete(name) }, blobs, counters),
     dropTombstone: (name) =>
       withFault("drop a row", () => {

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 
+import { loginKey } from "../support/sync-server.ts";
 import { bytesOf, converge, holds, sha1, syncAll, type Case } from "./world.ts";
 
 /** A server's disk lost these contents: a file that is one of them goes, a larger file that holds one (a pack) gets zeros there. Returns how many. */
@@ -20,6 +22,24 @@ async function loseContents(base: string, contents: readonly Buffer[]): Promise<
     }
   }
   return lost;
+}
+
+/** Deletions that a device is told of which signs in for the first time; the carrier of the usn is none. */
+async function deletionsTold(url: string, user: string): Promise<number> {
+  const header = JSON.stringify({ v: 11, k: await loginKey(url, user), c: "test", s: "new" });
+  let told = 0;
+  for (let lastUsn = 0; ;) {
+    const body = zstdCompressSync(JSON.stringify({ lastUsn }));
+    const reply = await fetch(new URL("msync/mediaChanges", url), { method: "POST", headers: { "anki-sync": header }, body });
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a wrong shape fails the case
+    const { data } = JSON.parse(zstdDecompressSync(Buffer.from(await reply.arrayBuffer())).toString()) as {
+      readonly data: readonly [string, number, string][];
+    };
+    const last = data.at(-1);
+    if (last === undefined) return told;
+    told += data.filter(([name, , hash]) => hash === "" && !name.startsWith(":")).length;
+    [, lastUsn] = last;
+  }
 }
 
 /** What happens to a server: restored from a copy, damaged, restarted; and the desktop's own button. */
@@ -58,6 +78,31 @@ export const SERVER_CASES: readonly Case[] = [
       return `${String((await B.list()).length)} of 2 after two syncs`;
     },
     expected: ({ server, b }) => (server === "official" && b === "official" ? "0 of 2 after two syncs" : "2 of 2 after two syncs"),
+  },
+  {
+    id: "W23",
+    title: "a new device is not told of the deletions before its time, and of each one after",
+    for: ({ a, b }) => a === "official" && b === "official",
+    async run({ A, B, host, user }) {
+      const doomed = Array.from({ length: 30 }, (_, at) => `d${String(at)}.png`);
+      for (const name of [...doomed, "keep.png", "late.png"]) await B.write(name, bytesOf(name));
+      await syncAll(B);
+      for (const name of doomed) await B.remove(name);
+      await syncAll(B);
+      const told = await deletionsTold(host.url, user);
+      await syncAll(A);
+      assert.deepEqual(await A.list(), ["keep.png", "late.png"]);
+      await B.remove("late.png");
+      await syncAll(B, A);
+      assert.deepEqual(await A.list(), ["keep.png"], "a deletion after its first sync");
+      // Logged out of media and in again: it has one of the files once more, which waits to be sent.
+      await A.write("d0.png", bytesOf("d0.png"));
+      await A.forget();
+      const files = await converge([A, B]);
+      assert.deepEqual(Object.keys(files), ["d0.png", "keep.png"]);
+      return `${String(told)} told`;
+    },
+    expected: ({ server }) => (server === "official" ? "30 told" : "0 told"),
   },
   {
     id: "S18",
