@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { get } from "node:http";
 import { tmpdir } from "node:os";
@@ -10,9 +10,8 @@ import { after, before, suite, test } from "node:test";
 import { answers, endChild, freePort, tie, until } from "./support/children.ts";
 import { makeSatchel, type Satchel } from "./support/satchel.ts";
 import { startSyncServer, type SyncServer } from "./support/sync-server.ts";
+import { block, PROXIES } from "./support/guide.ts";
 import { skipWithout } from "./support/optional.ts";
-
-const GUIDE = readFileSync(path.join(import.meta.dirname, "..", "service", "server", "SELF-HOSTING.md"), "utf8");
 
 /** More than a proxy takes unless told; that the largest file would pass is asked by `doctor` at the end. */
 const LARGE_BYTES = 24 * 1024 * 1024;
@@ -21,13 +20,6 @@ const HEARD_MS = 45_000;
 
 /** Several commands in a row, each a process of its own. */
 const SETTLED_MS = 120_000;
-
-/** The guide's own text of one language. */
-function block(language: string): string {
-  const found = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, "m").exec(GUIDE)?.[1];
-  assert.ok(found !== undefined, `the guide has no block of ${language}`);
-  return found;
-}
 
 let top = "";
 let server: SyncServer;
@@ -70,45 +62,14 @@ suite("the guide's systemd unit", () => {
 });
 
 suite("behind the guide's proxies", () => {
-  type Proxy = { readonly name: string; readonly user: string; readonly args: (port: number, directory: string) => readonly string[] };
-  const proxies: readonly Proxy[] = [
-    {
-      name: "nginx",
-      user: "user1",
-      args: (port, directory) => {
-        const site = block("nginx")
-          .replace("listen 443 ssl;", `listen 127.0.0.1:${port};`)
-          .replace(/^ *ssl_certificate.*$/gm, "")
-          .replace("127.0.0.1:8080", `127.0.0.1:${server.port}`);
-        const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-          .map((what) => `${what}_temp_path ${directory}/${what};`)
-          .join("\n");
-        const conf = `daemon off; pid ${directory}/pid; error_log stderr; events {}\nhttp { access_log off; ${temporary}\n${site} }`;
-        writeFileSync(path.join(directory, "nginx.conf"), conf);
-        return ["-p", directory, "-c", path.join(directory, "nginx.conf")];
-      },
-    },
-    {
-      name: "caddy",
-      user: "user2",
-      args: (port, directory) => {
-        const site = block("caddy")
-          .replace("sync.example.org", `http://127.0.0.1:${port}`)
-          .replace("127.0.0.1:8080", `127.0.0.1:${server.port}`);
-        writeFileSync(path.join(directory, "Caddyfile"), `{\n\tadmin off\n\tauto_https off\n}\n${site}`);
-        return ["run", "--config", path.join(directory, "Caddyfile"), "--adapter", "caddyfile"];
-      },
-    },
-  ];
-
-  for (const { name, user, args } of proxies)
+  for (const [at, { name, args }] of PROXIES.entries())
     test(`${name}: a large file passes, news come at once, doctor is content`, async (t) => {
       if (spawnSync(name, ["-v"]).error !== undefined && spawnSync(name, ["version"]).error !== undefined) return skipWithout(t, name);
       const directory = path.join(top, name);
       await mkdir(directory);
       const port = await freePort();
       const proxy = tie(
-        spawn(name, args(port, directory), {
+        spawn(name, args({ port, target: server.port, directory, tls: null }), {
           stdio: ["ignore", "ignore", "pipe"],
           env: { ...process.env, HOME: directory, XDG_DATA_HOME: directory, XDG_CONFIG_HOME: directory },
         }),
@@ -122,6 +83,7 @@ suite("behind the guide's proxies", () => {
         return await answers(`${url}health`);
       });
       const [one, two] = [await device(), await device()];
+      const user = `user${at + 1}`;
       await one.join(url, user);
       await two.join(url, user);
       await Promise.all([synced(one), synced(two)]);
@@ -140,12 +102,12 @@ suite("behind the guide's proxies", () => {
 
   test("nginx without client_max_body_size: doctor says what to do", async (t) => {
     if (spawnSync("nginx", ["-v"]).error !== undefined) return skipWithout(t, "nginx");
-    const nginx = proxies[0];
+    const nginx = PROXIES.find(({ name }) => name === "nginx");
     assert.ok(nginx !== undefined);
     const directory = path.join(top, "small");
     await mkdir(directory);
     const port = await freePort();
-    const started = nginx.args(port, directory);
+    const started = nginx.args({ port, target: server.port, directory, tls: null });
     const conf = path.join(directory, "nginx.conf");
     await writeFile(conf, (await readFile(conf, "utf8")).replace("client_max_body_size 128m;", ""));
     const proxy = tie(spawn("nginx", started, { stdio: ["ignore", "ignore", "ignore"] }));

@@ -60,7 +60,7 @@ export function storageContract(kind: string, open: OpenStorage): void {
     const withoutOld = async (bornAt: number) => await account.change(durable, async (tx) => await tx.feed(0, 10, bornAt));
     assert.deepEqual(
       await withoutOld(999),
-      feed.filter(({ sha1 }) => sha1 !== null),
+      feed.filter((row) => row.sha1 !== null),
     );
     assert.deepEqual(await withoutOld(0), feed);
   });
