@@ -87,6 +87,7 @@ function optionsOf(log: vscode.LogOutputChannel, leaveOut: (uri: string) => Prom
       standDown: standDown(),
       preview: "file",
       previewWidth: PREVIEW_WIDTH,
+      workspaceDiagnostics: satchel.get("notes.checkClosed", true),
       // Notes of a folder that is not trusted are not changed.
       offerRenames: vscode.workspace.isTrusted && satchel.get("notes.offerRenames", true),
     },

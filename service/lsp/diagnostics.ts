@@ -37,21 +37,27 @@ export async function look(note: Note, notes: Notes, media: Media): Promise<read
 export async function diagnosticsOf(note: Note, notes: Notes, media: Media, options: SessionOptions): Promise<Diagnostic[]> {
   return (await look(note, notes, media)).flatMap((looked) => {
     const diagnostic = diagnosticOf(note.document, looked);
-    return diagnostic === null || isToldAlready(looked, options) ? [] : [diagnostic];
+    return diagnostic === null || isToldAlready(looked, options, true) ? [] : [diagnostic];
   });
 }
 
-export function diagnosticOf(document: TextDocument, { reference, place, knowledge }: Looked): Diagnostic | null {
+export function diagnosticOf(document: TextDocument, looked: Looked): Diagnostic | null {
+  return diagnosticAt(rangeOf(document, looked.reference), looked);
+}
+
+export function diagnosticAt(range: Range, { place, knowledge }: Looked): Diagnostic | null {
   const severity = SEVERITY[knowledge.cause];
   if (severity === null) return null;
-  return { range: rangeOf(document, reference), severity, source: SOURCE, code: knowledge.cause, message: knowledge.sentence, data: place };
+  return { range, severity, source: SOURCE, code: knowledge.cause, message: knowledge.sentence, data: place };
 }
 
 export function rangeOf(document: TextDocument, { start, end }: Pick<MediaReference, "start" | "end">): Range {
   return { start: document.positionAt(start), end: document.positionAt(end) };
 }
 
-/** The editor's own check says that a linked file is missing; ours adds something only where it knows why. */
-function isToldAlready({ reference, knowledge }: Looked, { standDown }: SessionOptions): boolean {
-  return standDown.has("diagnostics") && knowledge.cause === "never" && reference.syntax !== "embed" && reference.syntax !== "sound";
+/** The editor's own check says of an open note that a linked file is missing; ours adds something only where it knows why. */
+export function isToldAlready({ reference, knowledge }: Looked, { standDown }: SessionOptions, isOpen: boolean): boolean {
+  return (
+    isOpen && standDown.has("diagnostics") && knowledge.cause === "never" && reference.syntax !== "embed" && reference.syntax !== "sound"
+  );
 }

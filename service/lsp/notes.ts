@@ -1,7 +1,7 @@
 /** The notes of one session: those open in the editor as it has them, all others of the workspace as they are on disk. */
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-import type { TextDocuments } from "vscode-languageserver";
+import type { Range, TextDocuments } from "vscode-languageserver";
 import { TextDocument } from "vscode-languageserver-textdocument";
 
 import { DiskError } from "../core/ports.ts";
@@ -17,7 +17,16 @@ export type Note = { readonly document: TextDocument; readonly place: NotePlace;
 export type Placed = { readonly reference: MediaReference; readonly place: MediaPlace };
 
 type Parsed = { readonly version: number; readonly references: readonly MediaReference[] };
-type OnDisk = { readonly file: NoteFile; readonly references: readonly MediaReference[] };
+/** `ranges`: where each reference stands, in the same order. */
+type OnDisk = { readonly file: NoteFile; readonly references: readonly MediaReference[]; readonly ranges: readonly Range[] };
+/** A note of the workspace that the editor has not open. */
+export type ClosedNote = {
+  /** Absolute. */
+  readonly path: string;
+  readonly workspace: string | null;
+  readonly references: readonly MediaReference[];
+  readonly ranges: readonly Range[];
+};
 
 export class Notes {
   readonly #open: TextDocuments<TextDocument>;
@@ -101,24 +110,57 @@ export class Notes {
     return found;
   }
 
-  /** The workspace's notes, read again where size or time have changed. */
-  async #refreshed(): Promise<ReadonlyMap<string, OnDisk>> {
+  /** Of the workspaces that `wanted` takes. `relist` false: as they were when last listed. */
+  async closedNotes(relist: boolean, wanted: (workspace: string) => boolean, signal: AbortSignal): Promise<readonly ClosedNote[]> {
+    const onDisk = relist ? await this.#refreshed(wanted, signal) : this.#onDisk;
+    const open = new Set(this.allOpen().map(({ place }) => place.note));
+    return [...onDisk].flatMap(([path, { references, ranges }]) =>
+      open.has(path) ? [] : [{ path, workspace: this.#placeOf(path).workspace, references, ranges }],
+    );
+  }
+
+  /** As it is on disk now; null: it can't be read, or is no note. */
+  async closedAt(path: string): Promise<ClosedNote | null> {
+    const text = isNote(path) ? await readNote(this.#source.disk, path) : null;
+    return text === null ? null : { path, workspace: this.#placeOf(path).workspace, ...(await this.#parse(text)) };
+  }
+
+  /** The file of a media folder that is meant; null: none. */
+  async placeOf(reference: MediaReference, place: NotePlace): Promise<MediaPlace | null> {
+    return await resolve(reference, place, this.#media);
+  }
+
+  /** The workspaces' notes, read again where size or time have changed. */
+  async #refreshed(
+    wanted: (workspace: string) => boolean = () => true,
+    signal = new AbortController().signal,
+  ): Promise<ReadonlyMap<string, OnDisk>> {
     const now = new Map<string, OnDisk>();
-    for (const workspace of this.workspaces) {
-      for (const file of await this.#listed(workspace)) {
+    for (const workspace of this.workspaces.filter(wanted)) {
+      for (const file of await this.#listed(workspace, signal)) {
+        signal.throwIfAborted();
         const known = this.#onDisk.get(file.path);
         if (known !== undefined && isSame(known.file, file)) now.set(file.path, known);
-        else
-          now.set(file.path, { file, references: (await this.#source.find((await readNote(this.#source.disk, file.path)) ?? "")) ?? [] });
+        else now.set(file.path, { file, ...(await this.#parse((await readNote(this.#source.disk, file.path)) ?? "")) });
       }
     }
     this.#onDisk = now;
     return now;
   }
 
-  async #listed(workspace: string): Promise<readonly NoteFile[]> {
+  async #parse(text: string): Promise<Pick<OnDisk, "references" | "ranges">> {
+    const references = (await this.#source.find(text)) ?? [];
+    if (references.length === 0) return { references, ranges: [] };
+    const document = TextDocument.create("", "markdown", 0, text);
+    return {
+      references,
+      ranges: references.map(({ start, end }) => ({ start: document.positionAt(start), end: document.positionAt(end) })),
+    };
+  }
+
+  async #listed(workspace: string, signal: AbortSignal): Promise<readonly NoteFile[]> {
     try {
-      return (await listNotes(this.#source.disk, workspace, new AbortController().signal)).notes;
+      return (await listNotes(this.#source.disk, workspace, signal)).notes;
     } catch (error) {
       // A workspace folder that is gone has no notes; the editor tells its user.
       if (error instanceof DiskError) return [];

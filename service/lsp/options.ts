@@ -13,6 +13,8 @@ const given = z.object({
   preview: z.enum(["file", "data", "none"]).catch("file"),
   /** Pixels, for editors that understand `|width=` behind an image's address (VS Code). */
   previewWidth: z.int().min(1).max(4000).nullable().catch(null),
+  /** Flags for the workspace's notes that are not open, too. */
+  workspaceDiagnostics: z.boolean().catch(true),
   /** Ask whether links shall follow a file that was renamed on disk or on another device. */
   offerRenames: z.boolean().catch(true),
 });
@@ -22,6 +24,11 @@ export type SessionOptions = {
   readonly preview: "file" | "data" | "none";
   readonly previewWidth: number | null;
   readonly offerRenames: boolean;
+  readonly workspaceDiagnostics: boolean;
+  /** Tells of workspace folders that come and go. */
+  readonly workspaceFolders: boolean;
+  /** Tells of files that change on disk, when asked to. */
+  readonly watches: boolean;
   /** The editor shows Markdown in hovers. */
   readonly markdown: boolean;
   /** The editor takes edits with versions, and file renames among them. */
@@ -35,13 +42,18 @@ export type SessionOptions = {
 
 export function optionsOf({ capabilities, initializationOptions }: InitializeParams): SessionOptions {
   const told: unknown = initializationOptions;
-  const { standDown, preview, previewWidth, offerRenames } = given.parse(typeof told === "object" && told !== null ? told : {});
-  const { workspaceEdit, applyEdit } = capabilities.workspace ?? {};
+  const { standDown, preview, previewWidth, offerRenames, workspaceDiagnostics } = given.parse(
+    typeof told === "object" && told !== null ? told : {},
+  );
+  const { workspaceEdit, applyEdit, didChangeWatchedFiles, workspaceFolders } = capabilities.workspace ?? {};
   return {
     standDown: new Set(standDown),
     preview,
     previewWidth,
     offerRenames,
+    workspaceDiagnostics,
+    workspaceFolders: workspaceFolders === true,
+    watches: didChangeWatchedFiles?.dynamicRegistration === true,
     markdown: capabilities.textDocument?.hover?.contentFormat?.includes("markdown") ?? false,
     documentChanges: workspaceEdit?.documentChanges === true,
     renamesFiles: workspaceEdit?.documentChanges === true && workspaceEdit.resourceOperations?.includes("rename") === true,

@@ -1,6 +1,7 @@
 /** One editor's language-server session: its own open notes, its own workspace. Disk and engine are the truth for everything else. */
 import {
   createConnection,
+  DidChangeWatchedFilesNotification,
   FileOperationPatternKind,
   ResponseError,
   TextDocuments,
@@ -20,7 +21,7 @@ import { VERSION } from "../../protocol/version.ts";
 import type { LanguagePeer, LanguageSession } from "../core/language-port.ts";
 import type { Engine } from "../engine/facade.ts";
 import type { NotesSource } from "../notes/finder.ts";
-import { baseName, directoryOf, joined } from "../notes/paths.ts";
+import { baseName, directoryOf, joined, NOTE_EXTENSIONS } from "../notes/paths.ts";
 import { actionsFor, COMMANDS } from "./actions.ts";
 import { carryOut } from "./commands.ts";
 import { completionsAt, TRIGGERS } from "./completion.ts";
@@ -33,6 +34,7 @@ import { RenameOffers } from "./offers.ts";
 import { optionsOf, type SessionOptions } from "./options.ts";
 import { editsFor, editsInside, movesOf, workspaceEdit, type Move, type NoteEdits } from "./rename.ts";
 import { PeerReader, PeerWriter } from "./transport.ts";
+import { WorkspaceProblems } from "./workspace-problems.ts";
 
 export type LanguageDeps = {
   readonly engine: Engine;
@@ -79,6 +81,8 @@ class Session {
   readonly #typing = new Map<string, NodeJS.Timeout>();
   #events: NodeJS.Timeout | null = null;
   #offers: RenameOffers | null = null;
+  /** Of notes that are not open; null: not wanted. */
+  #problems: WorkspaceProblems | null = null;
   #closed = false;
   #options: SessionOptions | null = null;
 
@@ -91,9 +95,12 @@ class Session {
     connection.onInitialized(() => this.#begin());
     this.#documents.listen(connection);
     this.#documents.onDidChangeContent(({ document }) => this.#typed(document.uri));
-    this.#documents.onDidClose(({ document }) => {
-      this.#forget(document.uri);
-      void connection.sendDiagnostics({ uri: document.uri, diagnostics: [] });
+    this.#documents.onDidOpen(({ document }) => this.#problems?.opened(document.uri));
+    this.#documents.onDidSave(() => this.#problems?.notesChanged());
+    this.#documents.onDidClose(({ document: { uri } }) => {
+      this.#forget(uri);
+      if (this.#problems === null) void connection.sendDiagnostics({ uri, diagnostics: [] });
+      else this.#problems.closed(uri).catch(deps.report);
     });
     this.#answer();
     this.#answerFiles();
@@ -101,6 +108,7 @@ class Session {
 
   close(): void {
     this.#closed = true;
+    this.#problems?.close();
     for (const stop of this.#stops.splice(0)) stop();
     for (const timer of this.#typing.values()) clearTimeout(timer);
     if (this.#events !== null) clearTimeout(this.#events);
@@ -146,21 +154,45 @@ class Session {
     const { options } = this.#given;
     this.#offers = new RenameOffers({ engine, connection: this.#connection, ...this.#given });
     this.#stops.push(engine.onEvent(() => (this.#events ??= setTimeout(() => this.#onEvents(), EVENTS_MS))));
-    this.#connection.workspace.onDidChangeWorkspaceFolders(({ added, removed }) => {
-      const gone = new Set(removed.map(({ uri }) => pathOf(uri)));
-      const more = added.map(({ uri }) => pathOf(uri)).filter((path) => path !== null);
-      this.#notes.workspaces = [...this.#notes.workspaces.filter((path) => !gone.has(path)), ...more];
-      this.#lookAtAll();
-    });
+    if (options.workspaceFolders) this.#followWorkspaces();
+    if (options.workspaceDiagnostics) this.#beginWorkspace();
     if (!options.appliesEdits)
       this.#connection.console.info("This editor applies no edits of a server: links can't follow a file by themselves.");
     this.#lookAtAll();
     this.#offers.begin();
   }
 
+  /** The library throws where the editor did not say that it tells of them. */
+  #followWorkspaces(): void {
+    this.#connection.workspace.onDidChangeWorkspaceFolders(({ added, removed }) => {
+      const gone = new Set(removed.map(({ uri }) => pathOf(uri)));
+      const more = added.map(({ uri }) => pathOf(uri)).filter((path) => path !== null);
+      this.#notes.workspaces = [...this.#notes.workspaces.filter((path) => !gone.has(path)), ...more];
+      this.#lookAtAll();
+      this.#problems?.notesChanged();
+    });
+  }
+
+  #beginWorkspace(): void {
+    const connection = this.#connection;
+    this.#problems = new WorkspaceProblems({
+      ...this.#given,
+      send: async (uri, diagnostics) => await connection.sendDiagnostics({ uri, diagnostics }),
+      say: (sentence) => connection.console.info(sentence),
+      report: this.#deps.report,
+    });
+    connection.onDidChangeWatchedFiles(() => this.#problems?.notesChanged());
+    const watchers = [{ globPattern: `**/*.{${NOTE_EXTENSIONS.join(",")}}` }];
+    // An editor that promised it and refuses: notes are listed again from time to time.
+    if (this.#given.options.watches)
+      connection.client.register(DidChangeWatchedFilesNotification.type, { watchers }).catch(this.#deps.report);
+    this.#problems.notesChanged();
+  }
+
   #onEvents(): void {
     this.#events = null;
     this.#lookAtAll();
+    this.#problems?.mediaChanged();
     void this.#offers?.look().catch(this.#deps.report);
   }
 

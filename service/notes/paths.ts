@@ -53,7 +53,9 @@ export function relativeTo(directory: string, path: string): string {
   return [...from.slice(same).map(() => ".."), ...to.slice(same)].join("/");
 }
 
-const NOTES = new Set(["md", "markdown", "mdown", "mkd", "mdx", "qmd", "rmd"]);
+/** Extensions of notes, lower case. */
+export const NOTE_EXTENSIONS: readonly string[] = ["md", "markdown", "mdown", "mkd", "mdx", "qmd", "rmd"];
+const NOTES = new Set(NOTE_EXTENSIONS);
 const MEDIA = new Set(
   `png jpg jpeg gif svg webp avif bmp tif tiff ico heic heif jxl mp3 m4a ogg oga opus wav flac aac 3gp aiff spx
   mp4 m4v webm mov mkv avi ogv mpg mpeg flv swf pdf epub djvu drawio excalidraw psd xcf ai eps

@@ -118,6 +118,11 @@ export class LspPeer {
     return version;
   }
 
+  closeNote(uri: string): void {
+    this.#versions.delete(uri);
+    this.tell("textDocument/didClose", { textDocument: { uri } });
+  }
+
   /** The newest diagnostics of a note, once they satisfy `wanted`. */
   async diagnostics(uri: string, wanted: (found: readonly Diagnostic[]) => boolean = () => true): Promise<readonly Diagnostic[]> {
     return await this.until(() => {

@@ -14,7 +14,8 @@ export type Joined = {
   conflict(other: Device, file: string, mine: () => Promise<void>, theirs: () => Promise<void>): Promise<void>;
 };
 
-export async function join(world: Scenario): Promise<Joined> {
+/** `folder`: the media folder, absolute. */
+export async function join(world: Scenario, folder = world.media): Promise<Joined> {
   const env = { ...process.env, SATCHEL_HOME: world.home, NO_COLOR: "1" };
   const cli: Joined["cli"] = async (args, stdin) => {
     const ended = await runToEnd(process.execPath, [MAIN, ...args], { env, ...(stdin === undefined ? {} : { stdin }) });
@@ -24,16 +25,16 @@ export async function join(world: Scenario): Promise<Joined> {
   };
   await cli(["service", "start"]);
   await cli(["login", world.server.url, "--user", "user1", "--password-stdin"], PASSWORD);
-  await cli(["add", world.media]);
+  await cli(["add", folder]);
   await cli(["sync", "--wait"]);
   return {
     cli,
     conflict: async (other, file, mine, theirs) => {
-      await cli(["pause", world.media]);
+      await cli(["pause", folder]);
       await Promise.all([mine(), theirs()]);
       const sent = await other.satchel.sync();
       if (sent.run?.result === "failed") throw new Error(`${file} could not be sent: ${sent.said}`);
-      await cli(["resume", world.media]);
+      await cli(["resume", folder]);
       await cli(["sync", "--wait"]);
     },
   };
