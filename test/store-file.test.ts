@@ -14,7 +14,7 @@ import { rebuildIfCorrupt, setAside } from "../service/store/health.ts";
 import { lockHolder, rootLockPath, takeLock } from "../service/store/lock.ts";
 import { fromText, toText } from "../service/store/name-text.ts";
 import { openState, type StateStore } from "../service/store/open.ts";
-import { prepareMark } from "../service/store/pending.ts";
+import { prepareMarks } from "../service/store/pending.ts";
 import { APPLICATION_ID, MIGRATIONS } from "../service/store/schema.ts";
 import { Session } from "../service/store/session.ts";
 import { directory, entry, faultOf, memory, remoteRow } from "./support/store-rows.ts";
@@ -149,7 +149,7 @@ test("Session DB10 a full disk throws `full`, takes the transaction back, and th
   const { db } = openDatabase(path.join(directory(t), "state.db"), { applicationId: APPLICATION_ID, migrations: MIGRATIONS });
   t.after(() => db.close());
   const session = new Session(db);
-  const mark = prepareMark(session);
+  const { mark } = prepareMarks(session);
   const folder = session.folder("f");
   db.pragma(`max_page_count = ${Number(db.pragma("page_count", { simple: true })) + 4}`);
   const add = session.write("mark", (name: string) => mark(folder, name));

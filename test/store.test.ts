@@ -162,6 +162,38 @@ test("pending: every writer of a tree or a problem marks its path, and an unchan
   for (const [what, work, expected] of steps) assert.deepEqual(marked(state, folder, work), expected, what);
 });
 
+test("pending: within a transaction the last word about a path counts, and every question there is answered by it", (t) => {
+  const { state, folder } = memory(t);
+  state.transaction(() => {
+    folder.entries.put(entry("a"));
+    folder.base.put("a", entry("a").sha1);
+    folder.pending.remove("a");
+    folder.pending.add("b");
+    assert.deepEqual([pendingPaths(folder), folder.pending.count()], [["b"], 1]);
+    folder.pending.remove("b");
+    folder.pending.add("a");
+    assert.deepEqual([folder.pending.count(), pendingPaths(folder)], [1, ["a"]]);
+    folder.pending.remove("a");
+    folder.base.removeAll();
+    folder.pending.add("c");
+  });
+  assert.deepEqual([pendingPaths(folder), folder.pending.count()], [["a", "c"], 2]);
+  assert.throws(() =>
+    state.transaction(() => {
+      folder.pending.remove("a");
+      folder.pending.add("d");
+      throw new Error("thrown");
+    }),
+  );
+  state.transaction(() => folder.pending.add("e"));
+  assert.deepEqual([pendingPaths(folder), folder.pending.count()], [["a", "c", "e"], 3]);
+  state.transaction(() => {
+    folder.pending.add("f");
+    state.dropFolder(folder.id);
+  });
+  assert.deepEqual([pendingPaths(folder), folder.pending.count()], [[], 0]);
+});
+
 test("pending.rows() sets the three trees side by side, in code unit order, and N2 problems make their side unknown", (t) => {
   const { state, folder } = memory(t);
   state.transaction(() => {

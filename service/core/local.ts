@@ -67,10 +67,13 @@ export type ApplyResult =
   /** The disk refused; nothing was done, the old file is intact. */
   | { readonly kind: "trouble"; readonly reason: "locked" | "diskFull" | "applyFailed" | "badName"; readonly detail: string };
 
+/** Bytes for a path. `fresh`: nothing is thought to stand there, whose permission bits would be kept. */
+export type NewBytes = { readonly path: string; readonly bytes: Uint8Array; readonly fresh?: boolean };
+
 /** Puts bytes under the root without ever showing half a file or losing one (N1, N3, N4). One per folder. */
 export interface Applier {
   /** Writes the bytes to the folder's `.satchel/`, fsynced. Several at once share the work. @throws DiskError */
-  stage(items: readonly { readonly path: string; readonly bytes: Uint8Array }[]): Promise<readonly string[]>;
+  stage(items: readonly NewBytes[]): Promise<readonly string[]>;
   /** Like `stage` from bytes that are already here (a kept version, or another file of the folder): verified against `sha1`; null where they are not. */
   stageLocal(path: string, sha1: Sha1, entry: Entry | undefined): Promise<string | null>;
   /** Keep version → re-check → rename, per step; then fsyncs every directory touched. The temp of a step not done stays, as the proof of

@@ -186,7 +186,9 @@ async function stageBatch(context: RunContext, batch: readonly Fetched[]): Promi
   const keepOnly = batch.filter(({ action }) => action.kind === "conflict" && parts.policy() === "local-wins");
   for (const { action, bytes } of keepOnly) await keepTheirs(context, action, bytes);
   const rest = batch.filter((item) => !keepOnly.includes(item));
-  const temps = await parts.applier.stage(rest.map(({ action, bytes }) => ({ path: action.path, bytes })));
+  const temps = await parts.applier.stage(
+    rest.map(({ action, bytes }) => ({ path: action.path, bytes, fresh: action.kind === "download" && action.expect === null })),
+  );
   for (const { release } of batch) release?.();
   return rest.map(({ action, bytes }, index) => ({ action, temp: must(temps[index]), bytes: bytes.length }));
 }

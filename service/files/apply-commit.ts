@@ -103,6 +103,8 @@ async function prepare(context: ApplyContext, work: Work, touched: Touched): Pro
   await makeParents(context, work.diskPath, step, touched);
   if (step.kind === "put" && step.copyTo !== null) await makeParents(context, step.copyTo, step, touched);
   if (step.expect === null && (await foldedTwin(context, work.diskPath)) !== null) work.diskPath = twinName(context, step.path);
+  // A name that shall be new is taken by a link, which fails where anything stands: looking before would say no more.
+  if (step.expect === null) return;
   work.before = await context.disk.lstat(`${context.root}/${work.diskPath}`);
   if (!isExpected(work.before, step.expect, true)) work.result = { kind: "changed" };
 }
@@ -162,7 +164,7 @@ async function swap(context: ApplyContext, work: Work, touched: Touched): Promis
   const target = `${context.root}/${work.diskPath}`;
   // Our own link has moved the ctime; a copy has not.
   const ctime = work.held?.kept.shared === false;
-  if (!isExpected(await context.disk.lstat(target), step.expect, ctime)) {
+  if (step.expect !== null && !isExpected(await context.disk.lstat(target), step.expect, ctime)) {
     work.result = { kind: "changed" };
     return;
   }
@@ -177,7 +179,7 @@ async function swap(context: ApplyContext, work: Work, touched: Touched): Promis
 async function putNew(context: ApplyContext, work: Work, step: Put, target: string, touched: Touched): Promise<void> {
   const { disk } = context;
   try {
-    work.staged = await disk.lstat(step.temp);
+    work.staged = context.staged.get(step.temp) ?? (await disk.lstat(step.temp));
     await disk.link(step.temp, target);
     // Only when the new name is durable may the old one go: or a power cut could leave neither.
     touched.goners.add(step.temp);
@@ -187,6 +189,11 @@ async function putNew(context: ApplyContext, work: Work, step: Put, target: stri
       return;
     }
     if (!isFault(error, "crossDevice", "notSupported")) throw error;
+    // A rename would replace what came up there.
+    if ((await disk.lstat(target)) !== null) {
+      work.result = { kind: "changed" };
+      return;
+    }
     work.staged = await moveOver(context, step.temp, target, touched);
   }
 }

@@ -21,6 +21,8 @@ export type ApplyContext = {
   readonly faults: Faults;
   /** Copies made beside a target on the way to it, that a failure left there. They go with the next commit; no intent names them. */
   readonly leftover: Set<string>;
+  /** How each staged file was left when it was made, until its commit: it need not be looked at again. */
+  readonly staged: Map<string, Stat>;
 };
 
 /** Satchel's own directory in the root: temps, and files on their way out. */

@@ -1,5 +1,5 @@
 /** Puts bytes under one folder's root. Over the `Disk` port only, so that the simulator crashes this very code. */
-import type { Applier } from "../core/local.ts";
+import type { Applier, NewBytes } from "../core/local.ts";
 import type { Entry, Sha1, Version } from "../core/model.ts";
 import { DiskError, noFaults, type Clock, type Compute, type Disk, type Faults, type Random } from "../core/ports.ts";
 import { commitSteps } from "./apply-commit.ts";
@@ -34,7 +34,7 @@ export function openApplier(options: {
   readonly reserveBytes?: number;
 }): Applier {
   const { reserveBytes, faults, ...rest } = options;
-  const context: ApplyContext = { ...rest, faults: faults ?? noFaults, leftover: new Set() };
+  const context: ApplyContext = { ...rest, faults: faults ?? noFaults, leftover: new Set(), staged: new Map() };
   return {
     stage: async (items) => await stage(context, items, reserveBytes),
     stageLocal: async (_path, sha1, entry) => {
@@ -43,9 +43,14 @@ export function openApplier(options: {
     },
     commit: async (steps, run) => {
       await dropLeftovers(context);
-      return await commitSteps(context, steps, run);
+      try {
+        return await commitSteps(context, steps, run);
+      } finally {
+        for (const step of steps) if (step.kind === "put") context.staged.delete(step.temp);
+      }
     },
     discard: async (temps) => {
+      for (const temp of temps) context.staged.delete(temp);
       await forAll(temps, async (temp) => await unlinkIfThere(context.disk, temp));
     },
     foldsNames: context.caps.foldsCase || context.caps.foldsNormalization,
@@ -59,6 +64,7 @@ export function openApplier(options: {
     },
     recover: async (intents) => {
       context.leftover.clear();
+      context.staged.clear();
       return await recoverApply(context, intents);
     },
   };
@@ -83,37 +89,34 @@ async function makeRoom(context: ApplyContext, neededBytes: number, reserveBytes
   );
 }
 
-async function stage(
-  context: ApplyContext,
-  items: readonly { readonly path: string; readonly bytes: Uint8Array }[],
-  reserveBytes: number | undefined,
-): Promise<readonly string[]> {
+async function stage(context: ApplyContext, items: readonly NewBytes[], reserveBytes: number | undefined): Promise<readonly string[]> {
   if (items.length === 0) return [];
   const needed = items.reduce((sum, item) => sum + item.bytes.length, 0);
   await makeRoom(context, needed, reserveBytes);
   const made: string[] = [];
   try {
     const temps = await forAll(items, async (item) => {
-      const temp = await createTemp(context, item.path, item.bytes);
+      const temp = await createTemp(context, item);
       made.push(temp);
       return temp;
     });
     await syncTemps(context, temps);
     return temps;
   } catch (error) {
+    for (const temp of made) context.staged.delete(temp);
     // Half a batch is none: what was written goes at once, for the disk may be full (DK01).
     if (error instanceof DiskError) await forAll(made, async (temp) => await unlinkIfThere(context.disk, temp));
     throw error;
   }
 }
 
-async function createTemp(context: ApplyContext, path: string, bytes: Uint8Array): Promise<string> {
+async function createTemp(context: ApplyContext, { path, bytes, fresh }: NewBytes): Promise<string> {
   const { disk, root } = context;
   const target = `${root}/${path}`;
-  const mode = (await disk.lstat(target))?.mode;
+  const mode = fresh === true ? undefined : (await disk.lstat(target))?.mode;
   const temp = tempPath(context);
   try {
-    await disk.create(temp, bytes, mode);
+    context.staged.set(temp, await disk.create(temp, bytes, mode));
     return temp;
   } catch (error) {
     // Gone is another matter: without its marker the root may be an empty mount point, and nothing may be put there (S14).

@@ -11,6 +11,9 @@ const CACHE_KIB = 16_384;
 /** The write-ahead log is cut back to this after a checkpoint. */
 const WAL_KEEP_BYTES = 16 * 1024 * 1024;
 
+/** Pages of the log after which it is written back: at SQLite's 1000 (4 MB) a first sync writes the same pages back again and again. */
+const CHECKPOINT_PAGES = 4000;
+
 /** What a database file must be, and how it becomes so. */
 export type Schema = {
   readonly applicationId: number;
@@ -33,6 +36,7 @@ export function openDatabase(source: string | Buffer, schema: Schema): Opened {
     db.pragma("journal_mode = WAL");
     db.pragma("synchronous = FULL");
     db.pragma(`cache_size = -${CACHE_KIB}`);
+    db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
     db.pragma(`journal_size_limit = ${WAL_KEEP_BYTES}`);
     db.pragma("temp_store = MEMORY");
     migrate(db, schema, typeof source === "string" && source !== ":memory:" ? source : null);

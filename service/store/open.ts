@@ -8,7 +8,7 @@ import { StoreError, withFault } from "./errors.ts";
 import { openEvents } from "./events.ts";
 import { prepareRuns, prepareVersions } from "./history.ts";
 import { prepareApplyIntents, prepareCursor, prepareDeletions, prepareRehash, prepareUploadIntents } from "./journals.ts";
-import { prepareMark, preparePending, prepareProblems } from "./pending.ts";
+import { prepareMarks, preparePending, prepareProblems } from "./pending.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./schema.ts";
 import { Session } from "./session.ts";
 import { prepareBase, prepareEntries, prepareRemote } from "./trees.ts";
@@ -106,13 +106,14 @@ function assemble(db: Database, fresh: boolean, options: OpenOptions): StateStor
 }
 
 function prepareFolders(session: Session, changes: (folder: ReturnType<Session["folder"]>) => FolderState["changes"]) {
-  const mark = prepareMark(session);
+  const marks = prepareMarks(session);
+  const { mark } = marks;
   const twins = makeTwins();
   session.join({ rolledBack: () => twins.forgetAll() });
   const entries = prepareEntries(session, mark, twins);
   const remote = prepareRemote(session, mark);
-  const base = prepareBase(session, mark);
-  const pending = preparePending(session, mark);
+  const base = prepareBase(session, marks);
+  const pending = preparePending(session, marks);
   const problems = prepareProblems(session, mark);
   const cursor = prepareCursor(session);
   const uploadIntents = prepareUploadIntents(session);
@@ -124,7 +125,10 @@ function prepareFolders(session: Session, changes: (folder: ReturnType<Session["
   const versions = prepareVersions(session);
   const runs = prepareRuns(session);
   return {
-    forget: (id: string): void => twins.forget(session.folder(id)),
+    forget: (id: string): void => {
+      twins.forget(session.folder(id));
+      marks.forget(session.folder(id));
+    },
     make: (id: string): FolderState => {
       const folder = session.folder(id);
       return {

@@ -31,18 +31,49 @@ function joined(from: string, withProblems: boolean): string {
 
 /** Adds a path to pending; whoever writes a tree calls it in the same write. */
 export type Mark = (folder: FolderRow, path: string) => void;
+/** `written`: makes the table say what was marked and unmarked so far; before anybody reads it. `forget`: of a folder that is dropped. */
+export type Marks = {
+  readonly mark: Mark;
+  readonly unmark: Mark;
+  readonly written: () => void;
+  readonly forget: (folder: FolderRow) => void;
+};
 
-export function prepareMark(session: Session): Mark {
+/**
+ * A path that is booked as agreed is marked by each tree that changes and unmarked at the end: only the last word of a transaction is
+ * written, with it, so that a file costs one statement here instead of three.
+ */
+export function prepareMarks(session: Session): Marks {
   const insert = session.db.prepare<[number, string]>("INSERT OR IGNORE INTO pending (folder, path) VALUES (?, ?)");
-  return (folder, path) => {
-    folder.pending += insert.run(session.keyFor(folder), toText(path)).changes;
+  const remove = session.db.prepare<[number, string]>("DELETE FROM pending WHERE folder = ? AND path = ?");
+  const waiting = new Map<FolderRow, Map<string, boolean>>();
+  const say = (folder: FolderRow, path: string, due: boolean): void => {
+    const words = waiting.get(folder);
+    if (words === undefined) waiting.set(folder, new Map([[path, due]]));
+    else words.set(path, due);
+  };
+  const written = (): void => {
+    for (const [folder, words] of waiting) {
+      const key = session.keyFor(folder);
+      for (const [path, due] of words) {
+        if (due) folder.pending += insert.run(key, toText(path)).changes;
+        else folder.pending -= remove.run(key, toText(path)).changes;
+      }
+    }
+    waiting.clear();
+  };
+  session.join({ beforeCommit: written, rolledBack: () => waiting.clear() });
+  return {
+    mark: (folder, path) => say(folder, path, true),
+    unmark: (folder, path) => say(folder, path, false),
+    written,
+    forget: (folder) => void waiting.delete(folder),
   };
 }
 
 /** The paths that the planner has to look at. */
-export function preparePending(session: Session, mark: Mark): (folder: FolderRow) => FolderState["pending"] {
+export function preparePending(session: Session, { mark, unmark, written }: Marks): (folder: FolderRow) => FolderState["pending"] {
   const { db } = session;
-  const remove = db.prepare<[number, string]>("DELETE FROM pending WHERE folder = ? AND path = ?");
   const tail = "WHERE p.folder = ? ORDER BY p.path LIMIT ?";
   const rows = db.prepare<[number, number], StoredPlanRow>(`${joined("pending", true)} ${tail}`).raw();
   const rowsWithoutProblems = db.prepare<[number, number], StoredPlanRow>(`${joined("pending", false)} ${tail}`).raw();
@@ -54,13 +85,15 @@ export function preparePending(session: Session, mark: Mark): (folder: FolderRow
   );
   return (folder) => ({
     add: session.write("mark a path as pending", (path: string) => mark(folder, path)),
-    remove: session.write("mark a path as done", (path: string) => {
-      folder.pending -= remove.run(folder.key, toText(path)).changes;
+    remove: session.write("mark a path as done", (path: string) => unmark(folder, path)),
+    count: session.read("count the pending paths", () => {
+      written();
+      return folder.pending;
     }),
-    count: () => folder.pending,
-    rows: session.read("read the pending paths", (limit: number) =>
-      (folder.problems === 0 ? rowsWithoutProblems : rows).all(folder.key, limit).map(planRow),
-    ),
+    rows: session.read("read the pending paths", (limit: number) => {
+      written();
+      return (folder.problems === 0 ? rowsWithoutProblems : rows).all(folder.key, limit).map(planRow);
+    }),
     row: session.read("read the state of a path", (path: string) => {
       const found = row.get(folder.key, toText(path));
       // The one row of the sub-select is always there: its trees may all be absent.
@@ -68,6 +101,7 @@ export function preparePending(session: Session, mark: Mark): (folder: FolderRow
     }),
     addAll: session.write("mark every path as pending", () => {
       const key = session.keyFor(folder);
+      written();
       folder.pending += addAll.run(key, key, key, key).changes;
     }),
   });

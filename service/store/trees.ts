@@ -3,7 +3,7 @@ import type { Statement } from "better-sqlite3";
 import type { Entry, RemoteRow, Sha1 } from "../core/model.ts";
 import type { FolderState } from "../core/state.ts";
 import { fromText, toText } from "./name-text.ts";
-import type { Mark } from "./pending.ts";
+import type { Mark, Marks } from "./pending.ts";
 import type { FolderRow, Session } from "./session.ts";
 import { checkedSha1 } from "./sha1-text.ts";
 import type { Twins } from "./twins.ts";
@@ -213,7 +213,7 @@ function rowOf(stored: StoredRemote): RemoteRow {
 }
 
 /** What this device and the remote last agreed on. Pending is marked where the agreement changed. */
-export function prepareBase(session: Session, mark: Mark): (folder: FolderRow) => FolderState["base"] {
+export function prepareBase(session: Session, { mark, written }: Marks): (folder: FolderRow) => FolderState["base"] {
   const sql = baseStatements(session);
   return (folder) => ({
     get: session.read("read a base row", (path: string): Sha1 | null | undefined => sql.get.get(folder.key, toText(path))?.[0]),
@@ -239,6 +239,7 @@ export function prepareBase(session: Session, mark: Mark): (folder: FolderRow) =
       mark(folder, path);
     }),
     removeAll: session.write("forget every agreement", () => {
+      written();
       folder.pending += sql.markAll.run(folder.key).changes;
       sql.removeAll.run(folder.key);
       folder.baseLive = 0;
