@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
 
+import * as z from "zod";
+
 import { EngineError } from "../service/engine/facade.ts";
 import { openCliDouble, type Around, type CliDouble, type Said } from "./support/cli-double.ts";
 import { runSummary, type EngineDouble } from "./support/engine-double.ts";
@@ -69,6 +71,64 @@ test("events are told in words, one line each", async () => {
   assert.equal(rest, "");
 });
 
+test("events --since beyond the newest says so, instead of nothing", async () => {
+  const newest = engine.events.lastSeq();
+  const { code, stdout, stderr } = await double.satchel(["events", "--since", "5000"]);
+  assert.deepEqual([code, stdout], [0, ""]);
+  assert.equal(
+    stderr,
+    `The newest event is number ${newest}, so nothing stands after 5000. To see all that is kept: satchel events --since 0\n`,
+  );
+});
+
+test("events --follow after the number of another log says so, then tells all of this one", async () => {
+  const gone = Promise.withResolvers<void>();
+  const written = double.satchel(["events", "--follow", "--since", "5000"], { host: { interrupted: async () => await gone.promise } });
+  while (engine.subscribers === 0) await new Promise((resolve) => setImmediate(resolve));
+  gone.resolve();
+  const lines = (await written).stdout.split("\n");
+  assert.match(lines[0] ?? "", /gap {2}number 5000 is of another log than this one: all that this one keeps follows$/);
+  assert.match(lines[1] ?? "", /^1 {2}/);
+});
+
+suite("-v", () => {
+  test("a mistake of the person's brings no stack, but the error's code", async () => {
+    const { stderr } = await double.satchel(["conflicts", "show", "99", "-v"]);
+    assert.doesNotMatch(stderr, /^ +at /m);
+    assert.match(stderr, /\nerror \d+, see protocol\/METHODS\.md\n$/);
+  });
+  test("a fault of ours brings its stack", async () => {
+    const broken = { host: { serverCall: async () => await Promise.reject(new TypeError("boom")) } };
+    const quiet = await double.satchel(["server", "user", "list"], broken);
+    assert.match(quiet.stderr, /fault of its own: boom.*-v/);
+    assert.doesNotMatch(quiet.stderr, /^ +at /m);
+    assert.match((await double.satchel(["server", "user", "list", "-v"], broken)).stderr, /TypeError: boom\n +at /);
+  });
+});
+
+suite("--json: wrong arguments are told as an object, and nothing else is", () => {
+  const wrong: readonly (readonly [args: readonly string[], says: RegExp])[] = [
+    [["foo"], /^unknown command 'foo'\nAll commands/],
+    [["sycn"], /Did you mean sync\?/],
+    [["sync", "--nosuch"], /^unknown option '--nosuch'\nFor example/],
+    [["add"], /^missing required argument 'folder'/],
+    [["guard", "aprove", "7"], /Did you mean approve\?/],
+    [["help", "nosuch"], /^there is no command 'nosuch'/],
+    [["conflicts", "resolve", "1", "--keep", "x"], /Allowed choices are mine, theirs, both/],
+    [["server"], /^A command is missing\. Usage: satchel server /],
+    [[], /^A command is missing\. Usage: satchel /],
+    [["log", "--limit", "many"], /^--limit is a whole number, not "many"\.$/],
+  ];
+  for (const [args, says] of wrong)
+    test(`satchel ${args.join(" ")} --json`, async () => {
+      const { code, stdout, stderr } = await double.satchel([...args, "--json"]);
+      assert.deepEqual([code, stdout], [2, ""]);
+      const told: unknown = JSON.parse(stderr);
+      const { error } = z.strictObject({ error: z.strictObject({ exit: z.literal(2), message: z.string() }) }).parse(told);
+      assert.match(error.message, says);
+    });
+});
+
 suite("errors tell what to do next", () => {
   const errors: readonly (readonly [name: string, args: readonly string[], says: RegExp, around?: Around])[] = [
     ["a command that is none", ["foo"], /unknown command 'foo'\nAll commands: satchel help/],
@@ -85,6 +145,7 @@ suite("errors tell what to do next", () => {
     ],
     ["a folder that is there", ["add", "/media/one"], /\/media\/one is looked after already\. How it stands: `satchel status`/],
     ["a remote of another protocol", ["login", "ftp://x/", "--user", "ada"], /ftp:\/\/x\/ is not the address of a sync server/],
+    ["an account that is not there", ["server", "user", "password", "eve"], /no account eve\. To make it: satchel server user add eve/],
     ["an account that is there", ["server", "user", "add", "bob"], /an account bob already\. .*satchel server user password bob/],
   ];
   for (const [name, args, says, around] of errors)

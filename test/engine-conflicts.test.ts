@@ -9,6 +9,7 @@ import { undoLast } from "../service/engine/undo.ts";
 import type { Device } from "./support/memory-device.ts";
 import { sha1 } from "./support/memory-folder.ts";
 import { assertConverged, pair } from "./support/memory-pair.ts";
+import { lookForUndo } from "./support/undo.ts";
 
 /** Both devices edited `p.png`; the desktop, which synced later, has the conflict. */
 async function conflicted() {
@@ -105,6 +106,44 @@ test("resolveConflict() both, when the copy was removed meanwhile: the kept byte
   await b.sync();
   await resolveConflict(b.parts, conflict.id, "both", "mine.png");
   assert.equal(b.folder.text("mine.png"), "desktop's own");
+});
+
+for (const keep of ["mine", "theirs"] as const)
+  test(`undoLast() of a conflict answered with ${keep} opens it again; undone itself, it is answered as before`, async () => {
+    const { account, a, b, conflict, copyPath } = await conflicted();
+    const standing = (): unknown[] => {
+      const { state, resolution } = b.parts.rows.conflicts.get(conflict.id) ?? {};
+      return [state, resolution, b.folder.text("p.png"), b.folder.text(copyPath), b.parts.rows.conflicts.openCount()];
+    };
+    const open = ["open", null, "laptop's", "desktop's own", 1];
+    assert.deepEqual(standing(), open);
+    await resolveConflict(b.parts, conflict.id, keep);
+    const answered = ["resolved", keep, keep === "mine" ? "desktop's own" : "laptop's", null, 0];
+    assert.deepEqual(standing(), answered);
+    const seen = b.state.events.lastSeq();
+    await lookForUndo(b);
+    assert.deepEqual(standing(), open);
+    assert.deepEqual(
+      b.state.events.since(seen, 10).events.map(({ kind }) => kind),
+      ["undo", "conflict"],
+    );
+    await lookForUndo(b);
+    assert.deepEqual(standing(), answered);
+    await b.sync();
+    await a.sync();
+    assertConverged(account, a, b);
+  });
+
+test("undoLast() of the run that made a conflict gives ours the name, and no question is left; undone itself, it is open again", async () => {
+  const { account, a, b, conflict, copyPath } = await conflicted();
+  await lookForUndo(b);
+  assert.deepEqual([b.folder.text("p.png"), b.folder.text(copyPath)], ["desktop's own", "desktop's own"]);
+  assert.equal(b.parts.rows.conflicts.get(conflict.id)?.resolution, "mine");
+  await lookForUndo(b);
+  assert.deepEqual([b.folder.text("p.png"), b.parts.rows.conflicts.get(conflict.id)?.state], ["laptop's", "open"]);
+  await b.sync();
+  await a.sync();
+  assertConverged(account, a, b);
 });
 
 test("undoLast() as a preview names what it would take back and does nothing", async () => {

@@ -51,11 +51,12 @@ const REGISTERS = [
 export async function runCli(argv: readonly string[], host: Host): Promise<Exit> {
   let exit: Exit = Exit.InSync;
   const program = new Command("satchel");
+  const usage: Usage = { json: asksForJson(argv), said: "" };
   let io: Io | null = null;
   const tools: Tools = {
     host,
     get io() {
-      return (io ??= ioOf(program, host));
+      return (io ??= ioOf(program, host, usage.json));
     },
     act:
       (command) =>
@@ -63,7 +64,7 @@ export async function runCli(argv: readonly string[], host: Host): Promise<Exit>
         exit = (await command(...args)) ?? Exit.InSync;
       },
   };
-  buildProgram(program, tools);
+  buildProgram(program, tools, usage);
   host.stdout.on("error", (error: Error & { code?: string }) => {
     // `satchel events | head`: the reader has had enough.
     if (error.code === "EPIPE") process.exit(exit);
@@ -74,14 +75,27 @@ export async function runCli(argv: readonly string[], host: Host): Promise<Exit>
     await program.parseAsync(helpAsked(program, argv), { from: "user" });
     return exit;
   } catch (error) {
-    return report(error, tools);
+    return error instanceof CommanderError ? reportUsage(error, tools, usage) : report(error, tools);
   } finally {
     tools.io.endLive();
   }
 }
 
-function buildProgram(program: Command, tools: Tools): void {
+/** What commander says of wrong arguments; with `--json` it is kept back, for it becomes an object. */
+type Usage = { readonly json: boolean; said: string };
+
+/** Before the arguments are read, for they may be wrong. After `--` everything is an argument. */
+function asksForJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf("--");
+  return argv.slice(0, end === -1 ? argv.length : end).includes("--json");
+}
+
+function buildProgram(program: Command, tools: Tools, usage: Usage): void {
   const { host } = tools;
+  const writeErr = (text: string): void => {
+    if (usage.json) usage.said += text;
+    else host.stderr.write(fitted(text, host.stderr));
+  };
   program
     .description("Carries the media of your notes between your machines.")
     .version(VERSION, "-V, --version", "print the version")
@@ -94,7 +108,7 @@ function buildProgram(program: Command, tools: Tools): void {
     .addHelpText("after", EXAMPLES)
     .showHelpAfterError("All commands: satchel help")
     .exitOverride()
-    .configureOutput({ writeOut: (text) => host.stdout.write(text), writeErr: (text) => host.stderr.write(fitted(text, host.stderr)) });
+    .configureOutput({ writeOut: (text) => host.stdout.write(text), writeErr });
   for (const register of REGISTERS) register(program, tools);
   inherit(program);
   addExamples(program);
@@ -102,7 +116,8 @@ function buildProgram(program: Command, tools: Tools): void {
 
 /** `help server user add` is `server user add --help`: commander's own `help` looks at one word. Nothing that follows `help` is ever carried out. */
 function helpAsked(program: Command, argv: readonly string[]): string[] {
-  const [first, ...names] = argv;
+  const flags = argv.filter((word) => word.startsWith("-"));
+  const [first, ...names] = argv.filter((word) => !word.startsWith("-"));
   if (first !== "help" || names.length === 0) return [...argv];
   let command = program;
   for (const name of names) {
@@ -113,7 +128,7 @@ function helpAsked(program: Command, argv: readonly string[]): string[] {
     }
     command = child;
   }
-  return [...names, "--help"];
+  return [...names, ...flags, "--help"];
 }
 
 /** `guard aprove 7`: said before anything is asked of the service. */
@@ -132,10 +147,10 @@ function inherit(command: Command): void {
   }
 }
 
-function ioOf(program: Command, host: Host): Io {
+function ioOf(program: Command, host: Host, json: boolean): Io {
   const options: Record<string, unknown> = program.opts();
   return new Io(host, {
-    json: options["json"] === true,
+    json: json || options["json"] === true,
     quiet: options["quiet"] === true,
     verbose: options["verbose"] === true,
     input: options["input"] !== false,
@@ -147,18 +162,43 @@ export function reportTo(error: unknown, host: Host): Exit {
   return report(error, { io: new Io(host, { json: false, quiet: false, verbose: false, input: false }) });
 }
 
-function report(error: unknown, tools: Pick<Tools, "io">): Exit {
-  if (error instanceof CommanderError) {
-    // Commander has said it already, with its suggestion; help and version that were asked for end with its 0.
-    return error.exitCode === 0 ? Exit.InSync : Exit.Usage;
+/** Commander has said it already, with its suggestion; help and version that were asked for end with its 0. */
+function reportUsage(error: CommanderError, tools: Tools, { json, said }: Usage): Exit {
+  if (error.exitCode === 0) return Exit.InSync;
+  if (json) {
+    // A group without a command: the help is the message for people; a program is told its first line.
+    const message = error.code === "commander.help" ? `A command is missing. ${said.split("\n", 1)[0] ?? ""}` : said;
+    tools.io.trouble(JSON.stringify({ error: { exit: Exit.Usage, message: message.trim().replace(/^error: /, "") } }));
   }
+  return Exit.Usage;
+}
+
+function report(error: unknown, tools: Pick<Tools, "io">): Exit {
   const exit = exitOf(error);
   const message = error instanceof Error ? error.message : String(error);
   const { io } = tools;
-  if (io.json) io.trouble(JSON.stringify({ error: { exit, ...(codeOf(error) === null ? {} : { code: codeOf(error) }), message } }));
-  else io.trouble(sentenceOf(error, message));
-  if (io.verbose && error instanceof Error) io.trouble(error.stack ?? "");
+  const more = io.verbose ? moreOf(error) : [];
+  if (io.json) {
+    const code = codeOf(error);
+    const detail = more.length === 0 ? {} : { detail: more.join("\n") };
+    io.trouble(JSON.stringify({ error: { exit, ...(code === null ? {} : { code }), message, ...detail } }));
+    return exit;
+  }
+  io.trouble(sentenceOf(error, message));
+  for (const line of more) io.trouble(line);
   return exit;
+}
+
+/** What `-v` adds: the causes, and the error's code. A stack is of use only where the fault is ours, and is noise below a typing error. */
+function moreOf(error: unknown): readonly string[] {
+  if (!(error instanceof Error)) return [];
+  if (!known(error) && !ofTheSystem(error)) return [error.stack ?? ""];
+  const code = codeOf(error);
+  return [...causesOf(error.cause), ...(code === null ? [] : [`error ${code}, see protocol/METHODS.md`])];
+}
+
+function causesOf(cause: unknown): string[] {
+  return cause instanceof Error ? [`because: ${cause.message}`, ...causesOf(cause.cause)] : [];
 }
 
 function sentenceOf(error: unknown, message: string): string {

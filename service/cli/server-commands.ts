@@ -97,7 +97,7 @@ function registerUsers(server: Command, tools: Tools): void {
       .option(...BASE)
       .action(
         tools.act(async (name: string, { base, passwordStdin }: Base & { passwordStdin?: true }) => {
-          if (verb === "add") await refuseSecond(tools, name, base);
+          await refuseEarly(tools, verb, name, base);
           const password = await passwordOf(tools, `New password for ${name}: `, passwordStdin === true);
           tools.io.data(await ask(tools, base, { name: `user/${verb}`, params: { name, password } }));
           tools.io.note(verb === "add" ? `The account ${name} is made.` : `${name} has a new password; every device must sign in again.`);
@@ -134,12 +134,16 @@ function registerUsers(server: Command, tools: Tools): void {
     );
 }
 
-/** Before the password is asked for. @throws CliError 2 */
-async function refuseSecond(tools: Tools, name: string, base: string | undefined): Promise<void> {
-  if (!(await usersSoFar(tools, base)).some((one) => one.name === name)) return;
+/** Before the password is asked for: an account that is there already, or one that isn't. @throws CliError 2 */
+async function refuseEarly(tools: Tools, verb: "add" | "password", name: string, base: string | undefined): Promise<void> {
+  const known = verb === "add" ? await usersSoFar(tools, base) : await users(tools, base);
+  const isThere = known.some((one) => one.name === name.normalize("NFC"));
+  if (isThere === (verb === "password")) return;
   throw new CliError(
     Exit.Usage,
-    `There is an account ${shown(name)} already. To change its password: satchel server user password ${shown(name)}. All accounts: satchel server user list`,
+    isThere
+      ? `There is an account ${shown(name)} already. To change its password: satchel server user password ${shown(name)}. All accounts: satchel server user list`
+      : `There is no account ${shown(name)}. To make it: satchel server user add ${shown(name)}. All accounts: satchel server user list`,
   );
 }
 

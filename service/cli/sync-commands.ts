@@ -252,8 +252,16 @@ async function undo(tools: Tools, named: string | undefined, preview: boolean): 
     for (const path of undone) io.tell(`${preview ? "would be" : "back"} as it was: ${shown(path)}`, BELOW);
     for (const { path, reason } of skipped) io.tell(`${preview ? "would stay" : "left"} as it is: ${shown(path)} (${reason})`, BELOW);
     if (preview) io.note("Nothing was done. To do it: satchel undo");
+    else await tellOpen(io, client, folder);
     return skipped.length > 0 ? Exit.Unfinished : Exit.InSync;
   });
+}
+
+/** An undo takes back a conflict's answer too. */
+async function tellOpen(io: Io, client: Client, folder: string): Promise<void> {
+  if (io.json) return;
+  const { conflicts } = await client.call("conflicts/list", { folder });
+  if (conflicts.length > 0) io.note(waiting(io, conflicts.length));
 }
 
 const PAGE = 1000;
@@ -314,6 +322,7 @@ async function events(tools: Tools, options: { since: string; follow?: true }): 
     }
     for (;;) {
       const page = await client.call("events/list", { since, limit: PAGE });
+      if (since > page.lastSeq) io.note(beyondText(since, page.lastSeq));
       if (page.gap) io.note(`Events between ${since} and ${page.events[0]?.seq ?? page.lastSeq} are not kept any more.`);
       page.events.forEach(tell);
       since = page.events.at(-1)?.seq ?? since;
@@ -322,10 +331,24 @@ async function events(tools: Tools, options: { since: string; follow?: true }): 
   });
 }
 
+/** A number from another machine, or from before the log began anew: silence would look as if nothing happened. */
+function beyondText(since: number, lastSeq: number): string {
+  const newest = lastSeq === 0 ? "There is no event yet" : `The newest event is number ${lastSeq}`;
+  return `${newest}, so nothing stands after ${since}. To see all that is kept: satchel events --since 0`;
+}
+
+/** A hole in what is kept; or the asker's number is of another log, and all of this one follows. */
+function gapText(after: unknown, through: unknown): string {
+  const [from, to] = [Number(after), Number(through)];
+  if (to < from) return `number ${from} is of another log than this one: all that this one keeps follows`;
+  return `the events from ${from + 1} to ${to} are not kept any more`;
+}
+
 /** What an event holds, as words: a run's summary, else every fact by its name. */
 function eventText(io: Io, event: StoredEvent): string {
   const data = typeof event.data === "object" && event.data !== null ? event.data : {};
   const run = summaryOf(event);
+  if (event.kind === "gap" && "after" in data && "through" in data) return gapText(data.after, data.through);
   if (run !== null && "root" in data && "result" in data) return runText(io, run).replaceAll(/\n\s*/g, "; ");
   const facts = Object.entries(data).filter(([, value]) => value !== null);
   return facts.map(([name, value]) => `${name} ${shown(factText(value))}`).join(", ");

@@ -1,5 +1,5 @@
 /** Undo: the last run or command that replaced or removed local bytes is taken back, file by file, as a new change. */
-import type { Sha1, Version } from "../core/model.ts";
+import type { Conflict, Sha1, Version } from "../core/model.ts";
 import { commandId, putLocal, removeLocal } from "./change-local.ts";
 import { EngineError } from "./facade.ts";
 import type { FolderParts } from "./parts.ts";
@@ -40,8 +40,47 @@ export async function undoLast(parts: FolderParts, options: { readonly preview: 
   }
   if (options.preview) return { undone, skipped };
   const atMs = parts.clock.wallMs();
-  parts.state.transaction(() => parts.state.events.append("undo", parts.id, { undone, skipped: skipped.length }, atMs));
+  parts.state.transaction(() => {
+    parts.state.events.append("undo", parts.id, { undone, skipped: skipped.length }, atMs);
+    conflictsFollow(parts, new Set(undone), atMs);
+  });
   return { undone, skipped };
+}
+
+/**
+ * A conflict's answer goes with the step that gave it: what stands at its two paths after the undo says how things are. Theirs under the name
+ * and ours beside it: open. Ours under the name: answered with `mine`. Only theirs: with `theirs`. An older conflict of the same path is history.
+ */
+function conflictsFollow(parts: FolderParts, undone: ReadonlySet<string>, atMs: number): void {
+  const { rows, state } = parts;
+  const seen = new Set<string>();
+  for (const conflict of rows.conflicts.list({ open: false })) {
+    const { id, path, copyPath } = conflict;
+    const touched = undone.has(path) || (copyPath !== null && undone.has(copyPath));
+    if (touched && copyPath !== null && conflict.resolution !== "both" && !seen.has(path)) {
+      const answer = answerByFiles(parts, conflict, copyPath);
+      if (answer === "open" && conflict.state !== "open") {
+        rows.conflicts.update(id, { state: "open", resolution: null });
+        state.events.append("conflict", parts.id, { id, path, copyPath }, atMs);
+      } else if (answer !== "open" && answer !== null && answer !== conflict.resolution) {
+        rows.conflicts.update(id, { state: "resolved", resolution: answer });
+        state.events.append("conflict/resolved", parts.id, { id, path, keep: answer }, atMs);
+      }
+    }
+    seen.add(path);
+  }
+}
+
+/** null: the files were changed since and say nothing. */
+function answerByFiles(
+  { rows }: FolderParts,
+  { path, localSha1, remoteSha1 }: Conflict,
+  copyPath: string,
+): "open" | "mine" | "theirs" | null {
+  const standing = rows.entries.get(path)?.sha1;
+  if (standing === localSha1) return "mine";
+  if (rows.entries.get(copyPath)?.sha1 === localSha1) return "open";
+  return standing === remoteSha1 ? "theirs" : null;
 }
 
 /** Path → what stood there before the newest run that kept something (null: nothing did). */
