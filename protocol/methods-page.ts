@@ -1,7 +1,8 @@
 /** `protocol/METHODS.md`, made from the tables: what can be called, what comes back, what can go wrong, what can be set. */
 import { EVENT_KINDS } from "./events.ts";
+import { COMMAND_SHAPES, commandError } from "./command-shapes.ts";
 import { settingsReference } from "./config.ts";
-import { ALWAYS, type ContentDescriptor, type MethodEntry, type OpenRpcDocument, type Schema } from "./openrpc.ts";
+import { ALWAYS, jsonSchema, type ContentDescriptor, type MethodEntry, type OpenRpcDocument, type Schema } from "./openrpc.ts";
 
 /** The command line's own table, handed in: this place knows no command line. */
 export type ExitCodes = readonly { readonly code: number; readonly meaning: string }[];
@@ -46,6 +47,7 @@ export function methodsPage(document: OpenRpcDocument, exitCodes: ExitCodes): st
       ["code", "meaning"],
       exitCodes.map(({ code, meaning }) => [String(code), meaning]),
     ),
+    ...commandsPart(),
     ...settingsPart(),
   ];
   return `${parts.join("\n\n")}\n`;
@@ -133,6 +135,37 @@ function limitsOf(schema: Schema): string {
 function meaningOf(schema: Schema): string {
   const inner = schema.anyOf?.find(({ type }) => type !== "null");
   return schema.description ?? inner?.description ?? "";
+}
+
+function commandsPart(): readonly string[] {
+  const error = outline(jsonSchema(commandError, {}));
+  return [
+    "## What `--json` prints",
+    "On stdout, one object; where the table says “lines”, one object a line. These keys stay, more may come beside them. `rpc` prints a method's result as it is.",
+    `An error, also one of wrong arguments, is the last line of stderr: ${error}, with the process's exit code, the service's error code where it was the service that refused, and with \`-v\` what is known beside it.`,
+    table(
+      ["command", "prints"],
+      Object.entries(COMMAND_SHAPES).map(([words, { lines, says, shape }]) => [
+        `\`${words}\``,
+        [lines ? "lines: " : "", outline(jsonSchema(shape, {})), says === "" ? "" : ` · ${says}`].join(""),
+      ]),
+    ),
+  ];
+}
+
+/** A shape in one line; what has a name is linked. */
+function outline(schema: Schema): string {
+  if (schema.anyOf !== undefined) return schema.anyOf.map(outline).join(" \\| ");
+  if (schema.allOf !== undefined) return schema.allOf.map(outline).join(" & ");
+  if (schema.type === "array") return `array of ${outline(schema.items ?? {})}`;
+  const { properties, required = [] } = schema;
+  if (properties === undefined) return typeText({ ...schema, description: "" });
+  const fields = Object.entries(properties).map(([name, field]) => {
+    const inner = insideOf(field) === null && field.anyOf === undefined ? "" : ` ${outline(field)}`;
+    const named = field.$ref === undefined && field.items?.$ref === undefined ? inner : ` ${outline(field)}`;
+    return `\`${name}${required.includes(name) ? "" : "?"}\`${named}`;
+  });
+  return `{ ${fields.join(", ")} }`;
 }
 
 function settingsPart(): readonly string[] {

@@ -115,7 +115,7 @@ function methodEntry(one: Method, named: Record<string, Schema>): MethodEntry {
 }
 
 /** What has a name goes into `named`, and a reference stands in its place. */
-function jsonSchema(schema: z.ZodType, named: Record<string, Schema>): Schema {
+export function jsonSchema(schema: z.ZodType, named: Record<string, Schema>): Schema {
   // Draft 7 is what OpenRPC 1.3 says.
   const { $schema: _dialect, definitions = {}, ...rest } = z.toJSONSchema(schema, { io: "input", target: "draft-07" });
   for (const [name, shape] of Object.entries(Object(definitions))) named[name] = pointed(shape);

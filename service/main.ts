@@ -73,6 +73,10 @@ const host: Host = {
   spawnService,
   processLives,
   autostart,
+  examine: async (why) => {
+    const { doctorWithoutService } = await import("./compose/doctor.ts");
+    return await doctorWithoutService(placesNow(), why);
+  },
   support,
   serverRun: async (options, listening) => {
     const { serverRun } = await import("./compose/server.ts");

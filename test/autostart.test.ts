@@ -9,6 +9,7 @@ import type { AutostartPort } from "../service/cli/host.ts";
 import { autostartOf, removeAutostart, writeAutostart, type Autostart, type AutostartInput } from "../service/files/autostart.ts";
 import { openCliDouble, type CliDouble } from "./support/cli-double.ts";
 import { skipWithout } from "./support/optional.ts";
+import { openTold } from "./support/told.ts";
 
 const INPUT: AutostartInput = {
   platform: "linux",
@@ -21,6 +22,7 @@ const INPUT: AutostartInput = {
   user: "ada",
 };
 
+const told = openTold();
 let top = "";
 before(() => {
   top = mkdtempSync(path.join(tmpdir(), "satchel-autostart-"));
@@ -185,12 +187,33 @@ suite("service register", () => {
     assert.equal(code, 0);
     assert.match(stderr, /systemctl --user daemon-reload\n {2}systemctl --user enable --now satchel\.service/);
     assert.deepEqual([existsSync(unit.file), ran], [true, []]);
-    const removed = await double.satchel(["service", "unregister", "--json"], {
-      host: { autostart: async () => await Promise.resolve(system) },
-    });
-    assert.deepEqual(JSON.parse(removed.stdout), { kind: "systemd", file: unit.file, removed: true });
+    const host = { autostart: async () => await Promise.resolve(system) };
+    const { stdout } = await double.satchel(["service", "register", "--no-enable", "--json"], { host });
+    assert.deepEqual(told.read("service register", stdout), [
+      {
+        kind: "systemd",
+        file: unit.file,
+        enabled: false,
+        commands: [
+          ["systemctl", "--user", "daemon-reload"],
+          ["systemctl", "--user", "enable", "--now", "satchel.service"],
+        ],
+      },
+    ]);
+    const removed = await double.satchel(["service", "unregister", "--json"], { host });
+    assert.deepEqual(told.read("service unregister", removed.stdout), [{ kind: "systemd", file: unit.file, removed: true }]);
     assert.equal(existsSync(unit.file), false);
     assert.deepEqual(ran, ["systemctl --user disable satchel.service", "systemctl --user daemon-reload"]);
+  });
+
+  test("--json tells of the service that the system has started", async () => {
+    const { system, unit } = port(() => 0);
+    const { code, stdout } = await double.satchel(["service", "register", "--json"], {
+      startsLater: true,
+      host: { autostart: async () => await Promise.resolve(system) },
+    });
+    assert.equal(code, 0);
+    assert.deepEqual(told.read("service register", stdout), [{ kind: "systemd", file: unit.file, enabled: true, pid: process.pid }]);
   });
 
   test("a system that refuses: exit 4, what failed, what is left to do; the service that ran is left alone", async () => {

@@ -1,9 +1,12 @@
 /** Commands that go on until Ctrl-C: what ends them, and what they say and leave behind then. */
 import assert from "node:assert/strict";
+import { PassThrough } from "node:stream";
 import { suite, test } from "node:test";
 
 import type { Host } from "../service/cli/host.ts";
 import { openCliDouble } from "./support/cli-double.ts";
+import { runSummary } from "./support/engine-double.ts";
+import { openTold } from "./support/told.ts";
 
 /** Resolves `waiting` when the command has nothing left to do but wait for Ctrl-C, which comes with `press`. */
 function keyboard() {
@@ -14,6 +17,18 @@ function keyboard() {
     await pressed.promise;
   };
   return { interrupted, waiting: waiting.promise, press: pressed.resolve };
+}
+
+/** An output that tells when it has taken enough. */
+function listen(isEnough: (text: string) => boolean) {
+  const enough = Promise.withResolvers<void>();
+  let text = "";
+  const through = new PassThrough().setEncoding("utf8").on("data", (more: string) => {
+    text += more;
+    if (isEnough(text)) enough.resolve();
+  });
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a stream with the terminal's property that the command line reads
+  return { stream: Object.assign(through, { isTTY: false }) as unknown as Host["stderr"], enough: enough.promise, text: () => text };
 }
 
 suite("the service ends under a command that follows it", () => {
@@ -51,9 +66,25 @@ suite("the service ends under a command that follows it", () => {
     });
 });
 
+test("sync --watch --json tells every run as a line of its own", async (t) => {
+  const double = await openCliDouble();
+  t.after(async () => await double.close());
+  const { interrupted, waiting, press } = keyboard();
+  const heard = listen((text) => text.split("\n").length > 2);
+  const said = double.satchel(["sync", "--watch", "--json"], { host: { interrupted, stdout: heard.stream } });
+  await waiting;
+  double.engine.emit("run", runSummary({ uploadedFiles: 2 }));
+  double.engine.emit("problem", { path: "a", reason: "empty" });
+  double.engine.emit("run", runSummary({ result: "problems" }));
+  await heard.enough;
+  press();
+  assert.equal((await said).code, 1);
+  assert.equal(openTold().read("sync --watch", heard.text()).length, 2);
+});
+
 suite("start FOLDER, with a server of its own, over a service that was there before", () => {
   /** Runs `start` until its first sync is asked for; `ends` counts what has ended. */
-  async function begin() {
+  async function begin(flags: readonly string[] = [], more: Partial<Host> = {}) {
     const double = await openCliDouble();
     const { interrupted, press } = keyboard();
     const ends: string[] = [];
@@ -68,7 +99,7 @@ suite("start FOLDER, with a server of its own, over a service that was there bef
       });
     const host = { interrupted, ownServer, ownServerUrl: () => server.url, realPath: async () => await Promise.resolve("/media/one") };
     double.engine.remotes.list = () => [];
-    const said = double.satchel(["start", "one"], { host });
+    const said = double.satchel(["start", "one", ...flags], { host: { ...host, ...more } });
     while (double.engine.runs.length === 0) await new Promise((resolve) => setImmediate(resolve));
     return { double, said, press, ends };
   }
@@ -80,6 +111,18 @@ suite("start FOLDER, with a server of its own, over a service that was there bef
     const { code, stderr } = await said;
     assert.deepEqual([code, ends], [3, ["server"]]);
     assert.match(stderr, /before the first sync was through; nothing was lost/);
+  });
+
+  test("start() --json tells the first sync and every later one, a line each; Ctrl-C ends it with the last one's exit code", async (t) => {
+    const heard = listen((text) => text.includes("Ctrl-C ends it"));
+    const { double, said, press, ends } = await begin(["--json"], { stderr: heard.stream });
+    t.after(async () => await double.close());
+    double.engine.runs[0]?.resolve([runSummary()]);
+    await heard.enough;
+    press();
+    const { code, stdout } = await said;
+    assert.deepEqual([code, ends], [0, ["server"]]);
+    assert.deepEqual(openTold().read("start", stdout), [runSummary()]);
   });
 
   test("start() the service ends: exit 5, how to go on, and the server ends too", async () => {

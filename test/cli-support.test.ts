@@ -48,6 +48,32 @@ suite("redactor()", () => {
   ];
   for (const [what, given, expected] of cases) test(what, () => assert.deepEqual(clean(given), expected));
 
+  const short = redactor({
+    secrets: [],
+    names: [
+      ["jo", "<me>"],
+      ["~", "~"],
+    ],
+    files: new Set(["a", "x1", "art", "run", "Ü", "日", "ab/c.md", "a.b", "(1)", "diaries"]),
+    salt: "s",
+  });
+  const alias = (name: string): string => pseudonym(name, "s");
+  const shortCases: readonly (readonly [what: string, given: unknown, expected: unknown])[] = [
+    ["one character", "Could not read x1: no", `Could not read ${alias("x1")}: no`],
+    ["one letter in a path", "open '/m/a'", `open '/m/${alias("a")}'`],
+    ["one letter beside another name", "a, Ü and 日.", `${alias("a")}, ${alias("Ü")} and ${alias("日")}.`],
+    ["a name within ordinary words", "The start of running is partial", "The start of running is partial"],
+    ["the same name alone", "art: locked", `${alias("art")}: locked`],
+    ["a person of two letters", "jo joined /home/jo", "<me> joined /home/<me>"],
+    ["a directory by itself, and a file without its way", "in ab stands c.md", `in ${alias("ab")} stands ${alias("c.md")}`],
+    ["a dot in a name is no wildcard", "axb a.b", `axb ${alias("a.b")}`],
+    ["a name without letters", "look at (1)", `look at ${alias("(1)")}`],
+    ["a longer word anywhere", "mydiaries2", `my${alias("diaries")}2`],
+    ["keys of ours stay, whatever files are called", { run: "r1", startedAtMs: 1, art: 2 }, { run: "r1", startedAtMs: 1, art: 2 }],
+    ["the pseudonym of a name is not redacted again", { path: "ab/c.md" }, { path: alias("ab/c.md") }],
+  ];
+  for (const [what, given, expected] of shortCases) test(`X3 short names: ${what}`, () => assert.deepEqual(short(given), expected));
+
   test("pseudonym() keeps depth and ending, differs by salt", () => {
     assert.match(name, /^name-[0-9a-f]{8}\/name-[0-9a-f]{8}\.png$/);
     assert.notEqual(pseudonym("a.png", "s"), pseudonym("a.png", "t"));

@@ -1,4 +1,5 @@
 /** What the command line needs of the machine; `service/main.ts` hands it in. */
+import type { ResultOf } from "../../protocol/api/table.ts";
 import type { ServiceFile } from "../../protocol/config.ts";
 import type { Exit } from "./exit-codes.ts";
 
@@ -92,6 +93,8 @@ export interface Host {
   spawnService(options: { readonly tcp: boolean }): Starting;
   processLives(pid: number): boolean;
   autostart(): Promise<AutostartPort>;
+  /** What `doctor` can tell while no service runs. `why`: what answers in its place; null: nobody. */
+  examine(why: string | null): Promise<ResultOf<"service/doctor">["checks"]>;
   support(): Promise<SupportPort>;
   /** Serves until SIGINT or SIGTERM; `listening` is told the URL. @throws Error with a message for people */
   serverRun(options: ServerRunOptions, listening: (url: string) => void): Promise<void>;

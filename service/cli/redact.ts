@@ -14,17 +14,18 @@ export type RedactInput = {
 
 /** Keys whose value is the name of a file of the user. */
 const FILE_KEYS: ReadonlySet<string> = new Set(["path", "paths", "copyPath", "wireName", "file", "from", "to", "as", "undone", "diskPath"]);
-/** Below this a word is too common to be replaced wherever it stands. */
-const WORD_MIN = 3;
+/** Below this a word stands within others too (`art` in `start`): it is replaced where it stands alone, a longer one anywhere. */
+const ANYWHERE_MIN = 6;
 
 /** Returns a copy of plain data with every string redacted; what stands under a file's key becomes a pseudonym. */
 export function redactor(input: RedactInput): (value: unknown) => unknown {
   const text = redactText(input);
   const walk = (value: unknown, key: string): unknown => {
-    if (typeof value === "string") return FILE_KEYS.has(key) ? text(pseudonym(value, input.salt)) : text(value);
+    if (typeof value === "string") return FILE_KEYS.has(key) ? pseudonym(value, input.salt) : text(value);
     if (Array.isArray(value)) return value.map((item) => walk(item, key));
     if (typeof value !== "object" || value === null) return value;
-    return Object.fromEntries(Object.entries(value).map(([name, item]) => [text(name), walk(item, name)]));
+    // Our own keys are words like any other: a file called `run` must not rename them all, so only a whole key is taken for a name.
+    return Object.fromEntries(Object.entries(value).map(([name, item]) => [nameKey(input, name), walk(item, name)]));
   };
   return (value) => walk(value, "");
 }
@@ -49,16 +50,28 @@ export function pseudonym(file: string, salt: string): string {
     .join("/");
 }
 
+/** A record's key that is no word of ours. */
+function nameKey({ files, salt, names, secrets }: RedactInput, key: string): string {
+  if (secrets.includes(key)) return "[secret]";
+  const known = names.find(([word]) => word === key);
+  if (known !== undefined) return known[1];
+  return files.has(key) && !/^[a-z]+(?:[A-Z][a-z]*)*$/.test(key) ? pseudonym(key, salt) : key;
+}
+
 function redactText({ secrets, names, files, salt }: RedactInput): (text: string) => string {
   const stands = new Map<string, string>();
-  for (const file of files) stands.set(file, pseudonym(file, salt));
+  for (const file of files) {
+    // A directory, and a file without the way to it, are names too.
+    for (const part of file.split("/")) if (!NOBODYS.has(part)) stands.set(part, pseudonym(part, salt));
+    stands.set(file, pseudonym(file, salt));
+  }
   for (const [word, other] of names) stands.set(word, other);
   for (const secret of secrets) stands.set(secret, "[secret]");
   // As JSON writes them inside a string, too.
   const escaped = [...stands].map(([word, other]) => [JSON.stringify(word).slice(1, -1), other] as const);
   for (const [word, other] of escaped) stands.set(word, other);
-  const words = [...stands.keys()].filter((word) => word.length >= WORD_MIN).toSorted((a, b) => b.length - a.length);
-  const known = words.length === 0 ? null : new RegExp(words.map((word) => word.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")).join("|"), "g");
+  const words = [...stands.keys()].filter((word) => word !== "").toSorted((one, other) => other.length - one.length);
+  const known = words.length === 0 ? null : new RegExp(words.map(patternOf).join("|"), "gu");
   return (text) => {
     const replaced = known === null ? text : text.replace(known, (word) => stands.get(word) ?? "[name]");
     return replaced
@@ -67,6 +80,15 @@ function redactText({ secrets, names, files, salt }: RedactInput): (text: string
       .replace(/(\w+:\/\/)[^\s/@"]+@/g, "$1[secret]@")
       .replace(/[\w-]{32,}/g, (word) => (looksSecret(word) ? "[long word]" : word));
   };
+}
+
+/** Parts of a path that name nothing. */
+const NOBODYS: ReadonlySet<string> = new Set(["", ".", ".."]);
+
+function patternOf(word: string): string {
+  const exact = word.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+  if (word.length >= ANYWHERE_MIN) return exact;
+  return `${/^[\p{L}\p{N}]/u.test(word) ? "(?<![\\p{L}\\p{N}])" : ""}${exact}${/[\p{L}\p{N}]$/u.test(word) ? "(?![\\p{L}\\p{N}])" : ""}`;
 }
 
 /** Random base64 has capitals, small letters and digits; a hash in hex or a long identifier has not all three. */

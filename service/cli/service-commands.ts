@@ -4,13 +4,14 @@ import type { Command } from "commander";
 import type { FolderStatus } from "../../protocol/api/model.ts";
 import type { ResultOf } from "../../protocol/api/table.ts";
 import { ErrorCode } from "../../protocol/errors.ts";
+import type { Client } from "./client.ts";
 import { Exit, exitOfStatus } from "./exit-codes.ts";
 import { CliError } from "./host.ts";
 import { ago, counted, duration, shown, size, type Io, type Tone } from "./io.ts";
 import { registerAutostart } from "./register-commands.ts";
 import { ensureService, stopService } from "./running.ts";
 import { nearestName } from "./suggest.ts";
-import { advised, pickFolder, withService, type Tools } from "./tools.ts";
+import { advised, pickFolder, reached, withService, type Tools } from "./tools.ts";
 
 export function registerService(program: Command, tools: Tools): void {
   const service = program.command("service").description("the background service");
@@ -54,7 +55,7 @@ export function registerService(program: Command, tools: Tools): void {
     .action(tools.act(async (folder: string | undefined) => await status(tools, folder)));
   program
     .command("doctor")
-    .description("look for what usually goes wrong")
+    .description("look for what usually goes wrong; without the service, at all that can be seen")
     .action(tools.act(async () => await doctor(tools)));
   program
     .command("rpc")
@@ -132,14 +133,24 @@ function folderText(io: Io, folder: FolderStatus): string {
 }
 
 async function doctor(tools: Tools): Promise<Exit> {
-  const { io } = tools;
-  return await withService(tools.host, async (client) => {
-    const { checks } = await client.call("service/doctor", {});
-    io.data({ checks });
-    for (const check of checks) io.tell(checkText(io, check), ADVICE_INDENT);
-    if (checks.some(({ result }) => result === "failed")) return Exit.Fatal;
-    return checks.some(({ result }) => result === "warning") ? Exit.Unfinished : Exit.InSync;
-  });
+  const { io, host } = tools;
+  const { client, why } = await reached(host);
+  const checks = client === null ? await host.examine(why) : await examined(client);
+  io.data({ checks });
+  for (const check of checks) io.tell(checkText(io, check), ADVICE_INDENT);
+  const bad = checks.filter(({ result }) => result === "failed");
+  // The service's absence is what is wrong, unless something is that would keep it from starting.
+  if (client === null && bad.every(({ name }) => name === "service")) return Exit.NoService;
+  if (bad.length > 0) return Exit.Fatal;
+  return checks.some(({ result }) => result === "warning") ? Exit.Unfinished : Exit.InSync;
+}
+
+async function examined(client: Client): Promise<ResultOf<"service/doctor">["checks"]> {
+  try {
+    return (await client.call("service/doctor", {})).checks;
+  } finally {
+    await client.close();
+  }
 }
 
 const ADVICE_INDENT = 9;

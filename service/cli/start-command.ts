@@ -63,7 +63,10 @@ async function keep(tools: Tools, client: Client, named: string, session: Sessio
   const folder = known ?? (await client.call("folders/add", { root, ...(remote === null ? {} : { remote }) }));
   if (known?.remote === null && remote !== null) await client.call("folders/update", { folder: folder.folder, remote });
   const runs = await runWithProgress(io, client, folder.folder, true);
-  for (const run of runs) io.tell(runText(io, run), BELOW);
+  for (const run of runs) {
+    io.data(run);
+    io.tell(runText(io, run), BELOW);
+  }
   await tellHolding(tools, client, folder.folder);
   session.last = runs;
   tellRunsFrom(tools, client, session);
@@ -112,6 +115,7 @@ function tellRunsFrom({ io }: Tools, client: Client, session: Session): void {
     const run = runOf(notice);
     if (run === null) return;
     session.last = [run];
+    io.data(run);
     io.tell(`${when(run.startedAtMs + run.durationMs)}  ${runText(io, run)}`, BELOW);
   });
 }

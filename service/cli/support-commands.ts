@@ -9,7 +9,7 @@ import type { Client } from "./client.ts";
 import type { SupportPort } from "./host.ts";
 import { shown } from "./io.ts";
 import { filesIn, redactor, type RedactInput } from "./redact.ts";
-import { reachService, type Tools } from "./tools.ts";
+import { reached, type Tools } from "./tools.ts";
 
 const RUNS = 20;
 const EVENTS = 300;
@@ -29,8 +29,15 @@ type Section = readonly [title: string, value: unknown];
 async function bundle(tools: Tools, output: string | undefined): Promise<void> {
   const { io, host } = tools;
   const port = await host.support();
-  const { client, why } = await reached(tools);
-  const told = client === null ? [["service", why] as const] : await ask(client);
+  // A service that can't be reached is a finding, not a failure: the log then tells the most.
+  const { client, why } = await reached(host);
+  const told: readonly Section[] =
+    client === null
+      ? [
+          ["service", why ?? "not running"],
+          ["doctor", await host.examine(why)],
+        ]
+      : await ask(client);
   const log = port.facts.log.map(lineOf);
   const sections: readonly Section[] = [
     ["about", about()],
@@ -57,15 +64,6 @@ async function bundle(tools: Tools, output: string | undefined): Promise<void> {
 
 const HEAD = `Satchel support bundle. Credentials are taken out; names of files, folders, people and machines stand as pseudonyms.
 `;
-
-/** A service that can't be reached is a finding, not a failure: the log then tells the most. */
-async function reached(tools: Tools): Promise<{ readonly client: Client | null; readonly why: string }> {
-  try {
-    return { client: await reachService(tools.host), why: "not running" };
-  } catch (error) {
-    return { client: null, why: error instanceof Error ? error.message : String(error) };
-  }
-}
 
 async function ask(client: Client): Promise<readonly Section[]> {
   try {
@@ -140,7 +138,12 @@ function redactions(port: SupportPort, sections: readonly Section[]): RedactInpu
   );
   const names: [string, string][] = [];
   const { folders, remotes } = port.known;
-  for (const [at, root] of folders.entries()) names.push([root, `<folder ${at + 1}>`]);
+  for (const [at, root] of folders.entries()) {
+    names.push([root, `<folder ${at + 1}>`]);
+    // An error may name a directory above the folder, or the folder without the way to it.
+    const below = root.startsWith(port.homeDir + path.sep) ? root.slice(port.homeDir.length) : root;
+    for (const part of below.split(path.sep)) names.push([part, `<directory of folder ${at + 1}>`]);
+  }
   for (const [at, { id, url, user }] of remotes.entries()) {
     names.push([id, `<remote ${at + 1}>`], [url, `<address ${at + 1}>`], [user, `<user ${at + 1}>`]);
     if (URL.canParse(url)) names.push([new URL(url).host, `<host ${at + 1}>`], [new URL(url).hostname, `<host ${at + 1}>`]);
@@ -150,7 +153,24 @@ function redactions(port: SupportPort, sections: readonly Section[]): RedactInpu
 }
 
 /** Words that are nobody's name. */
-const COMMON: ReadonlySet<string> = new Set(["", "/", "root", "localhost", "127.0.0.1", "me", "device"]);
+const COMMON: ReadonlySet<string> = new Set([
+  "",
+  "/",
+  "root",
+  "localhost",
+  "127.0.0.1",
+  "me",
+  "device",
+  "home",
+  "Users",
+  "mnt",
+  "media",
+  "run",
+  "srv",
+  "tmp",
+  "var",
+  "notes",
+]);
 
 function sectionText(title: string, value: unknown): string {
   const body = Array.isArray(value)

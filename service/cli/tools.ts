@@ -49,6 +49,15 @@ export async function reachService(host: Host): Promise<Client | null> {
   return file === null ? null : await Opener.open(file);
 }
 
+/** The service where it answers; else why what answers there is not it (null: nobody does). */
+export async function reached(host: Host): Promise<{ readonly client: Client | null; readonly why: string | null }> {
+  try {
+    return { client: await reachService(host), why: null };
+  } catch (error) {
+    return { client: null, why: error instanceof Error ? error.message : String(error) };
+  }
+}
+
 /** Does `work`; where the service answers with this error, its sentence is followed by what to do next on a command line. */
 export async function advised<T>(code: ErrorCode, next: string | (() => string), work: () => Promise<T>): Promise<T> {
   try {

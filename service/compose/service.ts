@@ -146,25 +146,18 @@ async function doctor(given: {
   readonly places: Places;
   readonly sqliteVersion: string;
 }): ReturnType<RpcOptions["self"]["doctor"]> {
-  const [{ examine }, { looseOnes, probeRoot }, { probeHealth, refusesBody }] = await Promise.all([
+  const [{ examine }, { probeRoot }, { looseFiles, remoteProbes }] = await Promise.all([
     import("../rpc/doctor.ts"),
     import("../files/probe.ts"),
-    import("../remotes/probe.ts"),
+    import("./doctor.ts"),
   ]);
   const { places, transport, ...rest } = given;
-  const { config, state, run } = places;
-  const files = ["secrets.json", "tokens.json"].map((name) => path.join(config, name));
   return await examine({
     ...rest,
-    state,
+    state: places.state,
     probeRoot,
-    looseOnes: () => looseOnes([config, state, run, path.join(run, "service.json"), ...files]),
-    remote: {
-      health: async (base) => await probeHealth(base, transport, AbortSignal.any([])),
-      refusesBody,
-      nowMs: () => Date.now(),
-      proxyVariables: ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"].filter((name) => process.env[name]),
-    },
+    looseOnes: () => looseFiles(places),
+    remote: remoteProbes(transport),
   });
 }
 

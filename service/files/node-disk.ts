@@ -97,13 +97,17 @@ export function openNodeDisk(options: { readonly diskWorker: URL; readonly nearN
     rmdir: async (path) => await attempt("remove the folder", path, async () => await rmdir(path)),
     fsyncFile: async (path) => await attempt("make durable", path, async () => await syncFile(path)),
     fsyncDir: async (path) => await attempt("make durable", path, async () => await syncDirectory(path)),
-    space: async (path) =>
-      await attempt("ask for the free space of", path, async () => {
-        const told = await statfs(path);
-        return { freeBytes: told.bavail * told.bsize, totalBytes: told.blocks * told.bsize };
-      }),
+    space: spaceAt,
     caps: async (directory) => await attempt("try names in", directory, async () => await probe(directory)),
   };
+}
+
+/** @throws DiskError */
+export async function spaceAt(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number }> {
+  return await attempt("ask for the free space of", path, async () => {
+    const told = await statfs(path);
+    return { freeBytes: told.bavail * told.bsize, totalBytes: told.blocks * told.bsize };
+  });
 }
 
 async function attempt<T>(what: string, path: string, work: () => Promise<T>): Promise<T> {

@@ -5,14 +5,18 @@ import type { RootProbe } from "../files/probe.ts";
 import { failed, ok, warning, type Check } from "./doctor-check.ts";
 import { examineRemote, type RemoteProbes } from "./doctor-remote.ts";
 
-export type DoctorInput = {
-  readonly engine: Engine;
+/** What a media folder's disk is asked. */
+export type RootProbes = {
   readonly disk: Pick<Disk, "space">;
+  /** Writes into the root's own directory and waits for the event. */
+  readonly probeRoot: (root: string) => Promise<RootProbe>;
+};
+
+export type DoctorInput = RootProbes & {
+  readonly engine: Engine;
   /** A directory of ours that must be writable. */
   readonly state: string;
   readonly sqliteVersion: string;
-  /** Writes into the root's own directory and waits for the event. */
-  readonly probeRoot: (root: string) => Promise<RootProbe>;
   /** Those of our own files that others may read or change. */
   readonly looseOnes: () => readonly string[];
   readonly remote: RemoteProbes;
@@ -46,11 +50,25 @@ export async function examine(input: DoctorInput): Promise<readonly Check[]> {
 async function folderChecks(input: DoctorInput, folder: FolderStatus): Promise<readonly Check[]> {
   // A root that is away is one finding, not four.
   if (folder.state === "held" || (folder.state === "error" && folder.fault !== "auth")) return [stateCheck(folder)];
-  const probe = await input.probeRoot(folder.root);
-  return [stateCheck(folder), await space(input, `disk of ${folder.root}`, folder.root), ...probeChecks(folder, probe)];
+  return [stateCheck(folder), ...(await rootChecks(input, folder.root, folder.watching === "timed"))];
 }
 
-async function space({ disk }: DoctorInput, name: string, directory: string): Promise<Check> {
+/** `isTimed`: the service, which runs, has no events there. */
+export async function rootChecks(input: RootProbes, root: string, isTimed = false): Promise<readonly Check[]> {
+  const [probe, room] = [await input.probeRoot(root), await space(input, `disk of ${root}`, root)];
+  // One that can't be written may be on a full disk; one that is not there has none to ask.
+  if (probe.kind === "refused" && room.result === "failed")
+    return [
+      failed(
+        `folder ${root}`,
+        `It can't be looked at: ${probe.why}.`,
+        "Is its disk there? If the folder is gone for good: satchel remove FOLDER",
+      ),
+    ];
+  return [room, ...probeChecks(root, isTimed, probe)];
+}
+
+export async function space({ disk }: Pick<RootProbes, "disk">, name: string, directory: string): Promise<Check> {
   try {
     const { freeBytes, totalBytes } = await disk.space(directory);
     const detail = `${Math.round(freeBytes / 1e6)} MB of ${Math.round(totalBytes / 1e6)} MB free`;
@@ -61,7 +79,7 @@ async function space({ disk }: DoctorInput, name: string, directory: string): Pr
   }
 }
 
-function permissions(loose: readonly string[]): Check {
+export function permissions(loose: readonly string[]): Check {
   const name = "permissions of Satchel's own files";
   if (loose.length === 0) return ok(name, "yours alone");
   return failed(name, `Others may read or change: ${loose.join(", ")}`, `Run: chmod go-rwx ${loose.join(" ")}`);
@@ -77,12 +95,11 @@ function stateCheck(folder: FolderStatus): Check {
   return ok(name, folder.detail ?? `${folder.files} files, ${folder.state === "insync" ? "in sync" : folder.state}`);
 }
 
-function probeChecks(folder: FolderStatus, probe: RootProbe): readonly Check[] {
-  const name = `watching ${folder.root}`;
+function probeChecks(root: string, isTimed: boolean, probe: RootProbe): readonly Check[] {
   if (probe.kind === "refused")
     return [
       failed(
-        `writing in ${folder.root}`,
+        `writing in ${root}`,
         `Satchel can't write there: ${probe.why}.`,
         "Give yourself the right to write in the folder, or mount its disk writable.",
       ),
@@ -92,22 +109,22 @@ function probeChecks(folder: FolderStatus, probe: RootProbe): readonly Check[] {
       ? []
       : [
           warning(
-            `clock of ${folder.root}`,
+            `clock of ${root}`,
             `The disk's clock is ${Math.round(Math.abs(probe.aheadMs) / 1000)} s ${probe.aheadMs > 0 ? "ahead of" : "behind"} this machine's.`,
             "A network disk keeps its own time: set the clock of the machine that serves it.",
           ),
         ];
-  return [watchCheck(name, folder, probe), ...clock];
+  return [watchCheck(`watching ${root}`, isTimed, probe), ...clock];
 }
 
-function watchCheck(name: string, folder: FolderStatus, probe: Extract<RootProbe, { kind: "written" }>): Check {
+function watchCheck(name: string, isTimed: boolean, probe: Extract<RootProbe, { kind: "written" }>): Check {
   if (probe.eventMs === null)
     return warning(
       name,
       `A file was written, and the system told of no event${probe.why === null ? "" : `: ${probe.why}`}. The folder is looked at every minute instead.`,
       "Network and container disks give no events. On a local disk of Linux raise fs.inotify.max_user_watches.",
     );
-  if (folder.watching === "timed")
+  if (isTimed)
     return warning(
       name,
       "Events come, but the service does not watch here now; it looks every minute.",

@@ -18,6 +18,8 @@ const KEY = "k".repeat(43);
 export type Said = { readonly code: number; readonly stdout: string; readonly stderr: string };
 export type Around = {
   readonly service?: Partial<ServiceFile> | null;
+  /** No service runs until the command starts one. */
+  readonly startsLater?: true;
   readonly stdin?: string;
   readonly cwd?: string;
   readonly tty?: boolean;
@@ -111,6 +113,7 @@ function hostOf({ directory, around, written, handed }: Given): Host {
     ...around.service,
   };
   const unused = async (): Promise<never> => await Promise.reject(new Error("not in this test"));
+  let runs = around.service !== null && around.startsLater !== true;
   const stdin = new PassThrough();
   stdin.end(around.stdin ?? "");
   return {
@@ -120,13 +123,18 @@ function hostOf({ directory, around, written, handed }: Given): Host {
     stdin: Object.assign(stdin, { isTTY: false }) as unknown as NodeJS.ReadStream,
     stdout: stream("stdout"),
     stderr: stream("stderr"),
-    serviceFile: async () => await Promise.resolve(around.service === null ? null : file),
+    serviceFile: async () => await Promise.resolve(runs ? file : null),
     realPath: async (name) => await Promise.resolve(name),
     secret: async (name) => await Promise.resolve(around.env?.[name]),
     runService: unused,
-    spawnService: () => ({ outcome: unused() }),
+    spawnService: () => {
+      if (around.startsLater !== true) return { outcome: unused() };
+      runs = true;
+      return { outcome: Promise.resolve({ kind: "ready" }) };
+    },
     processLives: () => false,
     autostart: async () => await Promise.resolve({ unit: null, write: () => undefined, remove: () => false, run: unused }),
+    examine: async () => await Promise.resolve([]),
     support: unused,
     serverRun: unused,
     serverCall: async (base, call) => {
