@@ -42,7 +42,7 @@ test("--json every command of the server keeps its shape and its exit code, whil
     if (line.endsWith("\n")) resolve(line);
   });
   child.once("exit", () => reject(new Error("the server ended")));
-  const [{ url }] = read("server run", await promise) as [{ url: string }];
+  const [{ url }] = read("server run", await promise);
 
   // A device whose file is replaced: a version is kept.
   await device.run();

@@ -57,7 +57,7 @@ suite("redactor()", () => {
     files: new Set(["a", "x1", "art", "run", "Ü", "日", "ab/c.md", "a.b", "(1)", "diaries"]),
     salt: "s",
   });
-  const alias = (name: string): string => pseudonym(name, "s");
+  const alias = (file: string): string => pseudonym(file, "s");
   const shortCases: readonly (readonly [what: string, given: unknown, expected: unknown])[] = [
     ["one character", "Could not read x1: no", `Could not read ${alias("x1")}: no`],
     ["one letter in a path", "open '/m/a'", `open '/m/${alias("a")}'`],

@@ -105,9 +105,9 @@ function portChecks(port: OfflineInput["port"]): readonly Check[] {
 }
 
 /** Whether a sync server answers. Nobody signs in: the key is the service's to use. */
-async function reach(url: string, { health }: RemoteProbes): Promise<Tested> {
+async function reach(url: string, probes: RemoteProbes): Promise<Tested> {
   const began = performance.now();
-  const told = await health(url);
+  const told = await probes.health(url);
   const roundTripMs = Math.round(performance.now() - began);
   const isServer = told.kind === "answer" && told.status === 200 && !told.page;
   return { ok: isServer, detail: isServer ? "a sync server answers; the sign-in was not tried" : "No sync server answers.", roundTripMs };

@@ -11,15 +11,15 @@ export type Told = {
    * Runs a command with `--json`: what it prints must have this shape (`error`: an error, on stderr) and nothing beside it, its exit code must
    * be this one. Returns the last line's value.
    */
-  as(
+  readonly as: (
     device: { cli(args: readonly string[], stdin?: string): Promise<Ended> },
     shape: string,
     args: readonly string[],
     exit?: number,
     stdin?: string,
-  ): Promise<ReturnType<typeof JSON.parse>>;
+  ) => Promise<ReturnType<typeof JSON.parse>>;
   /** What this text, one value a line, is; it must have the shape. */
-  read(shape: string, text: string): readonly unknown[];
+  readonly read: (shape: string, text: string) => readonly ReturnType<typeof JSON.parse>[];
   readonly seen: ReadonlySet<string>;
 };
 
@@ -28,7 +28,7 @@ export function openTold(): Told {
   const read: Told["read"] = (name, text) => {
     const { shape, lines } =
       name === "error" ? { shape: commandError, lines: false } : (COMMAND_SHAPES[name] ?? { shape: z.never(), lines: false });
-    const values: unknown[] = text
+    const values: ReturnType<typeof JSON.parse>[] = text
       .trim()
       .split("\n")
       .map((line) => JSON.parse(line));
@@ -43,7 +43,7 @@ export function openTold(): Told {
   return {
     read,
     seen,
-    as: async (device, shape, args, exit = 0, stdin = undefined) => {
+    as: async (device, shape, args, exit = 0, stdin) => {
       const ended = await device.cli([...args, "--json"], stdin);
       assert.equal(ended.code, exit, `${args.join(" ")}: ${ended.stdout}${ended.stderr}`);
       return read(shape, shape === "error" ? ended.stderr : ended.stdout).at(-1);
