@@ -43,6 +43,28 @@ export function storageContract(kind: string, open: OpenStorage): void {
     test(`${kind} storage ${title}`, async () => await withAccount(open, work));
   };
 
+  contract(
+    "W13 a name that differs in case alone from one that stands is in its shadow until that one goes, then it gets the next usn",
+    async (account) => {
+      const bytes = randomBytes(10);
+      await put(account, 1, "a.jpg", bytes);
+      await put(account, 2, "A.jpg", bytes);
+      const shadows = async () => await account.change(durable, async (tx) => [...(await tx.shadows())]);
+      assert.deepEqual(await shadows(), ["A.jpg"]);
+      await put(account, 3, "a.jpg", null);
+      assert.deepEqual(await shadows(), []);
+      const told = await account.change(durable, async (tx) => await tx.feed(2, 10));
+      assert.deepEqual(
+        told.map(({ name, usn }) => [name, usn]),
+        [
+          ["a.jpg", 3],
+          ["A.jpg", 4],
+        ],
+      );
+      assert.deepEqual((await account.check()).faults, []);
+    },
+  );
+
   contract("S10 gives rows in the order of their usns, each name once with its latest", async (account) => {
     const [one, two] = [randomBytes(10), randomBytes(20)];
     await put(account, 1, "a", one);

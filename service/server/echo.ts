@@ -39,6 +39,8 @@ const memorySchema = z.object({
   /** Tombstones up to this usn say nothing to the client: when it stood at 0 without a row that a deletion could meet, this was the top, and none of those
    * names has stood since (W23). null: it may need all. */
   bornAt: position.nullable().default(null),
+  /** Its system folds names as a rule, but it sent both of two twins: its disk keeps them apart. */
+  cased: z.boolean().default(false),
   /** What this session said of names without a real change: name and whether it has it. */
   claims: z.array(z.tuple([z.string(), z.boolean()])),
   /** Counts the syncs of clients that send no session (before 2.1.57). */
@@ -68,6 +70,7 @@ export function newMemory(generation: number): Memory {
     generation,
     fresh: null,
     bornAt: null,
+    cased: false,
     claims: [],
     legacy: 0,
   };

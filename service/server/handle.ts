@@ -8,6 +8,7 @@ import { collectionLimits } from "./collection.ts";
 import type { Burst } from "./brake.ts";
 import { Buffers, NoRoomError } from "./buffers.ts";
 import { limitedBody, parsed, Refusal, refusalReply, replyLarge, replyWith, withBody, withInflated, type Form } from "./exchange.ts";
+import { foldsNames } from "./media.ts";
 import { ROUTES, type Call, type Route } from "./routes.ts";
 import { StorageError, type Storage } from "./storage.ts";
 import { Slots } from "./turn.ts";
@@ -62,6 +63,7 @@ export function createHandle(options: ServerOptions): ServerHandle {
   const server: Server = {
     ...options,
     onBurst,
+    onTwins: (account, names) => log("warn", "names that differ in case alone", { account, names }),
     buffers: new Buffers(options.bodyMemoryBytes),
     unknown: new Slots(UNKNOWN_BODIES),
     bodies: bodySlots(),
@@ -85,6 +87,7 @@ export function createHandle(options: ServerOptions): ServerHandle {
 type Seen = { route: string; account: string | null };
 type Server = ServerOptions & {
   readonly onBurst: (account: string, burst: Burst) => void;
+  readonly onTwins: (account: string, names: number) => void;
   readonly buffers: Buffers;
   readonly unknown: Slots;
   readonly bodies: (account: string) => Slots;
@@ -124,7 +127,8 @@ async function answer(server: Server, request: ServerRequest, signal: AbortSigna
   // Nothing of the body is looked at before the key is known (X2, W26).
   const known = await knownKey(server, header.key, seen);
   const account = await server.storage.account(known.account);
-  const call = { ...base, known, key: header.key, legacy: false, caller: { account, device: known.key, session: header.session } };
+  const caller = { account, device: known.key, session: header.session, folds: foldsNames(header.client) };
+  const call = { ...base, known, key: header.key, legacy: false, caller };
   return await run(server, route, call, form);
 }
 

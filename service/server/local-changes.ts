@@ -1,5 +1,6 @@
 /** Changes of one account in a directory: those that wait together share one append, and the rows follow in a transaction of many. */
 import type { Sha1 } from "../core/model.ts";
+import type { Entry, Sender } from "../core/server-rows.ts";
 import type { PackBatch } from "../files/pack-batch.ts";
 import type { Stage } from "../store/server-blobs.ts";
 import { perform, writeNote, type Step } from "./journal.ts";
@@ -156,7 +157,13 @@ function txOf({ rows, clock, secrets }: LocalContext, { files }: Change, batch: 
       return await soon(found);
     },
     feed: async (usn, limit, bornAt) => await soon(rows.feed(usn, limit, bornAt)),
-    write: async (entries, sender) => await step({ kind: "write", entries, sender, atMs: clock.wallMs() }),
+    write: async (entries, sender) => {
+      const atMs = clock.wallMs();
+      await step({ kind: "write", entries, sender, atMs });
+      const freed = renumbered(rows);
+      if (freed.length > 0) await step({ kind: "write", entries: freed, sender: TWINS, atMs });
+    },
+    shadows: async () => await soon(rows.shadows()),
     log: async (usn) => await soon(rows.log(usn)),
     memory: async (device) => await soon(rows.memory(device)),
     remember: async (device, memory) => await step({ kind: "remember", device, memory }),
@@ -164,4 +171,16 @@ function txOf({ rows, clock, secrets }: LocalContext, { files }: Change, batch: 
     newEpoch: async () => await step({ kind: "epoch", epoch: epochOf(secrets) }),
     versions: async (name) => await soon(rows.versions(name)),
   };
+}
+
+/** Nobody's key: to every device the new number is somebody else's change. */
+const TWINS: Sender = { device: "server", session: "twins" };
+
+/** Shadows whose leader went, with a number that no device has passed. */
+function renumbered(rows: LocalContext["rows"]): Entry[] {
+  const { top } = rows.state();
+  return rows.freed().flatMap((name, at) => {
+    const row = rows.row(name);
+    return row === undefined ? [] : [{ ...row, usn: top + 1 + at, real: true }];
+  });
 }

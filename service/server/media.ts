@@ -31,14 +31,27 @@ const DOWNLOAD_BYTES = 8 * 1024 * 1024;
 /** Hashing this much at one go holds others up for 4 ms. */
 const HASH_AT_ONCE_BYTES = 8 * 1024 * 1024;
 
-/** Who asks. `session` null: a client that sends none. */
-export type Caller = { readonly account: Account; readonly device: string; readonly session: string | null };
+/** Who asks. `session` null: a client that sends none. `folds`: to its disk `A.jpg` and `a.jpg` are one file. */
+export type Caller = { readonly account: Account; readonly device: string; readonly session: string | null; readonly folds?: boolean };
+
+/** Whether the disks of the system that a client names (`26.09.3,29bb700b,windows`) fold names. Not iOS, not Linux. */
+export function foldsNames(client: string): boolean {
+  return /,(?:win|mac|darwin|android)[^,]*$/i.test(client);
+}
+
+const NONE: ReadonlySet<string> = new Set();
+/** Names that this client can't have beside another that it has: not shown to it, and not counted (W13). */
+async function unseen(tx: AccountTx, { folds }: Caller, { cased }: Memory): Promise<ReadonlySet<string>> {
+  return folds === true && !cased ? await tx.shadows() : NONE;
+}
 export type MediaParts = {
   readonly clock: Clock;
   readonly compute: Compute;
   readonly faults: Faults;
   /** A device deleted very much: told once for each burst. */
   readonly onBurst: (account: string, burst: Burst) => void;
+  /** So many names came that differ in case alone from one that stands. */
+  readonly onTwins: (account: string, names: number) => void;
 };
 export type Hashed = UploadEntry & { readonly sha1: Sha1 | null };
 
@@ -82,7 +95,7 @@ export async function mediaChanges(caller: Caller, last: number, { faults }: Med
         const ask = asked(before, session, last, { ...state, strangers: last === 0 && (await strangers(tx, caller)) });
         if (ask.wentBack) await tx.newEpoch();
         if (ask.answer === "empty") return { memory: ask.memory, result: [] };
-        const { rows, end } = await readPage(tx, last, state.top, limit, ask);
+        const { rows, end } = await readPage(tx, last, state.top, limit, { ...ask, unseen: await unseen(tx, caller, before) });
         const page = rows.map(({ name, usn, sha1 }): [string, number, string] => [name, usn, sha1 ?? ""]);
         // Without a row at the top the client would ask three times per sync for ever (W8).
         if (rows.at(-1)?.usn !== end && end > last) page.push([CARRIER, end, ""]);
@@ -105,7 +118,7 @@ async function readPage(
   last: number,
   top: number,
   limit: number,
-  { hidden, bulk, bornAt }: Asked,
+  { hidden, bulk, bornAt, unseen: twins }: Asked & { readonly unseen: ReadonlySet<string> },
 ): Promise<{ readonly rows: readonly Row[]; readonly end: number }> {
   const rows: Row[] = [];
   let tombstones = 0;
@@ -113,7 +126,7 @@ async function readPage(
   for (;;) {
     const more = await tx.feed(from, limit, bornAt);
     for (const row of more) {
-      if (isHidden(hidden, row.usn)) continue;
+      if (isHidden(hidden, row.usn) || twins.has(row.name)) continue;
       tombstones += row.sha1 === null ? 1 : 0;
       if (rows.length === limit || (tombstones > 1 && !bulk)) return { rows, end: rows.at(-1)?.usn ?? last };
       rows.push(row);
@@ -159,6 +172,7 @@ export function filesOf(entries: readonly Hashed[]): { readonly sha1: Sha1; read
 /** `uploadChanges`: entries handled, and the account's usn; 0 after a batch that changed nothing. */
 export async function uploadChanges(caller: Caller, entries: readonly Hashed[], parts: MediaParts): Promise<[number, number]> {
   let burst: Burst | null = null;
+  let twins = 0;
   const result = await caller.account.change({ durable: true, files: filesOf(entries) }, async (tx) => {
     const rows = await tx.rows(entries.map(({ name }) => name));
     return await withMemory(tx, caller, async (memory, session, { top, live }) => {
@@ -171,13 +185,25 @@ export async function uploadChanges(caller: Caller, entries: readonly Hashed[], 
       await tx.write(numbered, { device: caller.device, session });
       const nowMs = parts.clock.wallMs();
       burst = await brakeDeletions(tx, { device: caller.device, nowMs, top, live, rows, written: numbered, back: true });
+      twins = await twinsAmong(tx, numbered);
+      const cased = memory.cased || (caller.folds === true && twins > 0);
       const end = top + numbered.length;
-      return { memory: uploaded(memory, session, top, top + 1, end), result: [entries.length, end] satisfies [number, number] };
+      return {
+        memory: { ...uploaded(memory, session, top, top + 1, end), cased },
+        result: [entries.length, end] satisfies [number, number],
+      };
     });
   });
   if (burst !== null) parts.onBurst(caller.account.id, burst);
+  if (twins > 0) parts.onTwins(caller.account.id, twins);
   parts.faults("server/afterRowBeforeReply");
   return result;
+}
+
+/** How many of the names that were just written stand in another's shadow. */
+export async function twinsAmong(tx: AccountTx, written: readonly Entry[]): Promise<number> {
+  const shadows = await tx.shadows();
+  return shadows.size === 0 ? 0 : written.filter(({ name, sha1, real }) => real && sha1 !== null && shadows.has(name)).length;
 }
 
 /**
@@ -212,11 +238,15 @@ export async function mediaSanity(caller: Caller, local: number): Promise<"OK" |
       await withMemory(tx, caller, async (before, session, state) => {
         const { memory, answer } = sane(before, session);
         if (answer === "reset") return { memory, result: "mediaSanity" as const };
-        if (answer === "ok" || state.live === local) return { memory, result: "OK" as const };
+        const hidden = (await unseen(tx, caller, before)).size;
+        const fits = (count: number): boolean => local === count || local === count - hidden;
+        if (answer === "ok" || fits(state.live)) return { memory, result: "OK" as const };
         const stand = memory.stand ?? memory.told;
         const log = stand === null ? null : await tx.log(stand);
         const known = log === null ? null : knownLive(state.live, log, memory, { device: caller.device, session });
-        return known === local ? { memory, result: "OK" as const } : { memory: wiped(memory), result: "mediaSanity" as const };
+        return known !== null && fits(known)
+          ? { memory, result: "OK" as const }
+          : { memory: wiped(memory), result: "mediaSanity" as const };
       }),
   );
 }

@@ -29,6 +29,7 @@ export type Parts = {
   readonly compute: Compute;
   readonly faults: Faults;
   readonly onBurst: (account: string, burst: Burst) => void;
+  readonly onTwins: (account: string, names: number) => void;
 };
 export type LoginCall = {
   readonly server: Parts;

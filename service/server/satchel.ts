@@ -11,7 +11,7 @@ import type { Burst } from "./brake.ts";
 import { brakeDeletions } from "./burst.ts";
 import { stood } from "./echo.ts";
 import { Refusal } from "./exchange.ts";
-import { filesOf, hashEntries, withMemory, type Caller, type Hashed, type MediaParts } from "./media.ts";
+import { filesOf, hashEntries, twinsAmong, withMemory, type Caller, type Hashed, type MediaParts } from "./media.ts";
 import { CARRIER, nameFault } from "./names.ts";
 import type { Storage } from "./storage.ts";
 
@@ -41,6 +41,7 @@ export async function satchelUpload(caller: Caller, entries: readonly BasedEntry
   const judged = await judge(entries, parts);
   const good = judged.flatMap(({ entry, fault }) => (fault === null ? [entry] : []));
   let burst: Burst | null = null;
+  let twins = 0;
   const result = await caller.account.change({ durable: true, files: filesOf(good) }, async (tx): Promise<Results> => {
     const { top, live } = await tx.state();
     const rows = await tx.rows(good.map(({ name }) => name));
@@ -62,12 +63,14 @@ export async function satchelUpload(caller: Caller, entries: readonly BasedEntry
         const nowMs = parts.clock.wallMs();
         // Our clients ask their user before they delete so much: what comes was meant.
         burst = await brakeDeletions(tx, { device: caller.device, nowMs, top, live, rows, written: real, back: false });
+        twins = await twinsAmong(tx, real);
         return { memory, result: null };
       });
     }
     return { usn: top + real.length, results };
   });
   if (burst !== null) parts.onBurst(caller.account.id, burst);
+  if (twins > 0) parts.onTwins(caller.account.id, twins);
   parts.faults("server/afterRowBeforeReply");
   return result;
 }

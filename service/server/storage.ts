@@ -36,9 +36,11 @@ export interface AccountTx {
   rows(names: readonly string[]): Promise<ReadonlyMap<string, Row>>;
   /** Strictly after `usn`, ascending, at most `limit`, without tombstones up to `bornAt`. */
   feed(usn: number, limit: number, bornAt?: number): Promise<readonly Row[]>;
-  /** Writes and logs the entries (ascending usns, above `top`) and raises `top`. Replaced and deleted bytes become versions. Bytes must be
+  /** Writes and logs the entries (ascending usns, above `top`) and raises `top`; where the leader of a shadow goes, the shadow gets the next usn. Replaced and deleted bytes become versions. Bytes must be
    * among the change's files or stored already. @throws StorageError io where they are not (S11) */
   write(entries: readonly Entry[], sender: Sender): Promise<void>;
+  /** Names with bytes that differ in case alone from one that came before them (W13). */
+  shadows(): Promise<ReadonlySet<string>>;
   /** The log strictly after `usn`, ascending; null: it does not reach back so far. */
   log(usn: number): Promise<readonly Logged[] | null>;
   /** What the server remembers of a device key; null: nothing. */

@@ -8,6 +8,7 @@ import { StoreError, withFault } from "./errors.ts";
 import { prepareBlobs, type BlobRows, type Stage } from "./server-blobs.ts";
 import { ACCOUNT_SCHEMA } from "./server-schema.ts";
 import { openSession, type Counters, type Session } from "./server-session.ts";
+import { prepareTwins, type TwinMarks, type TwinRows } from "./server-twins.ts";
 import { prepareWhole, type WholeRows } from "./server-whole.ts";
 
 /** Page cache of one account; many are open at once. */
@@ -23,7 +24,7 @@ export type ServerAccountOptions = {
 };
 
 /** @throws StoreError from every method. Methods that write belong between `open` and `keep`. */
-export interface ServerAccountRows extends BlobRows, Session, WholeRows {
+export interface ServerAccountRows extends BlobRows, Session, TwinRows, WholeRows {
   state(): AccountState;
   row(name: string): Row | undefined;
   /** Strictly after `usn`, ascending, without tombstones up to `bornAt`. */
@@ -78,7 +79,10 @@ const toRow = ([name, usn, sha1, sizeBytes]: Raw): Row => ({ name, usn, sha1, si
 
 function assemble(db: Database): ServerAccountRows {
   const cache = new Map<string, Row | undefined>();
-  const { session, counters } = openSession(db, () => cache.clear());
+  const { session, counters } = openSession(db, () => {
+    cache.clear();
+    twins.forget();
+  });
   const blobs = prepareBlobs(db);
   const byName = db.prepare<[string], Raw>("SELECT name, usn, lower(hex(sha1)), size FROM file WHERE name = ?").raw();
   const since = db
@@ -98,6 +102,8 @@ function assemble(db: Database): ServerAccountRows {
     return fresh;
   };
   const drop = db.prepare<[string]>("DELETE FROM file WHERE name = ? AND sha1 IS NULL");
+  const twins = prepareTwins(db, row);
+  const whole = prepareWhole(db, blobs, counters);
   return {
     ...session,
     open: () => {
@@ -105,13 +111,23 @@ function assemble(db: Database): ServerAccountRows {
       session.open();
     },
     ...blobs,
-    ...prepareVersions(db, blobs, counters),
+    ...prepareVersions(db, blobs, counters, (name) => {
+      cache.delete(name);
+      twins.stood(name, false);
+    }),
     ...prepareCollections(db),
-    ...prepareWhole(db, blobs, counters),
+    ...whole,
+    reset: (nowMs) => {
+      whole.reset(nowMs);
+      cache.clear();
+      twins.forget();
+    },
+    shadows: () => twins.shadows(),
+    freed: () => twins.freed(),
     row: (name) => withFault("read a row", () => row(name)),
     state: () => counters.now(),
     feed: (usn, limit, bornAt = 0) => withFault("read the feed", () => since.all(usn, bornAt, limit).map((found) => fixed(found))),
-    write: prepareWrite(db, { row, wrote: (name) => cache.delete(name) }, blobs, counters),
+    write: prepareWrite(db, { row, wrote: (name) => cache.delete(name), twins }, blobs, counters),
     dropTombstone: (name) =>
       withFault("drop a row", () => {
         drop.run(name);
@@ -133,7 +149,7 @@ function assemble(db: Database): ServerAccountRows {
 
 function prepareWrite(
   db: Database,
-  rows: { row(name: string): Row | undefined; wrote(name: string): void },
+  rows: { row(name: string): Row | undefined; wrote(name: string): void; readonly twins: TwinMarks },
   blobs: BlobRows,
   counters: Counters,
 ): ServerAccountRows["write"] {
@@ -150,13 +166,19 @@ function prepareWrite(
     const before = rows.row(entry.name);
     const wasLive = before !== undefined && before.sha1 !== null;
     const live = entry.real ? entry.sha1 !== null : wasLive;
-    if (entry.real) {
+    if (entry.real && wasLive && before.sha1 === entry.sha1) {
+      // The same bytes under a new number: a twin whose leader went.
+      put.run(entry.usn, entry.name, entry.sha1, entry.sizeBytes, atMs);
+      rows.wrote(entry.name);
+      rows.twins.released(entry.name);
+    } else if (entry.real) {
       // The reference of the old bytes passes from the row to the version (W1, W5).
       if (before !== undefined && before.sha1 !== null)
         keep.run(entry.name, before.sha1, before.sizeBytes, entry.sha1 === null ? "deleted" : "replaced", atMs);
       if (entry.sha1 !== null) blobs.refer(entry.sha1, stage);
       put.run(entry.usn, entry.name, entry.sha1, entry.sha1 === null ? 0 : entry.sizeBytes, atMs);
       rows.wrote(entry.name);
+      if (live !== wasLive) rows.twins.stood(entry.name, live);
       const { live: liveRows, liveBytes } = counters.now();
       counters.set({
         live: liveRows + Number(live) - Number(wasLive),
@@ -204,6 +226,7 @@ function prepareVersions(
   db: Database,
   blobs: BlobRows,
   counters: Counters,
+  gone: (name: string) => void,
 ): Pick<ServerAccountRows, "versions" | "withdraw" | "trimVersions"> {
   const columns = "name, lower(hex(sha1)) AS sha1, size AS sizeBytes, at_ms AS atMs, why";
   const ofName = db.prepare<[string], KeptVersion>(`SELECT ${columns} FROM version WHERE name = ? ORDER BY id DESC`);
@@ -224,6 +247,7 @@ function prepareVersions(
         for (const sha1 of sha1s) {
           for (const { name, size } of rowsOf.all(sha1)) {
             dropRow.run(name);
+            gone(name);
             names.push(name);
             const { live, liveBytes } = counters.now();
             counters.set({ live: live - 1, liveBytes: liveBytes - size });

@@ -73,6 +73,10 @@ export const ACCOUNT_SCHEMA: Schema = {
     ALTER TABLE state ADD COLUMN noted_at INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE state ADD COLUMN noted INTEGER NOT NULL DEFAULT 0;
     `,
+    `
+    -- Names that differ in case alone from one that came before them and still stands.
+    CREATE TABLE shadow (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+    `,
   ],
 };
 

@@ -28,7 +28,7 @@ export function prepareWhole(db: Database, blobs: BlobRows, counters: Counters):
     "INSERT INTO version (name, sha1, size, why, at_ms) VALUES (?, unhex(?), ?, ?, ?)",
   );
   const unneed = db.prepare<[number]>("UPDATE blob SET refs = 0, dead_ms = ?");
-  const clear = ["file", "log", "upload", "device", "version"].map((table) => db.prepare(`DELETE FROM ${table}`));
+  const clear = ["file", "log", "upload", "device", "version", "shadow"].map((table) => db.prepare(`DELETE FROM ${table}`));
   return {
     versionsAfter: (id, limit) => withFault("read versions", () => after.all(id, limit)),
     memories: () => withFault("read what is remembered", () => memories.all()),

@@ -157,6 +157,32 @@ export const WEAK_CASES: readonly Case[] = [
     expected: ({ server }) => (server === "official" ? "blocked" : "sent"),
   },
   {
+    id: "W13",
+    title: "a real client on Windows is not told of the second of two names that its disk takes for one, until the first goes",
+    for: ({ a, b }) => a === "official" && b === "official",
+    async run(world) {
+      const { A, B, wire } = world;
+      wire.pretend("windows");
+      // Adding by way of Anki would spell it in lower case.
+      await B.write("a.jpg", bytesOf("lower"));
+      await syncAll(B, A);
+      await B.writeInPlace("A.jpg", bytesOf("upper"));
+      await B.write("other.png", bytesOf("other"));
+      await syncAll(B, A);
+      const seen = (await A.list()).join(" ");
+      // It has something to say itself, and is asked to count; then the first of the two goes.
+      await A.write("mine.png", bytesOf("mine"));
+      await syncAll(A, B);
+      assert.deepEqual(await B.list(), ["A.jpg", "a.jpg", "mine.png", "other.png"]);
+      await B.remove("a.jpg");
+      await syncAll(B, A);
+      assert.deepEqual(await A.read("A.jpg"), bytesOf("upper"));
+      assert.deepEqual(Object.keys(await converge([A, B])), ["A.jpg", "mine.png", "other.png"]);
+      return seen;
+    },
+    expected: ({ server }) => (server === "official" ? "A.jpg a.jpg other.png" : "a.jpg other.png"),
+  },
+  {
     id: "W31",
     title: "an edit right after an upload, another device wrote meanwhile",
     async run(world) {

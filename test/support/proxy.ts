@@ -27,6 +27,8 @@ export type Proxy = {
   clear(): void;
   /** Every request meets 503 until called with false. */
   refuse(on: boolean): void;
+  /** Has the clients say that they run on this system (`windows`), in their `anki-sync` header. */
+  pretend(system: string): void;
   close(): Promise<void>;
 };
 
@@ -38,10 +40,19 @@ export async function startProxy(target: string): Promise<Proxy> {
   const log: string[] = [];
   const rules: { readonly rule: Rule; readonly met: () => void }[] = [];
   let refusing = false;
+  let system: string | null = null;
+
+  function headersOf({ headers }: IncomingMessage): IncomingMessage["headers"] {
+    const header = headers["anki-sync"];
+    if (system === null || typeof header !== "string") return headers;
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the real client sends; another shape fails the test
+    const told = JSON.parse(header) as { readonly c: string };
+    return { ...headers, "anki-sync": JSON.stringify({ ...told, c: told.c.replace(/[^,]*$/, system) }) };
+  }
 
   function forward(from: IncomingMessage, to: ServerResponse, dropReply: boolean): void {
     const url = new URL(from.url ?? "/", target);
-    const onward = request(url, { method: from.method ?? "GET", headers: { ...from.headers, host: url.host }, agent });
+    const onward = request(url, { method: from.method ?? "GET", headers: { ...headersOf(from), host: url.host }, agent });
     onward.on("response", (reply) => {
       if (dropReply) {
         reply.resume().on("end", gone(to));
@@ -102,6 +113,9 @@ export async function startProxy(target: string): Promise<Proxy> {
     },
     refuse(on) {
       refusing = on;
+    },
+    pretend(name) {
+      system = name;
     },
     async close() {
       agent.destroy();

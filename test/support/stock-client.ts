@@ -10,20 +10,37 @@ export type StockAsk = (route: string, payload: unknown, session: string) => Pro
 /** Told of what the engine does to a file of the user. */
 export type StockHooks = { replaced(name: string, was: string, by: string): void; deleted(name: string, was: string): void };
 
+/** A folder of Windows or macOS: names that differ in case alone are one file, under the name that came first. `has` asks its listing. */
+export class FoldingFolder extends Map<string, Buffer> {
+  private spelled(name: string): string {
+    return [...this.keys()].find((one) => one.toLowerCase() === name.toLowerCase()) ?? name;
+  }
+  override get(name: string): Buffer | undefined {
+    return super.get(this.spelled(name));
+  }
+  override set(name: string, bytes: Buffer): this {
+    return super.set(this.spelled(name), bytes);
+  }
+  override delete(name: string): boolean {
+    return super.delete(this.spelled(name));
+  }
+}
+
 const FILES_PER_BATCH = 25;
 const sha1Of = (bytes: Uint8Array): string => hash("sha1", bytes);
 
 export class StockClient {
-  readonly folder = new Map<string, Buffer>();
+  readonly folder: Map<string, Buffer>;
   lastUsn = 0;
   wipes = 0;
   private rows = new Map<string, LocalRow>();
   private readonly ask: StockAsk;
   private readonly hooks: StockHooks;
 
-  constructor(ask: StockAsk, hooks: StockHooks) {
+  constructor(ask: StockAsk, hooks: StockHooks, folder: Map<string, Buffer> = new Map()) {
     this.ask = ask;
     this.hooks = hooks;
+    this.folder = folder;
   }
 
   /** One sync. @throws Error when a call fails or the server said `mediaSanity`; state is then what a real client's would be. */

@@ -30,6 +30,8 @@ export type Reply = {
 export type Asked = {
   readonly key?: string;
   readonly session?: string;
+  /** What the client says it is; else Anki on Linux. */
+  readonly client?: string;
   readonly method?: string;
   readonly query?: string;
   /** Instead of the header that key and session make. */
@@ -160,7 +162,12 @@ export function jsonOf({ payload }: Pick<Reply, "payload">): Record<string, unkn
 }
 
 function requestOf(route: string, payload: unknown, asked: Asked): ServerRequest {
-  const header = buildSyncHeader({ version: 11, key: asked.key ?? "", client: "26.09.3,test,linux", session: asked.session ?? "s" });
+  const header = buildSyncHeader({
+    version: 11,
+    key: asked.key ?? "",
+    client: asked.client ?? "26.09.3,test,linux",
+    session: asked.session ?? "s",
+  });
   const method = asked.method ?? "POST";
   const content = payload instanceof Uint8Array ? payload : Buffer.from(JSON.stringify(payload));
   const body = asked.raw ?? (method === "GET" ? new Uint8Array(0) : route.startsWith("satchel/") ? content : compressSync(content));
