@@ -9,7 +9,7 @@ import { Rng } from "./sim/rng.ts";
 import { Life, Scheduler } from "./sim/scheduler.ts";
 import { Volume, type VolumeProfile } from "./sim/volume.ts";
 
-const PROFILE: VolumeProfile = { durability: "ordered", timeStepMs: 4, stateElsewhere: false, noLinks: false };
+const PROFILE: VolumeProfile = { durability: "ordered", timeStepMs: 4, stateElsewhere: false, noLinks: false, names: "exact" };
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
 
 function openVolume(seed: number, profile: VolumeProfile = PROFILE): { scheduler: Scheduler; volume: Volume } {

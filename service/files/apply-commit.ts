@@ -10,7 +10,6 @@ import {
   diskPathOf,
   entryOf,
   exitPath,
-  foldedTwin,
   foldersAbove,
   parentOf,
   tempBeside,
@@ -18,6 +17,7 @@ import {
   type ApplyContext,
 } from "./apply-context.ts";
 import { forAll, isFault, isSameFile, unlinkIfThere } from "./disk-steps.ts";
+import { Spellings } from "./spellings.ts";
 import type { Kept } from "./versions.ts";
 
 type Put = Extract<ApplyStep, { kind: "put" }>;
@@ -56,10 +56,12 @@ export async function commitSteps(context: ApplyContext, steps: readonly ApplySt
     result: null,
   }));
   const touched: Touched = { directories: new Set(), goners: new Set() };
-  await phase(works, async (work) => await prepare(context, work, touched));
+  const spellings = new Spellings(context);
+  await phase(works, async (work) => await prepare(context, work, touched, spellings));
   await phase(works, async (work) => await keep(context, work, run));
   await journal(context, works);
-  await phase(works, async (work) => await swap(context, work, touched));
+  const now = new Spellings(context);
+  await phase(works, async (work) => await swap(context, work, touched, now));
   await forAll([...works], async (work) => await backOut(context, work));
   context.faults("apply/beforeFsyncDir");
   await forAll([...touched.directories], async (directory) => await context.disk.fsyncDir(directory));
@@ -98,11 +100,12 @@ const REASONS: ReadonlyMap<DiskFault, "diskFull" | "locked" | "badName"> = new M
 ]);
 
 /** First look, and the folders that a new path needs. */
-async function prepare(context: ApplyContext, work: Work, touched: Touched): Promise<void> {
+async function prepare(context: ApplyContext, work: Work, touched: Touched, spellings: Spellings): Promise<void> {
   const { step } = work;
   await makeParents(context, work.diskPath, step, touched);
   if (step.kind === "put" && step.copyTo !== null) await makeParents(context, step.copyTo, step, touched);
-  if (step.expect === null && (await foldedTwin(context, work.diskPath)) !== null) work.diskPath = twinName(context, step.path);
+  // Two twins may come in one batch.
+  if (step.expect === null && (await spellings.claim(work.diskPath)) !== null) work.diskPath = twinName(context, step.path);
   // A name that shall be new is taken by a link, which fails where anything stands: looking before would say no more.
   if (step.expect === null) return;
   work.before = await context.disk.lstat(`${context.root}/${work.diskPath}`);
@@ -153,7 +156,7 @@ async function journal(context: ApplyContext, works: readonly Work[]): Promise<v
   }
 }
 
-async function swap(context: ApplyContext, work: Work, touched: Touched): Promise<void> {
+async function swap(context: ApplyContext, work: Work, touched: Touched, spellings: Spellings): Promise<void> {
   const { step } = work;
   context.faults("apply/beforeRename");
   const missing = await checkParents(context, work.diskPath);
@@ -161,10 +164,15 @@ async function swap(context: ApplyContext, work: Work, touched: Touched): Promis
     work.result = { kind: "changed" };
     return;
   }
+  // Asked for `a.png`, a disk that folds names shows `A.png`: what is replaced or removed must stand under its very name.
+  if (step.expect !== null && (await spellings.other(work.diskPath)) !== null) {
+    work.result = { kind: "changed" };
+    return;
+  }
   const target = `${context.root}/${work.diskPath}`;
-  // Our own link has moved the ctime; a copy has not.
-  const ctime = work.held?.kept.shared === false;
-  if (step.expect !== null && !isExpected(await context.disk.lstat(target), step.expect, ctime)) {
+  if (step.kind === "put") work.staged = context.staged.get(step.temp) ?? (await context.disk.lstat(step.temp));
+  // The last look: nothing but the rename itself comes after it.
+  if (step.expect !== null && !(await stillStands(context, work, target))) {
     work.result = { kind: "changed" };
     return;
   }
@@ -175,11 +183,16 @@ async function swap(context: ApplyContext, work: Work, touched: Touched): Promis
   if (work.result === null) context.faults("apply/afterRename");
 }
 
+async function stillStands(context: ApplyContext, work: Work, target: string): Promise<boolean> {
+  // Our own link has moved the ctime; a copy has not.
+  const ctime = work.held?.kept.shared === false && !work.copyLinked;
+  return isExpected(await context.disk.lstat(target), work.step.expect, ctime);
+}
+
 /** A link never replaces: a file that came up in this instant is left alone. */
 async function putNew(context: ApplyContext, work: Work, step: Put, target: string, touched: Touched): Promise<void> {
   const { disk } = context;
   try {
-    work.staged = context.staged.get(step.temp) ?? (await disk.lstat(step.temp));
     await disk.link(step.temp, target);
     // Only when the new name is durable may the old one go: or a power cut could leave neither.
     touched.goners.add(step.temp);
@@ -190,11 +203,11 @@ async function putNew(context: ApplyContext, work: Work, step: Put, target: stri
     }
     if (!isFault(error, "crossDevice", "notSupported")) throw error;
     // A rename would replace what came up there.
-    if ((await disk.lstat(target)) !== null) {
+    if (!(await stillStands(context, work, target))) {
       work.result = { kind: "changed" };
       return;
     }
-    work.staged = await moveOver(context, step.temp, target, touched);
+    await moveOver(context, work, step.temp, target, touched);
   }
 }
 
@@ -209,30 +222,33 @@ async function putOver(context: ApplyContext, work: Work, step: Put, target: str
     work.copyLinked = copy === "linked";
   }
   // Making a copy can take long: what stands there must be looked at again, at the last moment (N1).
-  if (work.copyMade && !isExpected(await context.disk.lstat(target), step.expect, false)) {
+  if (work.copyMade && !(await stillStands(context, work, target))) {
     work.result = { kind: "changed" };
     return;
   }
-  work.staged = await moveOver(context, step.temp, target, touched);
+  await moveOver(context, work, step.temp, target, touched);
 }
 
-/** Renames over the target; where `.satchel/` is on another file system, by way of a copy beside it (DK05). Returns the file moved. */
-async function moveOver(context: ApplyContext, temp: string, target: string, touched: Touched): Promise<Stat | null> {
+/** Renames over the target; where `.satchel/` is on another file system, by way of a copy beside it (DK05). */
+async function moveOver(context: ApplyContext, work: Work, temp: string, target: string, touched: Touched): Promise<void> {
   const { disk } = context;
-  const staged = await disk.lstat(temp);
   try {
     await disk.rename(temp, target);
-    return staged;
+    return;
   } catch (error) {
     if (!isFault(error, "crossDevice")) throw error;
   }
   const beside = tempBeside(context, target);
   context.leftover.add(beside);
-  const copied = await disk.copy(temp, beside);
+  work.staged = await disk.copy(temp, beside);
+  // Copying took its time, too.
+  if (!(await stillStands(context, work, target))) {
+    work.result = { kind: "changed" };
+    return;
+  }
   await disk.rename(beside, target);
   context.leftover.delete(beside);
   touched.goners.add(temp);
-  return copied;
 }
 
 /**

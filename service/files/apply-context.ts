@@ -1,8 +1,7 @@
 /** What the parts of the applier share: the root's own paths, the way to a target, and names of temporary files. */
-import { foldKey } from "../core/case-folding.ts";
 import type { Entry, Sha1, Stat } from "../core/model.ts";
 import { DiskError, type Clock, type Compute, type Disk, type Faults, type Random } from "../core/ports.ts";
-import { isFault, isRacy, randomName } from "./disk-steps.ts";
+import { isRacy, randomName } from "./disk-steps.ts";
 import type { KeepingStore } from "./versions.ts";
 
 export type DiskCaps = { readonly foldsCase: boolean; readonly foldsNormalization: boolean };
@@ -85,21 +84,6 @@ export async function checkParents(context: ApplyContext, diskPath: string): Pro
   return missing;
 }
 
-/** The other spelling that stands at this name on a disk that folds names, or null where the very name stands (FN10). */
-export async function foldedTwin(context: ApplyContext, diskPath: string): Promise<string | null> {
-  if (!context.caps.foldsCase && !context.caps.foldsNormalization) return null;
-  const slash = diskPath.lastIndexOf("/");
-  const name = diskPath.slice(slash + 1);
-  try {
-    const names = await context.disk.list(slash < 0 ? context.root : `${context.root}/${diskPath.slice(0, slash)}`);
-    if (names.some((other) => other === name || other.normalize("NFC") === name)) return null;
-    return names.find((other) => foldKey(other) === foldKey(name)) ?? null;
-  } catch (error) {
-    if (isFault(error, "notFound", "notDirectory")) return null;
-    throw error;
-  }
-}
-
 /** `photo.twin-1a2b.png`: where the later of two twins stands, on this device alone. The hash is of the path: an edit keeps the name. */
 export function twinName(context: ApplyContext, path: string): string {
   const hash4 = context.compute.sha1(new TextEncoder().encode(path)).slice(0, 4);
@@ -121,4 +105,9 @@ export function entryOf(path: string, diskPath: string, stat: Stat, sha1: Sha1, 
     diskPath: diskPath === path ? null : diskPath,
     racy: isRacy({ ctimeNs: mtimeNs }, wallMs),
   };
+}
+
+/** The file stands under a name that is not a spelling of its path. */
+export function isTwinEntry(entry: Entry): entry is Entry & { readonly diskPath: string } {
+  return entry.diskPath !== null && entry.diskPath.normalize("NFC") !== entry.path;
 }

@@ -6,6 +6,7 @@ import type { ApplyIntent, Entry, Sha1, Version } from "../core/model.ts";
 import { DiskError } from "../core/ports.ts";
 import { entryOf, exitPrefix, OWN_DIRECTORY, parentOf, twinName, type ApplyContext } from "./apply-context.ts";
 import { forAll, isFault, unlinkIfThere } from "./disk-steps.ts";
+import { Spellings } from "./spellings.ts";
 
 type Outcome = { readonly intent: ApplyIntent; readonly done: boolean; readonly entry: Entry | null };
 type Standing = { readonly entry: Entry | null; readonly told: boolean };
@@ -81,7 +82,11 @@ async function giveBack(context: ApplyContext, exit: string, target: string): Pr
 
 /** What stands at a path, hashed, under any spelling we may have given it; `wanted` bytes are preferred. `told` false: it can't be read. */
 async function standing(context: ApplyContext, path: string, wanted: Sha1 | null): Promise<Standing> {
-  const spellings = [...new Set([path, path.normalize("NFD"), twinName(context, path)])];
+  const names = new Spellings(context);
+  const spellings: string[] = [];
+  // A disk that folds names would show the twin under this one's name.
+  for (const diskPath of new Set([path, path.normalize("NFD"), twinName(context, path)]))
+    if ((await names.other(diskPath)) === null) spellings.push(diskPath);
   const signal = new AbortController().signal;
   const paths = spellings.map((diskPath) => `${context.root}/${diskPath}`);
   const results = await context.disk.hash(paths, Number.MAX_SAFE_INTEGER, signal);

@@ -3,9 +3,9 @@ import type { Applier, NewBytes } from "../core/local.ts";
 import type { Entry, Sha1, Version } from "../core/model.ts";
 import { DiskError, noFaults, type Clock, type Compute, type Disk, type Faults, type Random } from "../core/ports.ts";
 import { commitSteps } from "./apply-commit.ts";
-import { diskPathOf, OWN_DIRECTORY, tempBeside, tempPath, type ApplyContext, type DiskCaps } from "./apply-context.ts";
+import { diskPathOf, isTwinEntry, OWN_DIRECTORY, tempBeside, tempPath, type ApplyContext, type DiskCaps } from "./apply-context.ts";
 import { recoverApply } from "./apply-recover.ts";
-import { freeTwin, isTwinEntry } from "./free-twin.ts";
+import { freeTwin } from "./free-twin.ts";
 import { forAll, isFault, isSameFile, unlinkIfThere } from "./disk-steps.ts";
 import type { KeepingStore } from "./versions.ts";
 

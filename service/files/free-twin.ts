@@ -1,12 +1,8 @@
 /** A file that stands beside its twin under a made-up name gets its own name when that is free (FN10, FN11). */
 import type { Entry } from "../core/model.ts";
-import { checkParents, entryOf, foldedTwin, parentOf, type ApplyContext } from "./apply-context.ts";
+import { checkParents, entryOf, parentOf, type ApplyContext } from "./apply-context.ts";
 import { isFault, isSameFile, unlinkIfThere } from "./disk-steps.ts";
-
-/** The file stands under a name that is not a spelling of its path. */
-export function isTwinEntry(entry: Entry): boolean {
-  return entry.diskPath !== null && entry.diskPath.normalize("NFC") !== entry.path;
-}
+import { Spellings } from "./spellings.ts";
 
 /**
  * The second name first, so that nothing is ever replaced and the bytes always stand somewhere; `commit` books it; then the old name goes.
@@ -16,7 +12,7 @@ export function isTwinEntry(entry: Entry): boolean {
 export async function freeTwin(context: ApplyContext, entry: Entry, commit: (entry: Entry) => void): Promise<boolean> {
   const { disk, root, clock } = context;
   const { path, diskPath, sha1 } = entry;
-  if (diskPath === null || (await foldedTwin(context, path)) !== null) return false;
+  if (diskPath === null || (await new Spellings(context).other(path)) !== null) return false;
   const [from, to] = [`${root}/${diskPath}`, `${root}/${path}`];
   await checkParents(context, path);
   const before = await disk.lstat(from);

@@ -11,7 +11,12 @@ export type LookContext = {
   /** Absolute, symlinks resolved. */
   readonly root: string;
   /** The local tree as the engine has recorded it. */
-  readonly entries: { get(path: string): Entry | undefined; all(): Iterable<Entry> };
+  readonly entries: {
+    get(path: string): Entry | undefined;
+    all(): Iterable<Entry>;
+    /** Another path that is the same name to a disk that folds names. */
+    twinOf(path: string, foldKey: string): Entry | undefined;
+  };
   /** Paths that have a problem of the local side now: those that went away must be told as gone. */
   readonly problems: () => Iterable<string>;
   /** Left alone by the ignore rules. */
@@ -182,6 +187,8 @@ export async function isTwin(context: LookContext, path: string, diskPath: strin
   const recorded = context.entries.get(path)?.diskPath ?? path;
   for (const other of new Set([recorded, path])) {
     if (other === diskPath) return false;
+    // HFS+ spells our own stand-in names its own way.
+    if (context.caps.foldsNormalization && other.normalize("NFC") === diskPath.normalize("NFC")) return false;
     const { stat: there } = await lookOrFault(context, other);
     if (there !== null && there.fileId !== stat.fileId) return true;
   }

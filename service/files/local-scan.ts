@@ -2,7 +2,7 @@
 import type { Observation } from "../core/local.ts";
 import type { Entry, Stat } from "../core/model.ts";
 import { PACK_NUMBERS, type DiskFault, type WalkFound, type WalkPack } from "../core/ports.ts";
-import { foldersAbove } from "./apply-context.ts";
+import { foldersAbove, isTwinEntry } from "./apply-context.ts";
 import {
   classify,
   isCached,
@@ -33,7 +33,7 @@ export interface ScanState {
   readonly troubled: Set<string>;
   /** Directories seen. */
   readonly folders: Set<string>;
-  /** Name on disk → path, where it is more than a spelling (FN10). */
+  /** Name on disk, composed → path, where it is more than a spelling (FN10). */
   readonly twins: Map<string, string>;
   pathOf(diskPath: string): string;
   note(observation: Observation): Observation;
@@ -105,7 +105,7 @@ async function loadEntries(state: ScanState): Promise<Map<string, Entry>> {
   let count = 0;
   for (const entry of entries.all()) {
     left.set(entry.path, entry);
-    if (entry.diskPath !== null && entry.diskPath.normalize("NFC") !== entry.path) state.twins.set(entry.diskPath, entry.path);
+    if (isTwinEntry(entry)) state.twins.set(entry.diskPath.normalize("NFC"), entry.path);
     if (++count % 256 !== 0 || clock.monoMs() < untilMs) continue;
     await clock.sleep(0);
     untilMs = clock.monoMs() + SLICE_MS;

@@ -152,7 +152,8 @@ class Tree implements LocalTree, ScanState {
 
   /** The path that a name on disk stands for. */
   pathOf(diskPath: string): string {
-    return this.twins.get(diskPath) ?? diskPath.normalize("NFC");
+    const path = diskPath.normalize("NFC");
+    return this.twins.get(path) ?? path;
   }
 
   /** Remembers what an observation means for later ones. */
@@ -259,6 +260,9 @@ class Tree implements LocalTree, ScanState {
       this.dirty.delete(diskPath);
       return twinProblem(path, diskPath);
     }
+    // A name that is new here may be the new spelling of one that is recorded.
+    const twin = this.#folds && entry === undefined ? context.entries.twinOf(path, foldKey(path)) : undefined;
+    if (twin !== undefined) this.#mark(twin.diskPath ?? twin.path);
     const look = classify(context, path, stat);
     if (look.kind === "read") return { path, diskPath, stat };
     this.dirty.delete(diskPath);
@@ -274,15 +278,29 @@ class Tree implements LocalTree, ScanState {
   ): Promise<{ stat: Stat | null; fault: DiskError["fault"] | null }> {
     if ((await absence.folderAbove(diskPath)) === "symlink") return { stat: null, fault: "symlink" };
     const seen = await lookOrFault(this.context, diskPath);
-    const folds = this.context.caps.foldsCase || this.context.caps.foldsNormalization;
-    const doubtful = folds && seen.stat !== null && (dirty.absentMs !== null || doubles.has(foldKey(diskPath)));
+    if (!this.#folds || seen.stat === null) return seen;
+    const doubtful = dirty.absentMs !== null || doubles.has(foldKey(diskPath)) || this.#isDoubtful(diskPath, seen.stat);
     // Asked for `a.jpg`, such a disk shows `A.jpg`: only the listing tells which name stands (FN11).
     return doubtful && (await absence.isUnlisted(diskPath)) ? { stat: null, fault: null } : seen;
   }
 
+  get #folds(): boolean {
+    return this.context.caps.foldsCase || this.context.caps.foldsNormalization;
+  }
+
+  /** What stands there may bear another spelling: all but a plain edit of a file whose name nothing else comes near. */
+  #isDoubtful(diskPath: string, stat: Stat): boolean {
+    const path = this.pathOf(diskPath);
+    const { entries } = this.context;
+    const entry = entries.get(path);
+    if (entry === undefined || (entry.diskPath ?? path) !== diskPath || entry.fileId !== stat.fileId) return true;
+    if (entry.mtimeNs === stat.mtimeNs && entry.ctimeNs !== stat.ctimeNs) return true;
+    return entries.twinOf(path, foldKey(path)) !== undefined;
+  }
+
   #doubles(diskPaths: readonly string[]): ReadonlySet<string> {
     const doubles = new Set<string>();
-    if (!this.context.caps.foldsCase && !this.context.caps.foldsNormalization) return doubles;
+    if (!this.#folds) return doubles;
     const seen = new Set<string>();
     for (const key of diskPaths.map(foldKey)) (seen.has(key) ? doubles : seen).add(key);
     return doubles;
@@ -298,8 +316,9 @@ class Tree implements LocalTree, ScanState {
 
   /** A twin's name is made by the applier, so it may be news here. */
   #resolve(diskPath: string): string {
-    if (diskPath.includes(".twin-") && !this.twins.has(diskPath)) {
-      for (const entry of this.context.entries.all()) if (entry.diskPath === diskPath) this.twins.set(diskPath, entry.path);
+    const name = diskPath.normalize("NFC");
+    if (name.includes(".twin-") && !this.twins.has(name)) {
+      for (const entry of this.context.entries.all()) if (entry.diskPath?.normalize("NFC") === name) this.twins.set(name, entry.path);
     }
     return this.pathOf(diskPath);
   }

@@ -83,15 +83,21 @@ export async function openRootParts(
   return { local, applier, ignoredBy: (path) => rules.ignoredBy(path, false) };
 }
 
-/** Probed in our own directory where it is; in the root only before there is one. A disk that can't be written is taken to fold nothing. */
+/**
+ * Probed in our own directory where it is; in the root only before there is one. A disk that can't be written now is asked by our
+ * directory's own name: to take it for one that tells names apart would cost one of two twins.
+ * @throws DiskError when it can't be told
+ */
 async function capsOf(disk: Disk, root: string): Promise<DiskCaps> {
   const own = `${root}/${OWN_DIRECTORY}`;
   const marker = await disk.lstat(own);
   try {
     return await disk.caps(marker?.kind === "directory" ? own : root);
   } catch (error) {
-    if (!(error instanceof DiskError)) throw error;
-    return { foldsCase: false, foldsNormalization: false };
+    if (!(error instanceof DiskError) || marker === null) throw error;
+    const capital = await disk.lstat(`${root}/${OWN_DIRECTORY.toUpperCase()}`);
+    const folds = capital !== null && capital.fileId === marker.fileId;
+    return { foldsCase: folds, foldsNormalization: folds };
   }
 }
 

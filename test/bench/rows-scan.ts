@@ -35,7 +35,7 @@ async function scan(
       disk,
       clock: realClock,
       root,
-      entries,
+      entries: { get: (at) => entries.get(at), all: () => entries.all(), twinOf: () => undefined },
       problems: () => [],
       ignored: () => false,
       judgeName: () => null,

@@ -152,7 +152,7 @@ class SimDisk implements Disk {
       () => {
         this.#hooks.onWrite(to, "link");
         const node = this.#volume.link(from, to);
-        this.#hooks.onReplaced({ path: to, before: null, after: node, op: "link" });
+        this.#hooks.onReplaced({ path: this.#volume.spell(to), before: null, after: node, op: "link" });
       },
       [],
       [from],
@@ -166,11 +166,11 @@ class SimDisk implements Disk {
       () => {
         this.#hooks.onWrite(to, "rename");
         this.#hooks.onWrite(from, "rename");
-        const before = this.#volume.find(to);
+        const [there, standing] = [this.#volume.find(to), this.#volume.spell(from)];
         const node = this.#volume.find(from);
         this.#volume.rename(from, to);
-        this.#hooks.onReplaced({ path: to, before, after: node, op: "rename" });
-        this.#hooks.onReplaced({ path: from, before: node, after: null, op: "rename" });
+        this.#hooks.onReplaced({ path: this.#volume.spell(to), before: there, after: node, op: "rename" });
+        this.#hooks.onReplaced({ path: standing, before: node, after: null, op: "rename" });
       },
       [from, to],
     );
@@ -182,9 +182,9 @@ class SimDisk implements Disk {
       path,
       () => {
         this.#hooks.onWrite(path, "unlink");
-        const before = this.#volume.find(path);
+        const [before, standing] = [this.#volume.find(path), this.#volume.spell(path)];
         this.#volume.unlink(path);
-        this.#hooks.onReplaced({ path, before, after: null, op: "unlink" });
+        this.#hooks.onReplaced({ path: standing, before, after: null, op: "unlink" });
       },
       [path],
     );
@@ -223,7 +223,9 @@ class SimDisk implements Disk {
   }
 
   async caps(directory: string): Promise<{ readonly foldsCase: boolean; readonly foldsNormalization: boolean }> {
-    return await this.#do("caps", directory, () => ({ foldsCase: false, foldsNormalization: false }));
+    const { names } = this.#volume.profile;
+    const found = { foldsCase: names !== "exact", foldsNormalization: names === "all" || names === "nfd" };
+    return await this.#do("caps", directory, () => found);
   }
 
   /** `claims`: names that this call takes away or replaces; `also`: further names that it needs. */
@@ -321,5 +323,5 @@ let volumes = 0;
 export function claimOf(volume: Volume, path: string): string {
   let id = volumeIds.get(volume);
   if (id === undefined) volumeIds.set(volume, (id = volumes++));
-  return `${id}:${path}`;
+  return `${id}:${volume.keyOf(path)}`;
 }

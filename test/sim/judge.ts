@@ -47,6 +47,8 @@ function factsOf(machine: Machine): Facts {
   const rows = machine.process?.store.folder(machine.folder);
   const problems = new Set((rows?.problems.list() ?? []).map(({ path }) => path));
   for (const hold of rows?.holds.list("held") ?? []) for (const path of hold.paths) problems.add(path);
+  // One of two spellings that stand side by side is a problem, and it is not ours to say which.
+  for (const path of [...problems]) for (const form of ["NFC", "NFD"]) problems.add(path.normalize(form));
   return { machine, name: machine.name, files: userFiles(machine.volume), problems };
 }
 

@@ -12,7 +12,8 @@ import { simClock, wallMs, type Skew } from "./clock.ts";
 import { simDisk, type DiskHooks } from "./disk.ts";
 import { sha1Of, type Ledger } from "./ledger.ts";
 import { openSimRoot, type RootGiven } from "./open-root.ts";
-import { ROOT, short, STATE, userFiles, userPath, type Oracles } from "./oracles.ts";
+import { pathOf } from "./names.ts";
+import { diskFiles, ROOT, short, STATE, userFiles, userPath, type Oracles } from "./oracles.ts";
 import type { Rng } from "./rng.ts";
 import { Life, type Scheduler } from "./scheduler.ts";
 import { User, type Habits } from "./user.ts";
@@ -104,10 +105,10 @@ export class Machine {
 
   /** Device, path and bytes of everything a user sees here. */
   standing(): (readonly [device: string, path: string, bytes: Uint8Array])[] {
-    return [...userFiles(this.volume).keys()].map((path) => [
+    return [...diskFiles(this.volume).keys()].map((diskPath) => [
       this.name,
-      path,
-      this.volume.find(`${ROOT}/${path}`)?.bytes ?? new Uint8Array(),
+      pathOf(this.volume, ROOT, diskPath),
+      this.volume.find(`${ROOT}/${diskPath}`)?.bytes ?? new Uint8Array(),
     ]);
   }
 
@@ -138,9 +139,10 @@ export class Machine {
   userApproves(hold: Hold): void {
     const rows = this.process?.store.folder(FOLDER);
     if (rows === undefined) return;
+    const standing = userFiles(this.volume);
     for (const path of hold.scope === "folder" ? [...rows.base.livePaths()] : hold.paths) {
       const sha1 = rows.base.get(path);
-      if (typeof sha1 === "string" && this.volume.find(`${ROOT}/${path}`) === null) this.given.ledger.removed(this.name, path, sha1, true);
+      if (typeof sha1 === "string" && !standing.has(path)) this.given.ledger.removed(this.name, path, sha1, true);
     }
   }
 

@@ -5,6 +5,7 @@ import { playSession, type Report } from "./session.ts";
 import { FAULT_CLASSES, type FaultClass, type SessionOptions } from "./swarm.ts";
 
 const { values } = parseArgs({
+  allowNegative: true,
   options: {
     seed: { type: "string", default: "1" },
     sessions: { type: "string", default: "1" },
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     canary: { type: "string" },
     about: { type: "string" },
     trace: { type: "boolean", default: false },
+    twins: { type: "boolean" },
     twice: { type: "boolean", default: false },
     keepGoing: { type: "boolean", default: false },
   },
@@ -38,6 +40,7 @@ function optionsFor(seed: number): SessionOptions {
     ...(values.cloud === "model" || values.cloud === "server" ? { cloud: values.cloud } : {}),
     ...(values.quiet === undefined ? {} : { quietRounds: Number(values.quiet) }),
     ...(values.about === undefined ? {} : { about: values.about }),
+    ...(values.twins === undefined ? {} : { twins: values.twins }),
     ...(values.canary === undefined ? {} : { canary: values.canary }),
   };
 }
@@ -52,7 +55,8 @@ function tell(report: Report): void {
   if (violation === null) return;
   const faults: readonly FaultClass[] = [...swarm.faults];
   say(`seed ${report.seed}: ${violation.id} ${violation.text}`);
-  say(`  ${swarm.cloud}, ${swarm.clients} clients, ${swarm.ops} operations, faults: ${faults.join(" ") || "none"}`);
+  const rules = swarm.profiles.slice(0, swarm.clients).map(({ names }) => names);
+  say(`  ${swarm.cloud}, ${rules.join(" ")}, ${swarm.clients} clients, ${swarm.ops} operations, faults: ${faults.join(" ") || "none"}`);
   say(`  again: node test/sim/main.ts --seed ${report.seed} --trace`);
 }
 

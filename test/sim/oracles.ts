@@ -1,6 +1,7 @@
 /** What must hold (RELIABILITY 2.2): judged at every name the engine changes, and at the end when everything is at rest. */
 import type { DiskOp } from "./disk.ts";
 import { sha1Of, type Ledger, type Written } from "./ledger.ts";
+import { pathOf } from "./names.ts";
 import type { Node, Replaced, Volume } from "./volume.ts";
 
 export type OracleId = "N1" | "N4" | "N11" | "S1" | "S2" | "S3" | "S4" | "S6" | "S11" | "S14" | "S15" | "S20" | "N9" | "L1" | "L2" | "sim";
@@ -67,7 +68,7 @@ export class Oracles {
   }
 
   onReplaced(device: string, volume: Volume, change: Replaced): void {
-    const path = userPath(change.path);
+    const path = pathThere(volume, change.path);
     if (path === null) return this.#onOwnName(device, volume, change);
     if (change.after !== null) this.#aside.delete(change.after);
     if (change.after === null && change.before !== null && change.op === "rename") {
@@ -178,8 +179,28 @@ export function userPath(path: string): string | null {
   return below.split("/").some((part) => part.startsWith(".satchel") || part.endsWith(".tmp")) ? null : below;
 }
 
-/** Path → SHA-1 of everything a user sees. */
+/** As `userPath`, by the name that the file has on the other devices. */
+function pathThere(volume: Volume, path: string): string | null {
+  const own = userPath(path);
+  return own === null ? null : pathOf(volume, ROOT, own);
+}
+
+/** Path → SHA-1 of everything a user sees. The second of two spellings of one path stands under its own. */
 export function userFiles(volume: Volume): Map<string, string> {
+  const files = new Map<string, string>();
+  for (const [diskPath, sha1] of diskFiles(volume)) {
+    const path = pathOf(volume, ROOT, diskPath);
+    files.set(files.has(path) || (path !== diskPath && volume.profile.names === "exact" && hasOwn(volume, path)) ? diskPath : path, sha1);
+  }
+  return files;
+}
+
+function hasOwn(volume: Volume, path: string): boolean {
+  return volume.find(`${ROOT}/${path}`)?.kind === "file";
+}
+
+/** The same by the names that stand on the disk. */
+export function diskFiles(volume: Volume): Map<string, string> {
   const files = new Map<string, string>();
   const visit = (node: Node, prefix: string): void => {
     for (const [name, child] of node.children) {

@@ -58,7 +58,8 @@ class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    this.#swarm = drawSwarm(options, this.#stream("swarm"), this.#stream("later swarm"), canaryOf(options.canary)?.needs ?? []);
+    const streams = { main: this.#stream("swarm"), later: this.#stream("later swarm"), names: this.#stream("names") };
+    this.#swarm = drawSwarm(options, streams, canaryOf(options.canary)?.needs ?? []);
     this.#scheduler = new Scheduler(this.#stream("schedule"));
     if (options.trace === true) this.#scheduler.trace = [];
     this.#oracles = new Oracles(this.#ledger, () => this.#scheduler.nowMs);

@@ -2,7 +2,7 @@
 import type { NetFault } from "./net.ts";
 import type { Rng } from "./rng.ts";
 import type { Habits } from "./user.ts";
-import type { VolumeProfile } from "./volume.ts";
+import type { NameRule, VolumeProfile } from "./volume.ts";
 
 const NET: readonly NetFault[] = [
   "dropRequest",
@@ -52,6 +52,8 @@ export type SessionOptions = {
   readonly skip?: ReadonlySet<number>;
   /** Rounds without a change that count as rest; 2 unless said. */
   readonly quietRounds?: number;
+  /** Disks that fold names, and names that meet there, whatever the seed says. */
+  readonly twins?: boolean;
   readonly trace?: boolean;
   /** With `trace`: what the databases say of this path. */
   readonly about?: string;
@@ -89,8 +91,11 @@ const NAMES = [
   "__proto__",
 ];
 
+/** Streams of chance: `main` for what every session draws; the others came later, so that seeds of the time before them stay what they were. */
+export type SwarmRng = { readonly main: Rng; readonly later: Rng; readonly names: Rng };
+
 /** `needed`: faults that are on whatever the seed says. */
-export function drawSwarm(options: SessionOptions, rng: Rng, later: Rng, needed: readonly FaultClass[]): Swarm {
+export function drawSwarm(options: SessionOptions, { main: rng, later, names }: SwarmRng, needed: readonly FaultClass[]): Swarm {
   const clients = rng.weighted([
     [1, 1],
     [6, 2],
@@ -117,19 +122,46 @@ export function drawSwarm(options: SessionOptions, rng: Rng, later: Rng, needed:
     sharedContents: rng.chance(0.5),
   };
   const count = options.clients ?? clients;
+  const rules = drawRules(names, options.twins);
   const cloud = rng.chance(0.75) ? "server" : "model";
   return {
     clients: count,
     ops: options.ops ?? ops,
     faults: new Set([...faults, ...needed].filter((one) => options.without?.has(one) !== true)),
-    habits,
-    profiles: Array.from({ length: 8 }, () => drawProfile(rng)).slice(0, count + 1),
+    habits: rules === null ? habits : { ...habits, paths: withTwins(names, habits.paths) },
+    profiles: Array.from({ length: 8 }, (_, at) => ({ ...drawProfile(rng), names: rules?.[at] ?? "exact" })).slice(0, count + 1),
     skewsMs: Array.from({ length: 8 }, () => (rng.chance(0.3) ? (rng.below(20) - 10) * 3_600_000 : 0)).slice(0, count + 1),
     serverProfile: { ...drawProfile(rng), stateElsewhere: false },
     cloud: options.cloud ?? cloud,
     hurry: rng.chance(0.5),
     ballast: rng.chance(0.8) ? 4 : rng.chance(0.5) ? 0 : 14,
   };
+}
+
+/** How the disks of the devices meet names; null: all by the byte, as two sessions in three. */
+function drawRules(rng: Rng, wanted: boolean | undefined): readonly NameRule[] | null {
+  const some = rng.chance(0.33);
+  if (!(wanted ?? some)) return null;
+  return Array.from({ length: 8 }, () =>
+    rng.weighted([
+      [3, "exact"],
+      [2, "case"],
+      [2, "all"],
+      [1, "nfd"],
+    ] as const),
+  );
+}
+
+/** Names that meet on some disks and not on others, beside those that they meet. */
+function withTwins(rng: Rng, paths: readonly string[]): readonly string[] {
+  const twins = paths.flatMap((path) => {
+    const slash = path.lastIndexOf("/") + 1;
+    const name = path.slice(slash);
+    const others = [name.toUpperCase(), name.toLowerCase(), name.normalize("NFD"), name.replace(/^./u, (first) => first.toUpperCase())];
+    return others.filter((other) => other !== name).map((other) => path.slice(0, slash) + other);
+  });
+  const more = someOf(rng, [...new Set(["á.png", "á.png".normalize("NFD"), "Á.png", ...twins])], 2 + rng.below(3));
+  return [...new Set([...paths, ...more])];
 }
 
 function drawFaults(rng: Rng): ReadonlySet<FaultClass> {
@@ -158,6 +190,7 @@ function drawProfile(rng: Rng): VolumeProfile {
     ] as const),
     stateElsewhere: rng.chance(0.2),
     noLinks: rng.chance(0.12),
+    names: "exact",
   };
 }
 

@@ -2,7 +2,8 @@
 import { claimOf } from "./disk.ts";
 import type { Ledger } from "./ledger.ts";
 import { sha1Of } from "./ledger.ts";
-import { ROOT, userFiles } from "./oracles.ts";
+import { hasTwin, pathOf } from "./names.ts";
+import { diskFiles, ROOT } from "./oracles.ts";
 import type { Rng } from "./rng.ts";
 import type { Life, Scheduler } from "./scheduler.ts";
 import type { Volume } from "./volume.ts";
@@ -71,8 +72,8 @@ export class User {
   act(): void {
     const rng = this.#rng;
     const habits = this.#habits;
-    const standing = [...userFiles(this.#volume).keys()].filter((path) => !this.#saving.has(path));
-    const path = rng.chance(0.7) || standing.length === 0 ? rng.pick(habits.paths) : rng.pick(standing);
+    const standing = [...diskFiles(this.#volume).keys()].filter((path) => !this.#saving.has(path));
+    const path = this.#spelled(rng.chance(0.7) || standing.length === 0 ? rng.pick(habits.paths) : rng.pick(standing));
     if (this.#saving.has(path)) return;
     const choice = rng.weighted([
       [10, "save"],
@@ -111,9 +112,10 @@ export class User {
     this.#whenFree([path], () => {
       const node = this.#at(path);
       if (node === null || node.kind === "directory") return;
+      const ledgerPath = this.#pathOf(path);
       this.#volume.unlink(`${ROOT}/${path}`);
       this.#volume.settleName(`${ROOT}/${path}`);
-      if (node.kind === "file") this.#ledger.removed(this.#name, path, sha1Of(node.bytes), true);
+      if (node.kind === "file") this.#ledger.removed(this.#name, ledgerPath, sha1Of(node.bytes), true);
       this.#note(`deletes ${path} (${sha1Of(node.bytes).slice(0, 8)})`);
     });
   }
@@ -122,20 +124,19 @@ export class User {
     this.#whenFree([from, to], () => {
       const node = this.#at(from);
       const there = this.#at(to);
-      if (node?.kind !== "file" || there?.kind === "directory" || this.#saving.has(to)) return;
+      if (node?.kind !== "file" || there?.kind === "directory" || this.#saving.has(this.#spelled(to)) || this.#waits(to)) return;
       this.#makeFolder(to);
-      this.#volume.rename(`${ROOT}/${from}`, `${ROOT}/${to}`);
+      const fromPath = this.#pathOf(from);
+      this.#renamed(`${ROOT}/${from}`, to);
       this.#volume.settleName(`${ROOT}/${from}`);
-      this.#volume.settleName(`${ROOT}/${to}`);
-      this.#ledger.wrote(this.#name, to, there?.kind === "file" ? sha1Of(there.bytes) : null, node.bytes);
-      this.#ledger.removed(this.#name, from, sha1Of(node.bytes), true);
+      this.#ledger.removed(this.#name, fromPath, sha1Of(node.bytes), true);
       this.#note(`renames ${from} to ${to} (${sha1Of(node.bytes).slice(0, 8)})`);
     });
   }
 
   /** The power went, or the disk under the folder: programs in the middle of a save never finish it. */
   powerLost(): void {
-    for (const path of this.#saving) this.#ledger.abandoned(this.#name, path);
+    for (const path of this.#saving) this.#ledger.abandoned(this.#name, this.#pathOf(path));
     this.#saving.clear();
   }
 
@@ -189,11 +190,9 @@ export class User {
       this.#whenFree([path], () => {
         const before = this.#at(path);
         this.#saving.delete(path);
-        if (before?.kind === "directory" || this.#volume.find(temp) === null) return;
-        this.#volume.rename(temp, `${ROOT}/${path}`);
+        if (before?.kind === "directory" || this.#volume.find(temp) === null || this.#waits(path)) return;
+        this.#renamed(temp, path);
         this.#volume.settleName(temp);
-        this.#volume.settleName(`${ROOT}/${path}`);
-        this.#ledger.wrote(this.#name, path, before?.kind === "file" ? sha1Of(before.bytes) : null, bytes);
         this.#note(
           `replaces ${path}: ${before?.kind === "file" ? sha1Of(before.bytes).slice(0, 8) : "nothing"} → ${sha1Of(bytes).slice(0, 8)}`,
         );
@@ -221,9 +220,10 @@ export class User {
         this.#saving.delete(path);
         return;
       }
+      const ledgerPath = this.#pathOf(path);
       this.#volume.unlink(`${ROOT}/${path}`);
       this.#volume.settleName(`${ROOT}/${path}`);
-      this.#ledger.removed(this.#name, path, sha1Of(node.bytes), false);
+      this.#ledger.removed(this.#name, ledgerPath, sha1Of(node.bytes), false);
       this.#note(`unlinks ${path} to save it`);
       this.#later(path, () => {
         this.#saving.delete(path);
@@ -249,12 +249,12 @@ export class User {
     this.#makeFolder(path);
     const full = `${ROOT}/${path}`;
     const before = this.#at(path);
-    if (before !== null && before.kind !== "file") return;
+    if ((before !== null && before.kind !== "file") || this.#waits(path)) return;
     const node = before ?? this.#volume.makeFile(full, 0o644);
     const was = before === null ? null : sha1Of(before.bytes);
     this.#volume.write(node, bytes, full);
     this.#volume.settleName(full);
-    this.#ledger.wrote(this.#name, path, was, bytes);
+    this.#ledger.wrote(this.#name, this.#pathOf(path), was, bytes);
     this.#note(`${path}: ${was?.slice(0, 8) ?? "nothing"} → ${sha1Of(bytes).slice(0, 8)}`);
   }
 
@@ -265,6 +265,36 @@ export class User {
     if (this.#volume.find(folder) !== null) return;
     this.#volume.makeDirectory(folder);
     for (let at = folder; at.length > ROOT.length; at = at.slice(0, at.lastIndexOf("/"))) this.#volume.settleName(at);
+  }
+
+  /** A rename by a user's program, over whatever stands there. */
+  #renamed(fromFull: string, to: string): void {
+    const node = this.#volume.find(fromFull);
+    const there = this.#at(to);
+    const before = this.#pathOf(to);
+    if (node === null) return;
+    const replaced = there?.kind === "file" && there !== node ? sha1Of(there.bytes) : null;
+    this.#volume.rename(fromFull, `${ROOT}/${to}`);
+    this.#volume.settleName(`${ROOT}/${to}`);
+    const after = this.#pathOf(to);
+    // The name that stood there went with its file: another spelling stands now.
+    if (before !== after && replaced !== null) this.#ledger.removed(this.#name, before, replaced, true);
+    this.#ledger.wrote(this.#name, after, before === after ? replaced : null, node.bytes);
+  }
+
+  /** Its file stands under the stand-in name, and nobody gives it a rival: that case has a test of its own. */
+  #waits(path: string): boolean {
+    const spelled = this.#spelled(path);
+    return hasTwin(this.#volume, ROOT, spelled.normalize("NFC")) || hasTwin(this.#volume, ROOT, path.normalize("NFC"));
+  }
+
+  #spelled(path: string): string {
+    return this.#volume.spell(`${ROOT}/${path}`).slice(ROOT.length + 1);
+  }
+
+  /** What the ledger calls it. */
+  #pathOf(path: string): string {
+    return pathOf(this.#volume, ROOT, this.#spelled(path));
   }
 
   #at(path: string) {

@@ -2,6 +2,7 @@
  * A machine's file system: what every program sees, and beside it what would survive a power cut (RELIABILITY 3.3). Everything here happens
  * in one instant; `disk.ts` makes it a port whose calls take time and fail.
  */
+import { foldKey } from "../../service/core/case-folding.ts";
 import type { Stat } from "../../service/core/model.ts";
 import { DiskError, type DiskFault } from "../../service/core/ports.ts";
 import type { Rng } from "./rng.ts";
@@ -33,7 +34,13 @@ export type VolumeProfile = {
   /** The state directory is on another disk: no links or renames across. */
   readonly stateElsewhere: boolean;
   readonly noLinks: boolean;
+  readonly names: NameRule;
 };
+/**
+ * How names meet (FN09–FN12). `exact`: bytes, as on Linux. `case`: spellings that differ in case alone are one name, the first stays
+ * (NTFS, ext4 with casefold). `all`: normalisation too, the last one stays (APFS). `nfd`: as `all`, and names are kept decomposed (HFS+).
+ */
+export type NameRule = "exact" | "case" | "all" | "nfd";
 
 /** What the engine did to a name; `before`/`after`: what stood and stands there. */
 export type Replaced = { readonly path: string; readonly before: Node | null; readonly after: Node | null; readonly op: string };
@@ -68,9 +75,35 @@ export class Volume {
     let at: Node | undefined = this.root;
     for (const name of partsOf(path)) {
       if (at?.kind !== "directory") return null;
-      at = at.children.get(name);
+      at = at.children.get(this.#standing(at, name));
     }
     return at ?? null;
+  }
+
+  /** The path as the disk spells it: where its names stand, as they stand there. */
+  spell(path: string): string {
+    let at: Node | undefined = this.root;
+    let spelled = "";
+    for (const part of partsOf(path)) {
+      const name = at?.kind === "directory" ? this.#standing(at, part) : this.#stored(part);
+      spelled += `/${name}`;
+      at = at?.children.get(name);
+    }
+    return spelled;
+  }
+
+  /** One key for all spellings that are one name here. */
+  keyOf(name: string): string {
+    switch (this.profile.names) {
+      case "exact":
+        return name;
+      case "case":
+        // Composed and decomposed stay two names: only the case is folded.
+        return name.toLowerCase();
+      case "all":
+      case "nfd":
+        return foldKey(name);
+    }
   }
 
   stat(node: Node, path: string): Stat {
@@ -111,7 +144,8 @@ export class Volume {
   makeDirectory(path: string): void {
     let at = this.root;
     let walked = "";
-    for (const name of partsOf(path)) {
+    for (const part of partsOf(path)) {
+      const name = this.#standing(at, part);
       walked += `/${name}`;
       const there = at.children.get(name);
       if (there !== undefined && there.kind !== "directory") throw refuse("notDirectory", "make the folder", path);
@@ -150,16 +184,22 @@ export class Volume {
     const target = this.#place(to, "rename");
     if (this.#device(from) !== this.#device(to)) throw refuse("crossDevice", "rename", to);
     const there = target.directory.children.get(target.name);
-    if (there === node) return;
+    const wanted = this.#stored(to.slice(to.lastIndexOf("/") + 1));
+    const respelled = target.name !== wanted && (there === node || this.profile.names !== "case");
+    if (there === node && (!respelled || target.name !== source.name || target.directory !== source.directory)) return;
     if (there?.kind === "directory" && node.kind !== "directory") throw refuse("isDirectory", "rename", to);
     if (there?.kind === "directory" && there.children.size > 0) throw refuse("notEmpty", "rename", to);
-    this.#change(
-      [
-        [target.directory, target.name, node],
-        [source.directory, source.name, null],
-      ],
-      [from, to],
-    );
+    // One entry gets another spelling: such a disk does that in one piece.
+    if (respelled) {
+      this.settleAll();
+      node.links += 1;
+      this.#change([[target.directory, target.name, null]], [to]);
+      node.links -= 1;
+    }
+    const changes: (readonly [Node, string, Node | null])[] = [[target.directory, respelled ? wanted : target.name, node]];
+    if (there !== node) changes.push([source.directory, source.name, null]);
+    this.#change(changes, [from, to]);
+    if (respelled) this.settleAll();
     this.#touch(node, false);
   }
 
@@ -195,7 +235,8 @@ export class Volume {
     if (node !== undefined) node.synced = node.bytes;
     if (this.profile.durability === "ordered") this.#settle(this.#pending.splice(0));
     else {
-      const due = this.#pending.filter((one) => one.directory === directory && one.name === name);
+      const key = this.keyOf(name);
+      const due = this.#pending.filter((one) => one.directory === directory && this.keyOf(one.name) === key);
       this.#pending = this.#pending.filter((one) => !due.includes(one));
       this.#settle(due);
     }
@@ -274,7 +315,7 @@ export class Volume {
     const came = new Set<number>();
     const kept: NameChange[] = [];
     for (const one of pending) {
-      const key = `${one.directory.id} ${one.name}`;
+      const key = `${one.directory.id} ${this.keyOf(one.name)}`;
       const needs = one.node === null && pending.some((other) => other.step === one.step && other.node !== null);
       if (stopped.has(key) || (needs && !came.has(one.step)) || this.#rng.chance(0.5)) {
         stopped.add(key);
@@ -342,6 +383,7 @@ export class Volume {
 
   #change(changes: readonly (readonly [directory: Node, name: string, node: Node | null])[], paths: readonly string[]): void {
     const step = this.#step++;
+    const told = new Set(paths.map((path) => this.spell(path)));
     for (const [directory, name, node] of changes) {
       const before = directory.children.get(name);
       if (node === null) directory.children.delete(name);
@@ -357,7 +399,21 @@ export class Volume {
       this.#touch(directory, true);
       this.#pending.push({ step, directory, name, node });
     }
-    for (const path of paths) this.#tell(path);
+    for (const path of paths) told.add(this.spell(path));
+    for (const path of told) this.#tell(path);
+  }
+
+  /** The spelling under which this name stands in the directory, or would be stored. */
+  #standing(directory: Node, name: string): string {
+    const stored = this.#stored(name);
+    if (this.profile.names === "exact" || directory.children.has(stored)) return stored;
+    const key = this.keyOf(name);
+    for (const other of directory.children.keys()) if (this.keyOf(other) === key) return other;
+    return stored;
+  }
+
+  #stored(name: string): string {
+    return this.profile.names === "nfd" ? name.normalize("NFD") : name;
   }
 
   #tell(path: string): void {
@@ -403,7 +459,7 @@ export class Volume {
     const directory = this.find(path.slice(0, at));
     if (directory === null) throw refuse("notFound", attempt, path);
     if (directory.kind !== "directory") throw refuse("notDirectory", attempt, path);
-    return { directory, name: path.slice(at + 1) };
+    return { directory, name: this.#standing(directory, path.slice(at + 1)) };
   }
 }
 

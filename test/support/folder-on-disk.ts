@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
+import { foldKey } from "../../service/core/case-folding.ts";
 import type { Applier, LocalTree, Observation } from "../../service/core/local.ts";
 import type { Entry, Sha1 } from "../../service/core/model.ts";
 import type { Clock, Disk, Faults } from "../../service/core/ports.ts";
@@ -99,7 +100,11 @@ export async function openFolderOnDisk(diskOptions: DiskOptions = {}): Promise<F
       disk: used,
       clock,
       root,
-      entries: { get: (at) => entries.get(at), all: () => entries.values() },
+      entries: {
+        get: (at) => entries.get(at),
+        all: () => entries.values(),
+        twinOf: (at, key) => [...entries.values()].find(({ path }) => path !== at && foldKey(path) === key),
+      },
       problems: () => problems.keys(),
       ignored: (at) => ignored.has(at),
       judgeName: (at) => (at.includes("bad|name") ? { reason: "badName", detail: `${at} is badly named` } : null),
