@@ -13,7 +13,7 @@ import {
   foldersAbove,
   parentOf,
   tempBeside,
-  twinName,
+  twinPath,
   type ApplyContext,
 } from "./apply-context.ts";
 import { forAll, isFault, isSameFile, unlinkIfThere } from "./disk-steps.ts";
@@ -105,7 +105,7 @@ async function prepare(context: ApplyContext, work: Work, touched: Touched, spel
   await makeParents(context, work.diskPath, step, touched);
   if (step.kind === "put" && step.copyTo !== null) await makeParents(context, step.copyTo, step, touched);
   // Two twins may come in one batch.
-  if (step.expect === null && (await spellings.claim(work.diskPath)) !== null) work.diskPath = twinName(context, step.path);
+  if (step.expect === null && (await spellings.claim(work.diskPath)) !== null) work.diskPath = twinPath(context, step.path);
   // A name that shall be new is taken by a link, which fails where anything stands: looking before would say no more.
   if (step.expect === null) return;
   work.before = await context.disk.lstat(`${context.root}/${work.diskPath}`);

@@ -1,6 +1,7 @@
 /** What the parts of the applier share: the root's own paths, the way to a target, and names of temporary files. */
 import type { Entry, Sha1, Stat } from "../core/model.ts";
 import { DiskError, type Clock, type Compute, type Disk, type Faults, type Random } from "../core/ports.ts";
+import { twinName } from "../core/twin-names.ts";
 import { isRacy, randomName } from "./disk-steps.ts";
 import type { KeepingStore } from "./versions.ts";
 
@@ -84,12 +85,9 @@ export async function checkParents(context: ApplyContext, diskPath: string): Pro
   return missing;
 }
 
-/** `photo.twin-1a2b.png`: where the later of two twins stands, on this device alone. The hash is of the path: an edit keeps the name. */
-export function twinName(context: ApplyContext, path: string): string {
-  const hash4 = context.compute.sha1(new TextEncoder().encode(path)).slice(0, 4);
-  const dot = path.lastIndexOf(".");
-  const cut = dot > path.lastIndexOf("/") + 1 ? dot : path.length;
-  return `${path.slice(0, cut)}.twin-${hash4}${path.slice(cut)}`;
+/** Where the later of two twins stands. */
+export function twinPath(context: ApplyContext, path: string): string {
+  return twinName(path, (text) => context.compute.sha1(new TextEncoder().encode(text)));
 }
 
 /** Racy by mtime: the ctime is of our own rename. A write that came after has another mtime, unless it shares a tick with the staging. */

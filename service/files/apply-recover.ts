@@ -4,7 +4,7 @@
  */
 import type { ApplyIntent, Entry, Sha1, Version } from "../core/model.ts";
 import { DiskError } from "../core/ports.ts";
-import { entryOf, exitPrefix, OWN_DIRECTORY, parentOf, twinName, type ApplyContext } from "./apply-context.ts";
+import { entryOf, exitPrefix, OWN_DIRECTORY, parentOf, twinPath, type ApplyContext } from "./apply-context.ts";
 import { forAll, isFault, unlinkIfThere } from "./disk-steps.ts";
 import { Spellings } from "./spellings.ts";
 
@@ -85,7 +85,7 @@ async function standing(context: ApplyContext, path: string, wanted: Sha1 | null
   const names = new Spellings(context);
   const spellings: string[] = [];
   // A disk that folds names would show the twin under this one's name.
-  for (const diskPath of new Set([path, path.normalize("NFD"), twinName(context, path)]))
+  for (const diskPath of new Set([path, path.normalize("NFD"), twinPath(context, path)]))
     if ((await names.other(diskPath)) === null) spellings.push(diskPath);
   const signal = new AbortController().signal;
   const paths = spellings.map((diskPath) => `${context.root}/${diskPath}`);

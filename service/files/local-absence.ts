@@ -29,13 +29,6 @@ export class Absence {
     return "folder";
   }
 
-  /** The parent lists other names, not this one. */
-  async isUnlisted(diskPath: string): Promise<boolean> {
-    const slash = diskPath.lastIndexOf("/");
-    const listing = await this.#list(slash < 0 ? "" : diskPath.slice(0, slash));
-    return "names" in listing && !listing.names.has(diskPath.slice(slash + 1));
-  }
-
   /** `gone` is proven; a fault says why it can't be; `unsure`: look again after another window. */
   async conclude(diskPath: string): Promise<"gone" | "unsure" | DiskFault> {
     if (!(await this.#isRoot())) return "unsure";

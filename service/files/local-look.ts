@@ -3,7 +3,9 @@ import type { Observation } from "../core/local.ts";
 import type { Entry, LocalReason, Stat } from "../core/model.ts";
 import type { Clock, Disk, DiskFault, HashResult } from "../core/ports.ts";
 import { foldersAbove, OWN_DIRECTORY, type DiskCaps } from "./apply-context.ts";
+import { standsFor } from "../core/twin-names.ts";
 import { isFault, isRacy, isSameFile } from "./disk-steps.ts";
+import type { Spellings } from "./spellings.ts";
 
 export type LookContext = {
   readonly disk: Disk;
@@ -24,6 +26,8 @@ export type LookContext = {
   /** Why a path may not be synced by its name, or null. */
   readonly judgeName: (path: string) => { readonly reason: LocalReason; readonly detail: string } | null;
   readonly caps: DiskCaps;
+  /** Of a text's UTF-8 bytes. */
+  readonly sha1: (text: string) => string;
   readonly limits: { readonly fileBytes: number };
 };
 
@@ -184,11 +188,11 @@ export async function lookOrFault(
 /** Two spellings of one path stand side by side (a disk that keeps NFC and NFD apart): the other one is the file, this is its twin. */
 export async function isTwin(context: LookContext, path: string, diskPath: string, stat: Stat): Promise<boolean> {
   if (diskPath === path) return false;
+  // Its own name shows the other twin; it stands in, and is no rival.
+  if (mayStandIn(context, diskPath) && standsFor(diskPath.normalize("NFC"), context.sha1) === path) return false;
   const recorded = context.entries.get(path)?.diskPath ?? path;
   for (const other of new Set([recorded, path])) {
     if (other === diskPath) return false;
-    // HFS+ spells our own stand-in names its own way.
-    if (context.caps.foldsNormalization && other.normalize("NFC") === diskPath.normalize("NFC")) return false;
     const { stat: there } = await lookOrFault(context, other);
     if (there !== null && there.fileId !== stat.fileId) return true;
   }
@@ -198,4 +202,22 @@ export async function isTwin(context: LookContext, path: string, diskPath: strin
 export function twinProblem(path: string, diskPath: string): Observation {
   const detail = `${diskPath} has the same name as another file there, written with other Unicode characters. Only the other one is synced; rename this one.`;
   return { kind: "problem", path: diskPath === path ? path : diskPath, reason: "twin", detail };
+}
+
+/** A name that may stand in for another: then `ownerOf` tells. */
+export function mayStandIn(context: LookContext, diskPath: string): boolean {
+  return (context.caps.foldsCase || context.caps.foldsNormalization) && diskPath.includes(".twin-");
+}
+
+/**
+ * The path of a file under a stand-in name: told by the name alone, so that a lost database loses no twin. Where another file stands under
+ * the real name, this one is a file like any other. @throws DiskError when the folder can't be listed
+ */
+export async function ownerOf(context: LookContext, diskPath: string, stat: Stat, spellings: Spellings): Promise<string> {
+  const name = diskPath.normalize("NFC");
+  const real = standsFor(name, context.sha1);
+  if (real === null || context.entries.get(name) !== undefined) return name;
+  if ((await spellings.other(real)) !== null) return real;
+  const { stat: there } = await lookOrFault(context, real);
+  return there === null || there.fileId === stat.fileId ? real : name;
 }

@@ -1,13 +1,14 @@
 /** The whole look: every path on disk against every entry. Hashing goes on while the walk does; batches may be committed one by one. */
 import type { Observation } from "../core/local.ts";
 import type { Entry, Stat } from "../core/model.ts";
-import { PACK_NUMBERS, type DiskFault, type WalkFound, type WalkPack } from "../core/ports.ts";
-import { foldersAbove, isTwinEntry } from "./apply-context.ts";
+import { DiskError, PACK_NUMBERS, type DiskFault, type WalkFound, type WalkPack } from "../core/ports.ts";
+import { foldersAbove, isTwinEntry, parentOf } from "./apply-context.ts";
 import {
   classify,
   isCached,
   isOwn,
   isTwin,
+  mayStandIn,
   readAll,
   refused,
   twinProblem,
@@ -16,6 +17,7 @@ import {
   type ToRead,
 } from "./local-look.ts";
 import { isOld, newDirty, type Dirty } from "./settle.ts";
+import { Spellings } from "./spellings.ts";
 
 /** One batch: so much is hashed, committed and forgotten together. */
 const BATCH_FILES = 2_000;
@@ -36,6 +38,8 @@ export interface ScanState {
   /** Name on disk, composed → path, where it is more than a spelling (FN10). */
   readonly twins: Map<string, string>;
   pathOf(diskPath: string): string;
+  /** Finds out whose a stand-in name is; from then on `pathOf` knows. @throws DiskError */
+  resolveTwin(diskPath: string, stat: Stat, spellings: Spellings): Promise<void>;
   note(observation: Observation): Observation;
   settle(read: Read): readonly Observation[];
   vanished(path: string, diskPath: string): void;
@@ -53,16 +57,17 @@ export async function* scanTree(
   const skip = (diskPath: string, directory: boolean): boolean => isOwn(diskPath) || (directory && context.ignored(diskPath, true));
   try {
     for await (const batch of context.disk.walk(context.root, skip, signal)) {
-      for (const found of batch.found) if (!scan.isUnchanged(found)) await lookAt(scan, context, found);
+      for (const found of batch.found) if (!scan.isUnchanged(found)) await lookAt(scan, state, found);
       for (const pack of batch.packs ?? []) {
         for (let index = 0; index < pack.diskPaths.length; index++)
-          if (!scan.isUnchangedIn(pack, index)) await lookAt(scan, context, pack.found(index));
+          if (!scan.isUnchangedIn(pack, index)) await lookAt(scan, state, pack.found(index));
       }
       for (const { diskPath, fault } of batch.unlisted) scan.blocked(diskPath, fault);
       for (const items of scan.fullBatches()) ahead.push(settled(readAll(context, items, signal)));
       while (ahead.length > BATCHES_AHEAD) yield await finish(state, ahead.shift());
       if (scan.observations.length >= BATCH_FILES) yield scan.takeObservations();
     }
+    await lookAtStandIns(scan, state);
     for (const items of scan.lastBatches()) ahead.push(settled(readAll(context, items, signal)));
     while (ahead.length > 0) yield await finish(state, ahead.shift());
   } finally {
@@ -73,7 +78,26 @@ export async function* scanTree(
   if (scan.observations.length > 0) yield scan.takeObservations();
 }
 
-async function lookAt(scan: Scan, context: LookContext, found: WalkFound): Promise<void> {
+/** Last of all: what a crash left under both of its names is then recorded under the one that has to go. */
+async function lookAtStandIns(scan: Scan, state: ScanState): Promise<void> {
+  const spellings = new Spellings(state.context);
+  for (const found of scan.standIns) {
+    try {
+      if (found.stat !== null) await state.resolveTwin(found.diskPath, found.stat, spellings);
+      await lookAt(scan, state, found);
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      scan.blocked(parentOf(found.diskPath), error.fault);
+    }
+  }
+}
+
+async function lookAt(scan: Scan, state: ScanState, found: WalkFound): Promise<void> {
+  const { context } = state;
+  if (found.validUnicode && mayStandIn(context, found.diskPath) && !scan.standIns.has(found)) {
+    scan.standIns.add(found);
+    return;
+  }
   const doubtful = scan.doubtful(found);
   if (doubtful === null || !(await isTwin(context, doubtful.path, found.diskPath, doubtful.stat))) scan.look(found);
   else scan.twin(doubtful.path, found.diskPath);
@@ -123,6 +147,8 @@ class Scan {
   readonly #troubledLeft: Set<string>;
   /** Directories of which nothing is known, and why. */
   readonly #blocked = new Map<string, DiskFault>();
+  /** Under a name that may stand in for another. */
+  readonly standIns = new Set<WalkFound>();
   #reads: ToRead[] = [];
   #readBytes = 0;
   #full: ToRead[][] = [];

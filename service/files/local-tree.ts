@@ -3,6 +3,7 @@ import { foldKey } from "../core/case-folding.ts";
 import type { LocalTree, Observation, RootState } from "../core/local.ts";
 import type { Entry, Stat } from "../core/model.ts";
 import { DiskError } from "../core/ports.ts";
+import { standsFor } from "../core/twin-names.ts";
 import { OWN_DIRECTORY } from "./apply-context.ts";
 import { isSameFile } from "./disk-steps.ts";
 import { everyFound } from "./every-found.ts";
@@ -14,6 +15,8 @@ import {
   isOwn,
   isTwin,
   lookOrFault,
+  mayStandIn,
+  ownerOf,
   readAll,
   refused,
   twinProblem,
@@ -22,6 +25,7 @@ import {
   type ToRead,
 } from "./local-look.ts";
 import { dueMs, judge, lastAbsenceMs, newDirty, type Dirty } from "./settle.ts";
+import { Spellings } from "./spellings.ts";
 
 /** No write to a path that vanished or re-appeared this lately: an editor is at work (RELIABILITY 3.8). */
 const RESTLESS_MS = 4_000;
@@ -129,13 +133,14 @@ class Tree implements LocalTree, ScanState {
     const due = [...this.dirty].filter(([, dirty]) => dueMs(dirty, lastAbsence) <= nowMs);
     if (due.length === 0) return [];
     const absence = new Absence(this.context, this.#identity);
-    const doubles = this.#doubles(due.map(([diskPath]) => diskPath));
+    const doubles = this.#doubles(this.dirty.keys());
+    const spellings = new Spellings(this.context);
     const observations: Observation[] = [];
     const reads: ToRead[] = [];
     const gone: string[] = [];
     for (const [diskPath, dirty] of due) {
       signal.throwIfAborted();
-      const found = await this.#look(diskPath, dirty, absence, doubles);
+      const found = await this.#look(diskPath, dirty, absence, doubles, spellings);
       if (found === "gone") gone.push(diskPath);
       else if (found === null) continue;
       else if ("kind" in found) observations.push(this.note(found));
@@ -226,11 +231,23 @@ class Tree implements LocalTree, ScanState {
     dirty: Dirty,
     absence: Absence,
     doubles: ReadonlySet<string>,
+    spellings: Spellings,
   ): Promise<Observation | ToRead | "gone" | null> {
     const { clock } = this.context;
-    const path = this.#resolve(diskPath);
     const wasAway = dirty.absentMs !== null;
-    const { stat, fault } = await this.#statOf(diskPath, dirty, absence, doubles);
+    let seen: { stat: Stat | null; fault: DiskError["fault"] | null };
+    try {
+      seen = await this.#statOf(diskPath, dirty, absence, doubles, spellings);
+      if (seen.stat !== null && mayStandIn(this.context, diskPath)) await this.resolveTwin(diskPath, seen.stat, spellings);
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      // Which name stands can't be told now: nothing is concluded. A scan says what keeps the folder from being listed.
+      dirty.movedMs = clock.monoMs() + LATER_MS;
+      return null;
+    }
+    const { stat, fault } = seen;
+    if (stat === null && mayStandIn(this.context, diskPath)) this.#recallTwin(diskPath);
+    const path = this.pathOf(diskPath);
     const entry = this.#ownerOf(path, diskPath, stat);
     if (fault !== null) {
       this.dirty.delete(diskPath);
@@ -275,13 +292,14 @@ class Tree implements LocalTree, ScanState {
     dirty: Dirty,
     absence: Absence,
     doubles: ReadonlySet<string>,
+    spellings: Spellings,
   ): Promise<{ stat: Stat | null; fault: DiskError["fault"] | null }> {
     if ((await absence.folderAbove(diskPath)) === "symlink") return { stat: null, fault: "symlink" };
     const seen = await lookOrFault(this.context, diskPath);
     if (!this.#folds || seen.stat === null) return seen;
     const doubtful = dirty.absentMs !== null || doubles.has(foldKey(diskPath)) || this.#isDoubtful(diskPath, seen.stat);
     // Asked for `a.jpg`, such a disk shows `A.jpg`: only the listing tells which name stands (FN11).
-    return doubtful && (await absence.isUnlisted(diskPath)) ? { stat: null, fault: null } : seen;
+    return doubtful && (await spellings.other(diskPath)) !== null ? { stat: null, fault: null } : seen;
   }
 
   get #folds(): boolean {
@@ -298,11 +316,14 @@ class Tree implements LocalTree, ScanState {
     return entries.twinOf(path, foldKey(path)) !== undefined;
   }
 
-  #doubles(diskPaths: readonly string[]): ReadonlySet<string> {
+  #doubles(diskPaths: Iterable<string>): ReadonlySet<string> {
     const doubles = new Set<string>();
     if (!this.#folds) return doubles;
     const seen = new Set<string>();
-    for (const key of diskPaths.map(foldKey)) (seen.has(key) ? doubles : seen).add(key);
+    for (const diskPath of diskPaths) {
+      const key = foldKey(diskPath);
+      (seen.has(key) ? doubles : seen).add(key);
+    }
     return doubles;
   }
 
@@ -314,13 +335,18 @@ class Tree implements LocalTree, ScanState {
     return undefined;
   }
 
-  /** A twin's name is made by the applier, so it may be news here. */
-  #resolve(diskPath: string): string {
+  async resolveTwin(diskPath: string, stat: Stat, spellings: Spellings): Promise<void> {
     const name = diskPath.normalize("NFC");
-    if (name.includes(".twin-") && !this.twins.has(name)) {
-      for (const entry of this.context.entries.all()) if (entry.diskPath?.normalize("NFC") === name) this.twins.set(name, entry.path);
-    }
-    return this.pathOf(diskPath);
+    const owner = await ownerOf(this.context, diskPath, stat, spellings);
+    if (owner === name) this.twins.delete(name);
+    else this.twins.set(name, owner);
+  }
+
+  /** What stood there may have been put since the last scan. */
+  #recallTwin(diskPath: string): void {
+    const name = diskPath.normalize("NFC");
+    const real = standsFor(name, this.context.sha1);
+    if (real !== null && this.context.entries.get(real)?.diskPath?.normalize("NFC") === name) this.twins.set(name, real);
   }
 
   /** Nothing is there, and nothing was: an editor's temporary file, or a folder. A folder's files are looked for, each by itself. */

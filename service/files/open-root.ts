@@ -51,6 +51,7 @@ export async function openRootParts(
       return named.kind === "problem" ? { reason: named.reason, detail: named.detail } : null;
     },
     caps,
+    sha1: (text) => compute.sha1(new TextEncoder().encode(text)),
     limits: { fileBytes: options.fileMaxBytes },
   });
   const local: LocalTree = {

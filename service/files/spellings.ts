@@ -4,12 +4,14 @@ import type { Disk } from "../core/ports.ts";
 import { isFault } from "./disk-steps.ts";
 import type { DiskCaps } from "./apply-context.ts";
 
+type Names = Map<string, string[]>;
+
 export class Spellings {
   readonly #disk: Disk;
   readonly #root: string;
   readonly #folds: boolean;
-  /** Folder → folded name → the spelling that stands. */
-  readonly #listings = new Map<string, Promise<Map<string, string>>>();
+  /** Folder → folded name → the spellings that stand. */
+  readonly #listings = new Map<string, Promise<Names>>();
 
   constructor(context: { readonly disk: Disk; readonly root: string; readonly caps: DiskCaps }) {
     this.#disk = context.disk;
@@ -21,33 +23,34 @@ export class Spellings {
   async other(diskPath: string): Promise<string | null> {
     if (!this.#folds) return null;
     const { folder, name } = parts(diskPath);
-    const standing = (await this.#in(folder)).get(foldKey(name));
-    return standing === undefined || standing === name || standing.normalize("NFC") === name ? null : standing;
+    const standing = (await this.#in(folder)).get(foldKey(name)) ?? [];
+    return standing.some((one) => one === name || one.normalize("NFC") === name) ? null : (standing[0] ?? null);
   }
 
-  /** As `other`; where it is null, the name counts as taken from now on. */
+  /** As `other`; where it is null, the name counts as taken from now on. @throws DiskError */
   async claim(diskPath: string): Promise<string | null> {
     const other = await this.other(diskPath);
     if (other !== null || !this.#folds) return other;
     const { folder, name } = parts(diskPath);
     const names = await this.#in(folder);
-    // Somebody asked at the same time and was first.
-    const now = names.get(foldKey(name));
-    if (now !== undefined && now.normalize("NFC") !== name.normalize("NFC")) return now;
-    names.set(foldKey(name), name);
+    // From here on without a pause: another step of the batch may ask for the same name.
+    const standing = names.get(foldKey(name)) ?? [];
+    const rival = standing.find((one) => one.normalize("NFC") !== name.normalize("NFC"));
+    if (rival !== undefined) return rival;
+    names.set(foldKey(name), [...standing, name]);
     return null;
   }
 
-  async #in(folder: string): Promise<Map<string, string>> {
+  async #in(folder: string): Promise<Names> {
     let listing = this.#listings.get(folder);
     if (listing === undefined) this.#listings.set(folder, (listing = this.#list(folder)));
     return await listing;
   }
 
-  async #list(folder: string): Promise<Map<string, string>> {
+  async #list(folder: string): Promise<Names> {
     try {
       const names = await this.#disk.list(folder === "" ? this.#root : `${this.#root}/${folder}`);
-      return new Map(names.map((name) => [foldKey(name), name]));
+      return Map.groupBy(names, foldKey);
     } catch (error) {
       if (isFault(error, "notFound", "notDirectory")) return new Map();
       throw error;

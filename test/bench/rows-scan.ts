@@ -40,6 +40,7 @@ async function scan(
       ignored: () => false,
       judgeName: () => null,
       caps: { foldsCase: false, foldsNormalization: false },
+      sha1: () => "",
       limits: { fileBytes: 104_857_600 },
     });
     const seen: Entry[] = [];

@@ -15,6 +15,8 @@ export type Canary = {
   readonly bug: string;
   /** Faults that it needs to show; switched on in every session. */
   readonly needs: readonly FaultClass[];
+  /** It shows only where disks fold names. */
+  readonly twins?: true;
   /** The first seed that showed it when it was planted: the search begins there. */
   readonly from: number;
   readonly mutation: Mutation;
@@ -122,6 +124,16 @@ export const CANARIES: readonly Canary[] = [
     needs: ["power"],
     from: 1,
     mutation: { disk: (disk) => ({ ...callsOf(disk), fsyncDir: async () => await Promise.resolve() }) },
+  },
+  {
+    name: "blindToTwins",
+    bug: "a disk that folds names is taken for one that tells them apart (FN10)",
+    needs: [],
+    twins: true,
+    from: 1,
+    mutation: {
+      disk: (disk) => ({ ...callsOf(disk), caps: async () => await Promise.resolve({ foldsCase: false, foldsNormalization: false }) }),
+    },
   },
   {
     name: "serverWins",

@@ -3,7 +3,8 @@ import { fromWire } from "../../service/core/wire-names.ts";
 import type { Cloud } from "./cloud.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Machine } from "./machine.ts";
-import { keptHashes, short, userFiles, type Oracles } from "./oracles.ts";
+import { pathOf } from "./names.ts";
+import { diskFiles, keptHashes, ROOT, short, userFiles, type Oracles } from "./oracles.ts";
 
 type Facts = {
   readonly machine: Machine;
@@ -48,7 +49,8 @@ function factsOf(machine: Machine): Facts {
   const problems = new Set((rows?.problems.list() ?? []).map(({ path }) => path));
   for (const hold of rows?.holds.list("held") ?? []) for (const path of hold.paths) problems.add(path);
   // One of two spellings that stand side by side is a problem, and it is not ours to say which.
-  for (const path of [...problems]) for (const form of ["NFC", "NFD"]) problems.add(path.normalize(form));
+  for (const path of problems) for (const form of ["NFC", "NFD"]) problems.add(path.normalize(form));
+  for (const diskPath of diskFiles(machine.volume).keys()) if (problems.has(pathOf(machine.volume, ROOT, diskPath))) problems.add(diskPath);
   return { machine, name: machine.name, files: userFiles(machine.volume), problems };
 }
 

@@ -59,7 +59,9 @@ class Session {
   constructor(options: SessionOptions) {
     this.#options = options;
     const streams = { main: this.#stream("swarm"), later: this.#stream("later swarm"), names: this.#stream("names") };
-    this.#swarm = drawSwarm(options, streams, canaryOf(options.canary)?.needs ?? []);
+    const canary = canaryOf(options.canary);
+    const wanted = canary?.twins === undefined ? options : { ...options, twins: true };
+    this.#swarm = drawSwarm(wanted, streams, canary?.needs ?? []);
     this.#scheduler = new Scheduler(this.#stream("schedule"));
     if (options.trace === true) this.#scheduler.trace = [];
     this.#oracles = new Oracles(this.#ledger, () => this.#scheduler.nowMs);
@@ -154,7 +156,10 @@ class Session {
   #counted(remote: Remote): Remote {
     const upload = remote.upload.bind(remote);
     remote.upload = async (batch, signal) => {
+      const before = this.#restored;
       const results = await upload(batch, signal);
+      // A server that was put back while the reply was on its way has not got it any more.
+      if (before !== this.#restored) return results;
       for (const [index, { sha1 }] of batch.entries()) if (sha1 !== null && results[index]?.kind === "done") this.#uploaded.add(sha1);
       return results;
     };
@@ -336,7 +341,8 @@ class Session {
 
   async #syncOnce(machine: Machine): Promise<void> {
     const scheduler = this.#scheduler;
-    const isUp = () => machine.process?.engine != null;
+    // One that died at a commit is not buried yet.
+    const isUp = () => machine.process?.life.alive === true && machine.process.engine !== null;
     if (!(await scheduler.until(isUp, RUN_STEPS_MAX))) return this.#oracles.fail("L2", `${machine.name} does not start`);
     const engine = machine.process?.engine;
     if (engine === undefined || engine === null) return;

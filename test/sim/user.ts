@@ -6,7 +6,7 @@ import { hasTwin, pathOf } from "./names.ts";
 import { diskFiles, ROOT } from "./oracles.ts";
 import type { Rng } from "./rng.ts";
 import type { Life, Scheduler } from "./scheduler.ts";
-import type { Volume } from "./volume.ts";
+import type { Node, Volume } from "./volume.ts";
 
 export type Habits = {
   readonly paths: readonly string[];
@@ -91,7 +91,8 @@ export class User {
     ] as const);
     const past = choice === "revert" ? (this.#past.get(path) ?? []) : [];
     const bytes = past.length > 0 ? rng.pick(past) : this.#contents(path);
-    const target = rng.pick(habits.paths);
+    const wish = rng.pick(habits.paths);
+    const target = this.#volume.profile.names === "case" ? wish.normalize("NFC") : wish;
     if (choice === "save" || choice === "revert" || (choice === "rename" && target === path)) this.save(path, bytes, how);
     else if (choice === "delete") this.remove(path);
     else if (choice === "rename") this.rename(path, target);
@@ -115,7 +116,7 @@ export class User {
       const ledgerPath = this.#pathOf(path);
       this.#volume.unlink(`${ROOT}/${path}`);
       this.#volume.settleName(`${ROOT}/${path}`);
-      if (node.kind === "file") this.#ledger.removed(this.#name, ledgerPath, sha1Of(node.bytes), true);
+      if (node.kind === "file") this.#forgo(path, ledgerPath, node.bytes);
       this.#note(`deletes ${path} (${sha1Of(node.bytes).slice(0, 8)})`);
     });
   }
@@ -129,7 +130,7 @@ export class User {
       const fromPath = this.#pathOf(from);
       this.#renamed(`${ROOT}/${from}`, to);
       this.#volume.settleName(`${ROOT}/${from}`);
-      this.#ledger.removed(this.#name, fromPath, sha1Of(node.bytes), true);
+      this.#forgo(from, fromPath, node.bytes);
       this.#note(`renames ${from} to ${to} (${sha1Of(node.bytes).slice(0, 8)})`);
     });
   }
@@ -245,13 +246,14 @@ export class User {
   }
 
   /** Leaves these bytes there, all at once. */
-  put(path: string, bytes: Uint8Array): void {
+  put(wanted: string, bytes: Uint8Array): void {
+    const path = this.#spelled(wanted);
     this.#makeFolder(path);
     const full = `${ROOT}/${path}`;
     const before = this.#at(path);
     if ((before !== null && before.kind !== "file") || this.#waits(path)) return;
     const node = before ?? this.#volume.makeFile(full, 0o644);
-    const was = before === null ? null : sha1Of(before.bytes);
+    const was = before === null ? this.#rivalOf(path) : sha1Of(before.bytes);
     this.#volume.write(node, bytes, full);
     this.#volume.settleName(full);
     this.#ledger.wrote(this.#name, this.#pathOf(path), was, bytes);
@@ -279,7 +281,27 @@ export class User {
     const after = this.#pathOf(to);
     // The name that stood there went with its file: another spelling stands now.
     if (before !== after && replaced !== null) this.#ledger.removed(this.#name, before, replaced, true);
-    this.#ledger.wrote(this.#name, after, before === after ? replaced : null, node.bytes);
+    this.#ledger.wrote(this.#name, after, before === after ? (replaced ?? this.#rivalOf(to)) : null, node.bytes);
+  }
+
+  /** A file goes for good; where another spelling of its path stands, that one is the path's file from now on. */
+  #forgo(path: string, ledgerPath: string, bytes: Uint8Array): void {
+    const rival = this.#rival(path);
+    if (rival === null) this.#ledger.removed(this.#name, ledgerPath, sha1Of(bytes), true);
+    else this.#ledger.wrote(this.#name, ledgerPath, sha1Of(bytes), rival.bytes);
+  }
+
+  /** On a disk that tells composed from decomposed: the file under the other spelling, which a new one takes the path from. */
+  #rival(path: string): Node | null {
+    if (this.#volume.profile.names !== "exact") return null;
+    const other = path === path.normalize("NFC") ? path.normalize("NFD") : path.normalize("NFC");
+    const node = other === path ? null : this.#at(other);
+    return node?.kind === "file" ? node : null;
+  }
+
+  #rivalOf(path: string): string | null {
+    const rival = this.#rival(path);
+    return rival === null ? null : sha1Of(rival.bytes);
   }
 
   /** Its file stands under the stand-in name, and nobody gives it a rival: that case has a test of its own. */
@@ -288,8 +310,10 @@ export class User {
     return hasTwin(this.#volume, ROOT, spelled.normalize("NFC")) || hasTwin(this.#volume, ROOT, path.normalize("NFC"));
   }
 
+  /** Programs where only the case is folded (Windows) write composed names. */
   #spelled(path: string): string {
-    return this.#volume.spell(`${ROOT}/${path}`).slice(ROOT.length + 1);
+    const written = this.#volume.profile.names === "case" ? path.normalize("NFC") : path;
+    return this.#volume.spell(`${ROOT}/${written}`).slice(ROOT.length + 1);
   }
 
   /** What the ledger calls it. */

@@ -103,12 +103,13 @@ export async function openFolderOnDisk(diskOptions: DiskOptions = {}): Promise<F
       entries: {
         get: (at) => entries.get(at),
         all: () => entries.values(),
-        twinOf: (at, key) => [...entries.values()].find(({ path }) => path !== at && foldKey(path) === key),
+        twinOf: (at, key) => [...entries.values()].find((entry) => entry.path !== at && foldKey(entry.path) === key),
       },
       problems: () => problems.keys(),
       ignored: (at) => ignored.has(at),
       judgeName: (at) => (at.includes("bad|name") ? { reason: "badName", detail: `${at} is badly named` } : null),
       caps,
+      sha1: (text) => nodeCompute.sha1(Buffer.from(text)),
       limits: { fileBytes: 100 * 1024 * 1024 },
     });
     return { versions, applier, tree };
