@@ -22,6 +22,7 @@ const MUST_BE_SEEN = [
   "server killed",
   "net dropReply",
   "killed at a commit",
+  "disk that folds names",
 ] as const;
 
 function replay({ seed }: SessionOptions, extra = ""): string {

@@ -177,6 +177,7 @@ class Session {
     const rng = this.#stream("prepare");
     const { habits, ballast } = this.#swarm;
     this.#weather.rough = false;
+    if (this.#machines.some(({ volume }) => volume.profile.names !== "exact")) this.#weather.saw("disk that folds names");
     this.#cloud.start();
     for (const { name } of this.#machines)
       await this.#wait(
