@@ -8,6 +8,7 @@ import type { ResultOf } from "../protocol/api/table.ts";
 import { chooseFolderFor } from "./folders.ts";
 import type { MediaNode } from "./media-nodes.ts";
 import type { Parts } from "./parts.ts";
+import { causeSentence } from "./sentences.ts";
 import { agoText, counted, nameOf, problemText, shown, sizeText } from "./words.ts";
 
 const { l10n } = vscode;
@@ -48,13 +49,13 @@ function noteDirectories({ root }: FolderStatus): string[] {
 
 function itemsOf(report: Report): Item[] {
   const at = (file: string) => vscode.Uri.file(path.join(report.root, file));
-  const missing = report.missing.flatMap(({ path: file, detail, references }) =>
+  const missing = report.missing.flatMap(({ path: file, cause, detail, references }) =>
     references.map(({ note, line, column }): Item => {
       const position = new vscode.Position(line - 1, column - 1);
       return {
         label: `$(warning) ${shown(file)}`,
         description: `${shown(path.basename(note))}:${String(line)}`,
-        detail,
+        detail: causeSentence(cause, shown(file), detail),
         open: new vscode.Location(vscode.Uri.file(note), position),
       };
     }),

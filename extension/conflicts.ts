@@ -13,6 +13,7 @@ import { guarded } from "./guarded.ts";
 import type { Notes } from "./language.ts";
 import type { Parts } from "./parts.ts";
 import { needTrust } from "./trust.ts";
+import { sentenceOf } from "./sentences.ts";
 import { counted, dateText, shown, sizeText } from "./words.ts";
 
 const { l10n } = vscode;
@@ -214,7 +215,7 @@ async function resolveAll(given: Given): Promise<void> {
           await resolve(given, conflict, picked.keep);
         } catch (error) {
           // One that can't be resolved now must not keep the others from it.
-          troubles.push(`${shown(conflict.path)}: ${error instanceof Error ? error.message : String(error)}`);
+          troubles.push(`${shown(conflict.path)}: ${sentenceOf(error)}`);
         }
       }
       return troubles;

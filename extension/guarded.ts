@@ -1,6 +1,7 @@
 import * as vscode from "vscode";
 
 import type { Parts } from "./parts.ts";
+import { sentenceOf } from "./sentences.ts";
 import { reasonOf } from "./words.ts";
 
 const { l10n } = vscode;
@@ -16,7 +17,7 @@ export function guarded<Args extends readonly unknown[]>(
     } catch (error) {
       log.error(error instanceof Error ? error : reasonOf(error));
       // Not waited for: a message may stand there for ever.
-      void showTrouble(log, reasonOf(error));
+      void showTrouble(log, sentenceOf(error));
     }
   };
 }

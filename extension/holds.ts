@@ -8,6 +8,7 @@ import { ErrorCode } from "../protocol/errors.ts";
 import { holdTitle } from "./media-items.ts";
 import type { MediaNode } from "./media-nodes.ts";
 import type { Parts } from "./parts.ts";
+import { sentenceOf } from "./sentences.ts";
 import { RequestError } from "./session.ts";
 import { nameOf, reasonOf, shown } from "./words.ts";
 
@@ -73,7 +74,7 @@ async function ask(parts: Parts, hold: Hold): Promise<void> {
     else if (answer === approve) await confirm(parts, hold);
     else if (answer === reject) await settle(parts, hold, "reject");
   } catch (error) {
-    void vscode.window.showErrorMessage(`Satchel: ${reasonOf(error)}`);
+    void vscode.window.showErrorMessage(`Satchel: ${sentenceOf(error)}`);
   }
 }
 

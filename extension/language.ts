@@ -18,7 +18,8 @@ import {
 
 import type { Parts } from "./parts.ts";
 import type { LanguageLine, LanguageMessage } from "./session.ts";
-import { reasonOf } from "./words.ts";
+import { causeSentence } from "./sentences.ts";
+import { reasonOf, shown } from "./words.ts";
 
 /** The service takes messages of 1 MiB; in JSON a character may become six. A note beyond this is left alone. */
 const NOTE_MAX_CHARS = 150_000;
@@ -82,7 +83,7 @@ function optionsOf(log: vscode.LogOutputChannel, leaveOut: (uri: string) => Prom
     documentSelector: [{ scheme: "file", language: "markdown" }],
     outputChannel: log,
     revealOutputChannelOn: RevealOutputChannelOn.Never,
-    middleware: leavingOutLarge(leaveOut),
+    middleware: { ...leavingOutLarge(leaveOut), handleDiagnostics: inOurWords },
     initializationOptions: {
       standDown: standDown(),
       preview: "file",
@@ -109,6 +110,21 @@ function standDown(): readonly string[] {
     ...(markdown.get("validate.enabled", false) ? ["diagnostics"] : []),
     ...(markdown.get("updateLinksOnFileMove.enabled", "never") === "never" ? [] : ["rename"]),
   ];
+}
+
+/** The server says them in English; the code is the cause. */
+function inOurWords(
+  uri: vscode.Uri,
+  diagnostics: vscode.Diagnostic[],
+  next: (uri: vscode.Uri, diagnostics: vscode.Diagnostic[]) => void,
+): void {
+  for (const diagnostic of diagnostics) {
+    const { code } = diagnostic;
+    const data: unknown = "data" in diagnostic ? diagnostic.data : null;
+    const file = typeof data === "object" && data !== null && "path" in data && typeof data.path === "string" ? data.path : null;
+    if (file !== null && typeof code === "string") diagnostic.message = causeSentence(code, shown(file), diagnostic.message);
+  }
+  next(uri, diagnostics);
 }
 
 /** A note that grows too large is closed for the server, which then knows nothing of it, rather than knowing it wrongly. */

@@ -7,6 +7,7 @@ import type { Conflict, FolderStatus, Hold, RunSummary } from "../protocol/api/m
 import type { Board } from "./board.ts";
 import type { FileNode, Group, MediaNode } from "./media-nodes.ts";
 import type { Change } from "./recent.ts";
+import { problemSentence } from "./sentences.ts";
 import { agoText, counted, lookOf, nameOf, problemText, shown, sizeText } from "./words.ts";
 
 const { l10n } = vscode;
@@ -145,7 +146,7 @@ function fileItem({ folder, file, uri }: FileNode): vscode.TreeItem {
     problem === undefined
       ? new vscode.ThemeIcon("file-media")
       : new vscode.ThemeIcon("warning", new vscode.ThemeColor("list.warningForeground"));
-  item.tooltip = [shown(file.path), ...(problem === undefined ? [] : [problem.detail])].join("\n");
+  item.tooltip = [shown(file.path), ...(problem === undefined ? [] : [problemSentence(problem.reason, problem.detail)])].join("\n");
   item.accessibilityInformation = { label: [name, reason ?? l10n.t("waits to be sent or fetched")].join(", ") };
   item.command = { command: "vscode.open", title: l10n.t("Open"), arguments: [uri] };
   return item;

@@ -3,8 +3,9 @@ import * as vscode from "vscode";
 
 import { ErrorCode } from "../protocol/errors.ts";
 import type { Parts } from "./parts.ts";
-import { RequestError } from "./session.ts";
 import { reasonOf } from "./words.ts";
+import { sentenceOf } from "./sentences.ts";
+import { RequestError } from "./session.ts";
 
 const { l10n } = vscode;
 const STEPS = 3;
@@ -93,7 +94,7 @@ type Outcome = { readonly done: string } | { readonly key: keyof Answers; readon
 function failedAt(error: unknown): Outcome {
   const code = error instanceof RequestError ? error.code : null;
   const key = code === ErrorCode.Unreachable || code === ErrorCode.NotOurServer || code === ErrorCode.BadPath ? "url" : "password";
-  return { key, message: reasonOf(error) };
+  return { key, message: sentenceOf(error) };
 }
 
 /** One input box that goes through the questions, back and forth; `finish` may send it back to one of them. */

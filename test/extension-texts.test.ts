@@ -3,6 +3,10 @@ import { globSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 
+import { ErrorCode } from "../protocol/errors.ts";
+import type { LocalReason, RemoteReason } from "../service/core/model.ts";
+import type { Cause } from "../service/notes/knowledge.ts";
+
 const EXTENSION = path.join(import.meta.dirname, "..", "extension");
 
 function json(file: string): Record<string, string> {
@@ -61,4 +65,69 @@ test("manifest every command is registered, and every icon is there", () => {
     );
   }
   for (const [, file = ""] of manifest.matchAll(/"(media\/[^"]+)"/g)) assert.ok(readFileSync(path.join(EXTENSION, "..", file)).length > 0);
+});
+
+/** Every reason of a problem and every cause of missing media that the service tells; TypeScript refuses one that is left out. */
+const REASONS: Readonly<Record<LocalReason | RemoteReason, true>> = {
+  empty: true,
+  tooLarge: true,
+  unreadable: true,
+  symlink: true,
+  special: true,
+  badName: true,
+  nameTooLong: true,
+  locked: true,
+  unsettled: true,
+  twin: true,
+  reserved: true,
+  unsafeName: true,
+  secondName: true,
+  refused: true,
+  missing: true,
+  hashMismatch: true,
+  tooLargeThere: true,
+  diskFull: true,
+  applyFailed: true,
+};
+const CAUSES: Readonly<Record<Exclude<Cause, "present">, true>> = {
+  conflict: true,
+  ignoredHere: true,
+  tooLargeHere: true,
+  troubleHere: true,
+  remote: true,
+  remoteTrouble: true,
+  tooLarge: true,
+  renamed: true,
+  deleted: true,
+  ignored: true,
+  never: true,
+};
+
+test("l10n every error code, every reason of a problem and every cause of missing media has a German sentence", () => {
+  const german = json("l10n/bundle.l10n.de.json");
+  const source = readFileSync(path.join(EXTENSION, "sentences.ts"), "utf8");
+  const sentences = (keys: readonly string[], table: string): void => {
+    const part =
+      source
+        .slice(source.indexOf(`const ${table}`))
+        .split("\n]);\n")[0]
+        ?.split("\n};\n")[0] ?? "";
+    const found = new Map(
+      [...part.matchAll(/^ {2}\[("?)([\w.]+)\1\]?[,:] .*?=>\s+l10n\.t\(("(?:[^"\\]|\\.)*")/gm)].map(([, , key = "", text = '""']) => [
+        key,
+        text,
+      ]),
+    );
+    for (const key of keys) {
+      const text: string = JSON.parse(found.get(key) ?? '""');
+      assert.ok((german[text] ?? "") !== "", `${table} has no German sentence for ${key}`);
+    }
+    assert.equal(found.size, keys.length, `${table} has sentences for nothing that the service tells`);
+  };
+  sentences(
+    Object.keys(ErrorCode).map((name) => `ErrorCode.${name}`),
+    "ERRORS",
+  );
+  sentences(Object.keys(REASONS), "PROBLEMS");
+  sentences(Object.keys(CAUSES), "CAUSES");
 });

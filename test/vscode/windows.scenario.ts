@@ -10,7 +10,8 @@ import { scenario } from "./scenario.ts";
 
 const IN_SYNC = '.part.statusbar .statusbar-item[aria-label="Satchel: in sync"]';
 
-scenario("windows and the service", { files: { "media/cat.txt": "cat" } }, (world) => {
+const files = { "media/cat.txt": "cat", "gap.md": "![](media/gone.png)\n" };
+scenario("windows and the service", { files }, (world) => {
   let joined: Joined;
   before(async () => (joined = await join(world)));
 
@@ -72,6 +73,15 @@ scenario("windows and the service", { files: { "media/cat.txt": "cat" } }, (worl
     await window.row("Konflikte").waitFor();
     await window.row(/abgeglichen · user1@/).waitFor();
     await window.shot("german");
+    await window.command("Problems: Focus on Problems View");
+    await window.page.locator(".markers-panel .monaco-list-row", { hasText: "gone.png war noch nie da" }).waitFor();
+    // What the service answers to a request, too.
+    await window.command("Satchel: An einem Server anmelden");
+    await window.answer("Anmelden: Server", world.server.url);
+    await window.answer("Anmelden: Konto", "user1");
+    await window.answer("Anmelden: Passwort", "wrong");
+    await window.quick().filter({ hasText: "Der Server nimmt Namen, Passwort oder den Schlüssel dieses Geräts nicht an." }).waitFor();
+    await window.shot("german-refused");
   });
 
   test("EX every row of the view and the status bar item say aloud what they show", async () => {
