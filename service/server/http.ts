@@ -10,6 +10,10 @@ import type { ServerHandle, ServerResponse } from "../core/ports.ts";
 /** No byte in either direction for this long ends a connection. */
 const STALL_MS = 60_000;
 const HEADERS_MS = 10_000;
+/** Node looks for headers that take too long, and for what else is overdue, this often; its own 30 s would give a trickler four times his time. */
+const CHECK_MS = 5000;
+/** Sockets at once, idle ones too: some 20 KB each. Beyond it new ones are closed at once. */
+const SOCKETS_MAX = 10_000;
 /** Longer than the 60 s that proxies in front keep theirs: otherwise one is closed while the next request is on its way. */
 const KEEP_ALIVE_MS = 75_000;
 /** After a refusal in mid-upload the rest is swallowed for this long, so that the reply is not lost in a reset. */
@@ -28,6 +32,8 @@ export type HttpOptions = {
   readonly onError: (error: unknown) => void;
   /** How long a reply may take beside its length; a minute where it is left out. */
   readonly slackMs?: number;
+  /** For tests: the limits of one connection, and of all of them. */
+  readonly limits?: { readonly stallMs?: number; readonly headersMs?: number; readonly checkMs?: number; readonly socketsMax?: number };
 };
 
 export type HttpServer = {
@@ -61,6 +67,7 @@ export function createHttpServer(options: HttpOptions): HttpServer {
   });
   return {
     async listen(host, port) {
+      app.server.maxConnections = options.limits?.socketsMax ?? SOCKETS_MAX;
       await app.listen({ host, port });
       const address = app.server.address();
       if (address === null || typeof address === "string") throw new Error(`Could not listen on ${host}: no port was given to us.`);
@@ -79,12 +86,17 @@ export function createHttpServer(options: HttpOptions): HttpServer {
   };
 }
 
-function makeFastify({ tls }: HttpOptions): FastifyInstance {
-  const http = { maxHeaderSize: LIMITS.headerBytes, headersTimeout: HEADERS_MS, keepAliveTimeout: KEEP_ALIVE_MS };
+function makeFastify({ tls, limits = {} }: HttpOptions): FastifyInstance {
+  const http = {
+    maxHeaderSize: LIMITS.headerBytes,
+    headersTimeout: limits.headersMs ?? HEADERS_MS,
+    connectionsCheckingInterval: limits.checkMs ?? CHECK_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+  };
   const common = {
     logger: false,
     requestTimeout: 0,
-    connectionTimeout: STALL_MS,
+    connectionTimeout: limits.stallMs ?? STALL_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: "idle",
     exposeHeadRoutes: false,
