@@ -31,6 +31,34 @@ test("entries.all() gives every path in code unit order over several pages, and 
   assert.deepEqual(seen, names.toSorted());
 });
 
+test("entries.fingerprints() tells of every entry what entries.all() tells, in columns, over several pages", (t) => {
+  const { state, folder } = memory(t);
+  state.transaction(() => {
+    for (let index = 0; index < 4500; index++)
+      folder.entries.put({
+        ...entry(`n${String(index)}`),
+        mtimeNs: 1_700_000_000_000_000_000 + index * 1e6,
+        fileId: index,
+        diskPath: index % 7 === 0 ? `\uE000 ${String(index)}` : null,
+        racy: index % 5 === 0,
+      });
+  });
+  const seen = [...folder.entries.fingerprints()].flatMap(({ paths, numbers, diskPaths }) => {
+    const names = new Map(diskPaths);
+    return paths.map((path, index) => [path, ...numbers.subarray(index * 5, index * 5 + 5), names.get(index) ?? null]);
+  });
+  const all = [...folder.entries.all()].map((one) => [
+    one.path,
+    one.sizeBytes,
+    one.mtimeNs,
+    one.ctimeNs,
+    one.fileId,
+    one.racy ? 1 : 0,
+    one.diskPath,
+  ]);
+  assert.deepEqual(seen, all);
+});
+
 test("entries.totals() N9 counts rows and bytes through puts, replacements and removals", (t) => {
   const { state, folder } = memory(t);
   state.transaction(() => {

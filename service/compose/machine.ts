@@ -1,6 +1,5 @@
 /** What service, server and command line share of this process: its clock, its chance, its places. */
 import { randomBytes } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 
 import type { Places } from "../../protocol/places.ts";
 import { Exit } from "../cli/exit-codes.ts";
@@ -15,8 +14,28 @@ export const POOL_THREADS = "16";
 export const clock: Clock = {
   wallMs: () => Date.now(),
   monoMs: () => performance.now(),
-  sleep: async (ms, signal) => await sleep(Math.min(ms, 2 ** 31 - 1), undefined, signal === undefined ? {} : { signal }),
+  sleep,
 };
+
+/** Node's own makes an error with a stack at each abort, and a folder's loop is woken so for every request. */
+async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  signal?.throwIfAborted();
+  await new Promise<void>((resolve, reject) => {
+    const onAbort = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason instanceof Error ? signal.reason : new Error("The wait was ended.", { cause: signal?.reason }));
+    };
+    const timer = setTimeout(
+      () => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      },
+      Math.min(ms, 2 ** 31 - 1),
+    );
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
 /** Drawn by the page: names of temporary files come by the thousand, and each draw is a call into the system. */
 const RANDOM_PAGE_BYTES = 4096;
 let page = Buffer.alloc(0);

@@ -33,12 +33,23 @@ export interface State {
   close(): void;
 }
 
+/** Entries side by side, by path ascending. */
+export type Fingerprints = {
+  readonly paths: readonly string[];
+  /** Per path: size, mtime, ctime, file id (as in `Stat`), and 1 where it must be read again (racy), else 0. */
+  readonly numbers: Float64Array;
+  /** Index and name on disk, where that differs from the path. */
+  readonly diskPaths: readonly (readonly [index: number, diskPath: string])[];
+};
+
 export interface FolderState {
   readonly id: string;
   readonly entries: {
     get(path: string): Entry | undefined;
     /** By path, ascending (code units); safe to write to other tables while iterating is NOT promised: collect first. */
     all(): Iterable<Entry>;
+    /** What `all` tells but the hash, in columns, page by page: for a scan, which compares every one and keeps none. */
+    fingerprints(): Iterable<Fingerprints>;
     /** Returns the bytes that stood in the row before; null: it is new. */
     put(entry: Entry): Sha1 | null;
     remove(path: string): void;

@@ -2,6 +2,7 @@
 import type { Observation } from "../core/local.ts";
 import type { Entry, LocalReason, Stat } from "../core/model.ts";
 import type { Clock, Disk, DiskFault, HashResult } from "../core/ports.ts";
+import type { FolderState } from "../core/state.ts";
 import { foldersAbove, OWN_DIRECTORY, type DiskCaps } from "./apply-context.ts";
 import { standsFor } from "../core/twin-names.ts";
 import { isFault, isRacy, isSameFile } from "./disk-steps.ts";
@@ -13,12 +14,7 @@ export type LookContext = {
   /** Absolute, symlinks resolved. */
   readonly root: string;
   /** The local tree as the engine has recorded it. */
-  readonly entries: {
-    get(path: string): Entry | undefined;
-    all(): Iterable<Entry>;
-    /** Another path that is the same name to a disk that folds names. */
-    twinOf(path: string, foldKey: string): Entry | undefined;
-  };
+  readonly entries: Pick<FolderState["entries"], "get" | "all" | "fingerprints" | "twinOf">;
   /** Paths that have a problem of the local side now: those that went away must be told as gone. */
   readonly problems: () => Iterable<string>;
   /** Left alone by the ignore rules. */
@@ -36,8 +32,8 @@ export type Look =
   | { readonly kind: "read" }
   | { readonly kind: "problem"; readonly reason: LocalReason; readonly detail: string };
 
-/** A path to be hashed. `stat`: what the look saw. */
-export type ToRead = { readonly path: string; readonly diskPath: string; readonly stat: Stat };
+/** A path to be hashed. `stat`: what the look saw. `isNew`: nothing is recorded there, so nobody need ask. */
+export type ToRead = { readonly path: string; readonly diskPath: string; readonly stat: Stat; readonly isNew?: boolean };
 /** What became of it: an observation, or a reason to look again. */
 export type Read = {
   readonly item: ToRead;
@@ -128,7 +124,7 @@ function meaning(context: LookContext, item: ToRead, result: HashResult, wallMs:
       const racy = isRacy(result.stat, wallMs);
       const { sha1 } = result;
       const entry: Entry = { path, sizeBytes, mtimeNs, ctimeNs, fileId, sha1, diskPath: diskPath === path ? null : diskPath, racy };
-      const kind = context.entries.get(path)?.sha1 === sha1 ? "touched" : "put";
+      const kind = item.isNew !== true && context.entries.get(path)?.sha1 === sha1 ? "touched" : "put";
       // A file from the future stays racy for as long as it is from there: the scan reads it each time, that must do.
       return { item, observation: { kind, entry }, again: racy && ctimeNs <= wallMs * 1e6 ? "racy" : null };
     }

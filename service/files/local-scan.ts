@@ -1,8 +1,10 @@
 /** The whole look: every path on disk against every entry. Hashing goes on while the walk does; batches may be committed one by one. */
 import type { Observation } from "../core/local.ts";
-import type { Entry, Stat } from "../core/model.ts";
+import type { Stat } from "../core/model.ts";
 import { DiskError, PACK_NUMBERS, type DiskFault, type WalkFound, type WalkPack } from "../core/ports.ts";
-import { foldersAbove, isTwinEntry, parentOf } from "./apply-context.ts";
+import { foldersAbove, parentOf } from "./apply-context.ts";
+import { EarlyWalk } from "./early-walk.ts";
+import { KnownFiles } from "./known-files.ts";
 import {
   classify,
   isCached,
@@ -52,11 +54,13 @@ export async function* scanTree(
   signal: AbortSignal,
 ): AsyncGenerator<readonly Observation[]> {
   const { context } = state;
-  const scan = new Scan(state, options.rehash, await loadEntries(state));
   const ahead: Promise<Settled>[] = [];
   const skip = (diskPath: string, directory: boolean): boolean => isOwn(diskPath) || (directory && context.ignored(diskPath, true));
+  // A worker lists already while the table is read here.
+  const walk = new EarlyWalk(context.disk.walk(context.root, skip, signal));
+  const scan = new Scan(state, options.rehash, await loadKnown(state, walk));
   try {
-    for await (const batch of context.disk.walk(context.root, skip, signal)) {
+    for await (const batch of walk.batches()) {
       for (const found of batch.found) if (!scan.isUnchanged(found)) await lookAt(scan, state, found);
       for (const pack of batch.packs ?? []) {
         for (let index = 0; index < pack.diskPaths.length; index++)
@@ -120,29 +124,39 @@ async function finish(state: ScanState, next: Promise<Settled> | undefined): Pro
   return result.reads.flatMap((read) => state.settle(read));
 }
 
-/** The tree as recorded, by path. Freed when the scan ends. */
-async function loadEntries(state: ScanState): Promise<Map<string, Entry>> {
+/** The tree as recorded. Freed when the scan ends. */
+async function loadKnown(state: ScanState, walk: Pick<EarlyWalk<unknown>, "stop">): Promise<KnownFiles> {
+  try {
+    return await readKnown(state);
+  } catch (error) {
+    await walk.stop();
+    throw error;
+  }
+}
+
+async function readKnown(state: ScanState): Promise<KnownFiles> {
   const { entries, clock, problems } = state.context;
-  const left = new Map<string, Entry>();
+  const known = new KnownFiles();
   state.twins.clear();
   let untilMs = clock.monoMs() + SLICE_MS;
-  let count = 0;
-  for (const entry of entries.all()) {
-    left.set(entry.path, entry);
-    if (isTwinEntry(entry)) state.twins.set(entry.diskPath.normalize("NFC"), entry.path);
-    if (++count % 256 !== 0 || clock.monoMs() < untilMs) continue;
+  for (const page of entries.fingerprints()) {
+    known.add(page);
+    for (const [index, diskPath] of page.diskPaths) {
+      const [path, name] = [page.paths[index] ?? "", diskPath.normalize("NFC")];
+      if (name !== path) state.twins.set(name, path);
+    }
+    if (clock.monoMs() < untilMs) continue;
     await clock.sleep(0);
     untilMs = clock.monoMs() + SLICE_MS;
   }
   for (const path of problems()) state.troubled.add(path);
-  return left;
+  return known;
 }
 
 class Scan {
   readonly #state: ScanState;
   readonly #rehash: boolean;
-  /** Entries not met yet. */
-  readonly #left: Map<string, Entry>;
+  readonly #known: KnownFiles;
   /** Problem paths not met yet. */
   readonly #troubledLeft: Set<string>;
   /** Directories of which nothing is known, and why. */
@@ -154,11 +168,13 @@ class Scan {
   #full: ToRead[][] = [];
   #observations: Observation[] = [];
   #lastFolder = "/";
+  /** The numbers of one file, used again and again. */
+  readonly #one = new Float64Array(PACK_NUMBERS);
 
-  constructor(state: ScanState, rehash: boolean, left: Map<string, Entry>) {
+  constructor(state: ScanState, rehash: boolean, known: KnownFiles) {
     this.#state = state;
     this.#rehash = rehash;
-    this.#left = left;
+    this.#known = known;
     this.#troubledLeft = new Set(state.troubled);
   }
 
@@ -187,33 +203,26 @@ class Scan {
     const { diskPath, stat } = found;
     this.#enterFolderOf(diskPath);
     if (stat === null || !found.validUnicode || this.#rehash) return false;
-    const path = this.#state.pathOf(diskPath);
-    const entry = this.#left.get(path);
-    if (!isCached(entry, diskPath, stat) || this.#troubledLeft.has(path)) return false;
-    this.#left.delete(path);
-    this.#state.dirty.delete(diskPath);
-    return true;
+    if (stat.kind !== "file") return false;
+    const one = this.#one;
+    one[0] = stat.sizeBytes;
+    one[1] = stat.mtimeNs;
+    one[2] = stat.ctimeNs;
+    one[3] = stat.fileId;
+    return this.#isKnown(diskPath, one, 0);
   }
 
   /** The same for one of a pack, without an object for it. */
   isUnchangedIn(pack: WalkPack, index: number): boolean {
-    const { diskPaths, stats } = pack;
-    const diskPath = diskPaths[index] ?? "";
+    const diskPath = pack.diskPaths[index] ?? "";
     this.#enterFolderOf(diskPath);
-    if (this.#rehash) return false;
+    return !this.#rehash && this.#isKnown(diskPath, pack.stats, index * PACK_NUMBERS);
+  }
+
+  #isKnown(diskPath: string, stats: Float64Array, at: number): boolean {
     const path = this.#state.pathOf(diskPath);
-    const entry = this.#left.get(path);
-    const at = index * PACK_NUMBERS;
-    const same =
-      entry !== undefined &&
-      !entry.racy &&
-      entry.sizeBytes === stats[at] &&
-      entry.mtimeNs === stats[at + 1] &&
-      entry.ctimeNs === stats[at + 2] &&
-      entry.fileId === stats[at + 3] &&
-      (entry.diskPath ?? path) === diskPath;
-    if (!same || this.#troubledLeft.has(path)) return false;
-    this.#left.delete(path);
+    if (this.#troubledLeft.size > 0 && this.#troubledLeft.has(path)) return false;
+    if (!this.#known.isUnchanged(path, diskPath, stats, at)) return false;
     this.#state.dirty.delete(diskPath);
     return true;
   }
@@ -242,19 +251,17 @@ class Scan {
       const detail = `${diskPath} has a name that is no valid UTF-8 (the bytes that can't be read are shown as \uFFFD). Rename it.`;
       return this.#say({ kind: "problem", path: diskPath, reason: "badName", detail });
     }
-    const entry = this.#left.get(path);
-    if (stat === null) {
-      this.#left.delete(path);
-      return this.#dirty(diskPath);
-    }
-    this.#left.delete(path);
+    // Met before under another name: then this is not what is recorded.
+    const entry = this.#known.isMissing(path) ? context.entries.get(path) : undefined;
+    this.#known.meet(path);
+    if (stat === null) return this.#dirty(diskPath);
     if (stat.kind === "symlink") this.#blocked.set(diskPath, "symlink");
     if (isCached(entry, diskPath, stat) && !this.#rehash) return this.#say({ kind: "touched", entry });
     // One that may still be written is left to the settle window.
     if (!isOld(stat, context.clock.wallMs()) && !isCached(entry, diskPath, stat)) return this.#dirty(diskPath);
     const look = classify(context, path, stat);
     if (look.kind === "problem") this.#say({ ...look, path });
-    else this.#read({ path, diskPath, stat });
+    else this.#read({ path, diskPath, stat, isNew: !this.#known.has(path) });
     const dirty = state.dirty.get(diskPath);
     if (look.kind === "problem") state.dirty.delete(diskPath);
     else if (dirty !== undefined) dirty.seen = stat;
@@ -274,14 +281,13 @@ class Scan {
   lookForAbsent(): void {
     const state = this.#state;
     const { context } = state;
-    for (const [path, entry] of this.#left) {
-      const diskPath = entry.diskPath ?? path;
+    for (const { path, diskPath } of this.#known.missing()) {
       const fault = this.#faultAbove(diskPath);
       if (fault !== null) this.#say(refused(path, fault));
       else if (!isIgnored(context, diskPath)) state.vanished(path, diskPath);
     }
     for (const path of this.#troubledLeft) {
-      if (this.#left.has(path) || this.#faultAbove(path) !== null) continue;
+      if (this.#known.isMissing(path) || this.#faultAbove(path) !== null) continue;
       // A problem of a name that can't be asked for (bytes that are no UTF-8), or that is ignored now, is over when it is not met.
       if (path.includes("\uFFFD") || isIgnored(context, path)) this.#over(path);
       else state.vanished(path, path);
@@ -312,7 +318,7 @@ class Scan {
   }
 
   #met(path: string): void {
-    this.#left.delete(path);
+    this.#known.meet(path);
   }
 
   #say(observation: Observation): void {

@@ -35,6 +35,9 @@ const LATER_MS = 2_000;
 const RACY_MS = 2_000;
 /** Paths hashed together when events come in thousands. */
 const READ_MAX = 2_000;
+/** Only such names have other spellings. */
+// oxlint-disable-next-line no-control-regex -- the range is meant
+const NOT_ASCII = /[^\u0000-\u007f]/;
 const IGNORE_FILE = `${OWN_DIRECTORY}ignore`;
 
 /** @see LookContext for the options. */
@@ -157,8 +160,8 @@ class Tree implements LocalTree, ScanState {
 
   /** The path that a name on disk stands for. */
   pathOf(diskPath: string): string {
-    const path = diskPath.normalize("NFC");
-    return this.twins.get(path) ?? path;
+    const path = NOT_ASCII.test(diskPath) ? diskPath.normalize("NFC") : diskPath;
+    return this.twins.size === 0 ? path : (this.twins.get(path) ?? path);
   }
 
   /** Remembers what an observation means for later ones. */

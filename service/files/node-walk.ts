@@ -16,6 +16,9 @@ const SLICE_MS = 5;
 const CLOCK_EVERY = 16;
 /** Names per system call: one call's strings are made in under a millisecond. */
 const NAMES_PER_READ = 512;
+/** What a name takes in a directory, at least; and what is listed without asking. */
+const NAME_BYTES = 40;
+const HUGE_BYTES = 1024 * 1024;
 const REPLACEMENT = "\uFFFD";
 
 type Unlisted = WalkBatch["unlisted"][number];
@@ -121,7 +124,7 @@ class Walk {
     try {
       // Between the look and the listing a directory may have become a symlink (CT10): what it leads to is not ours.
       if (at !== "" && !lstatSync(path).isDirectory()) throw refuse("symlink", "list", path);
-      const names = namesOf(path, this.#nearNames);
+      const names = isHuge(path, this.#nearNames) ? null : namesOf(path, this.#nearNames);
       if (names === null) this.#large = at;
       else this.#open = { names, prefix: at === "" ? "" : `${at}/`, next: 0, odd: false };
     } catch (error) {
@@ -164,6 +167,11 @@ class Walk {
       this.#unlisted.push({ diskPath: prefix.slice(0, -1), fault: faultOf(error) });
     }
   }
+}
+
+/** Its own size says that it holds more names than `most`: listing them to find that out would be done twice. */
+function isHuge(path: string, most: number): boolean {
+  return lstatSync(path).size > Math.max(HUGE_BYTES, most * NAME_BYTES);
 }
 
 /** Complete, or null: there are more than `most`. @throws what the system said; half a listing is none (N2) */

@@ -16,8 +16,8 @@ const BURST_MAX_MS = 10_000;
 const LOOKS_MAX = 16;
 /** Older changes are no news of this moment: a copied file keeps its times. */
 const AGE_MAX_MS = 1_000;
-/** Events stop coming, without a word, when the folder is replaced: so the root is looked at. */
-const ROOT_LOOK_MS = 2_000;
+/** Events stop coming, without a word, when the folder is replaced: so the root is looked at. Every run looks as well, before it does anything. */
+const ROOT_LOOK_MS = 5_000;
 
 /** Watches with the platform's own events. Production only: timers of its own. */
 export function parcelWatcher(): Watcher {

@@ -25,6 +25,8 @@ const SCRIPTS_MAX = 12;
 const SOCKETS_MAX = 64;
 const HEADER_MAX_BYTES = 8 * 1024;
 const HANDSHAKE_MS = 10_000;
+/** The longest a timer can be. */
+const NEVER_MS = 2 ** 31 - 1;
 const PING_EVERY_MS = 60_000;
 /** How long a peer may take to say goodbye at a stop. */
 const GOODBYE_MS = 500;
@@ -149,16 +151,25 @@ async function openTcp(doors: Doors, wanted: number): Promise<{ readonly servers
 function newServer(doors: Doors, port: () => number | null): Server {
   const server = createServer({
     maxHeaderSize: HEADER_MAX_BYTES,
-    headersTimeout: HANDSHAKE_MS,
-    requestTimeout: HANDSHAKE_MS,
-    connectionsCheckingInterval: HANDSHAKE_MS / 5,
+    // Node would look at its connections every few seconds for ever; here each has a deadline of its own, and nobody connected costs nothing.
+    connectionsCheckingInterval: NEVER_MS,
     keepAlive: false,
+  });
+  const deadlines = new WeakMap<Duplex, NodeJS.Timeout>();
+  server.on("connection", (stream) => {
+    const late = setTimeout(() => {
+      refuse(stream, 400);
+      stream.destroySoon();
+    }, HANDSHAKE_MS);
+    deadlines.set(stream, late.unref());
+    stream.once("close", () => clearTimeout(late));
   });
   server.maxConnections = SOCKETS_MAX;
   server.maxHeadersCount = 0; // Node would drop what is beyond its count, the second Host with it; the gate counts
   server.on("request", refusePlain);
   server.on("checkContinue", refusePlain);
   server.on("upgrade", (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+    clearTimeout(deadlines.get(stream));
     const { allowedOrigins } = doors.options;
     const gate: GateOptions = { port: port(), allowedOrigins, authenticate: (given) => doors.tokens.authenticate(given) };
     onUpgrade(doors, gate, request, stream, head);

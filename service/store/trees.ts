@@ -1,7 +1,7 @@
 import type { Statement } from "better-sqlite3";
 
 import type { Entry, RemoteRow, Sha1 } from "../core/model.ts";
-import type { FolderState } from "../core/state.ts";
+import type { Fingerprints, FolderState } from "../core/state.ts";
 import { fromText, toText } from "./name-text.ts";
 import type { Mark, Marks } from "./pending.ts";
 import type { FolderRow, Session } from "./session.ts";
@@ -34,6 +34,7 @@ export function prepareEntries(session: Session, mark: Mark, twins: Twins): (fol
     return {
       get,
       all: () => pages(session, "read the entries", (after) => sql.page.all(folder.key, after, PAGE_ROWS), entryOf),
+      fingerprints: () => fingerprintPages(session, (after) => sql.fingerprints.all(folder.key, after, PAGE_ROWS)),
       put: session.write("record an entry", (entry: Entry): Sha1 | null => {
         const key = session.keyFor(folder);
         const path = toText(entry.path);
@@ -92,6 +93,11 @@ function entryStatements(session: Session) {
     page: db
       .prepare<[number, string, number], StoredEntry>(`SELECT ${ENTRY} FROM entry WHERE folder = ? AND path > ? ORDER BY path LIMIT ?`)
       .raw(),
+    fingerprints: db
+      .prepare<[number, string, number], StoredFingerprint>(
+        `SELECT path, size_bytes, mtime_ns, ctime_ns, file_id, racy, disk_path FROM entry WHERE folder = ? AND path > ? ORDER BY path LIMIT ?`,
+      )
+      .raw(),
     paths: db.prepare<[number], string>("SELECT path FROM entry WHERE folder = ? ORDER BY path").pluck(),
     insert: db.prepare<[number, string, number, number, number, number, string, string | null, number]>(
       `INSERT INTO entry (folder, path, size_bytes, mtime_ns, ctime_ns, file_id, sha1, disk_path, racy)
@@ -117,6 +123,41 @@ function entryOf(stored: StoredEntry): Entry {
   const [path, sizeBytes, mtimeNs, ctimeNs, fileId, sha1, diskPath, racy] = stored;
   const disk = diskPath === null ? null : fromText(diskPath);
   return { path: fromText(path), sizeBytes, mtimeNs, ctimeNs, fileId, sha1, diskPath: disk, racy: racy === 1 };
+}
+
+type StoredFingerprint = [
+  path: string,
+  sizeBytes: number,
+  mtimeNs: number,
+  ctimeNs: number,
+  fileId: number,
+  racy: number,
+  diskPath: string | null,
+];
+const FINGERPRINT_NUMBERS = 5;
+
+function* fingerprintPages(session: Session, pageAfter: (after: string) => readonly StoredFingerprint[]): Generator<Fingerprints, void> {
+  const next = session.read("read the fingerprints", pageAfter);
+  for (let after = ""; ;) {
+    const rows = next(after);
+    const paths: string[] = [];
+    const numbers = new Float64Array(rows.length * FINGERPRINT_NUMBERS);
+    const diskPaths: (readonly [number, string])[] = [];
+    for (const [index, [path, sizeBytes, mtimeNs, ctimeNs, fileId, racy, diskPath]] of rows.entries()) {
+      const at = index * FINGERPRINT_NUMBERS;
+      paths.push(fromText(path));
+      numbers[at] = sizeBytes;
+      numbers[at + 1] = mtimeNs;
+      numbers[at + 2] = ctimeNs;
+      numbers[at + 3] = fileId;
+      numbers[at + 4] = racy;
+      if (diskPath !== null) diskPaths.push([index, fromText(diskPath)]);
+    }
+    yield { paths, numbers, diskPaths };
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < PAGE_ROWS) return;
+    after = last[0];
+  }
 }
 
 type StoredRemote = [path: string, wireName: string | null, sha1: Sha1 | null, usn: number | null, sizeBytes: number | null];

@@ -4,6 +4,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import type { Entry } from "../../service/core/model.ts";
+import type { FolderState } from "../../service/core/state.ts";
 import { openLocalTree } from "../../service/files/local-tree.ts";
 import { openNodeDisk } from "../../service/files/node-disk.ts";
 import { openState } from "../../service/store/open.ts";
@@ -25,7 +26,7 @@ const never = new AbortController().signal;
 /** One whole look over `root` with workers that have yet to start, as after the start of a service. */
 async function scan(
   root: string,
-  entries: Pick<Map<string, Entry>, "get"> & { all(): Iterable<Entry> },
+  entries: Pick<FolderState["entries"], "get" | "all" | "fingerprints">,
   files: number | null,
 ): Promise<{ readonly ms: number; readonly seen: Entry[] }> {
   const disk = openNodeDisk({ diskWorker: diskWorker() });
@@ -35,7 +36,12 @@ async function scan(
       disk,
       clock: realClock,
       root,
-      entries: { get: (at) => entries.get(at), all: () => entries.all(), twinOf: () => undefined },
+      entries: {
+        get: (at) => entries.get(at),
+        all: () => entries.all(),
+        fingerprints: () => entries.fingerprints(),
+        twinOf: () => undefined,
+      },
       problems: () => [],
       ignored: () => false,
       judgeName: () => null,
@@ -57,7 +63,7 @@ async function scan(
   }
 }
 
-const nothingKnown = { get: () => undefined, all: () => [] };
+const nothingKnown = { get: () => undefined, all: () => [], fingerprints: () => [] };
 
 /** Files that have settled: younger ones are looked at again later, as they may still be written to. */
 async function folderOf(bench: Bench, workload: Workload): Promise<string> {

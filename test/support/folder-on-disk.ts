@@ -6,6 +6,7 @@ import path from "node:path";
 import { foldKey } from "../../service/core/case-folding.ts";
 import type { Applier, LocalTree, Observation } from "../../service/core/local.ts";
 import type { Entry, Sha1 } from "../../service/core/model.ts";
+import { fingerprintsOf } from "./fingerprints.ts";
 import type { Clock, Disk, Faults } from "../../service/core/ports.ts";
 import { openApplier } from "../../service/files/apply.ts";
 import { nodeCompute } from "../../service/files/compute.ts";
@@ -103,6 +104,7 @@ export async function openFolderOnDisk(diskOptions: DiskOptions = {}): Promise<F
       entries: {
         get: (at) => entries.get(at),
         all: () => entries.values(),
+        fingerprints: () => fingerprintsOf(entries.values()),
         twinOf: (at, key) => [...entries.values()].find((entry) => entry.path !== at && foldKey(entry.path) === key),
       },
       problems: () => problems.keys(),
