@@ -64,6 +64,8 @@ export type Editor = {
   readonly profile: string;
   /** The last that the server wrote, and whether it still runs: for a test that failed. */
   said(): string;
+  /** A package, over what is there. @throws Error with what the editor said */
+  install(extension: string): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -80,10 +82,11 @@ export async function startEditor(options: EditorOptions = {}): Promise<Editor> 
     `--user-data-dir=${path.join(profile, "data")}`,
     `--extensions-dir=${path.join(profile, "extensions")}`,
   ];
-  for (const extension of options.extensions ?? [VSIX]) {
+  const install: Editor["install"] = async (extension) => {
     const ended = await runToEnd(installed.node, [...base, "--install-extension", extension, "--force"], { env });
     if (ended.code !== 0) throw new Error(`could not install ${extension}: ${ended.stdout}${ended.stderr}`);
-  }
+  };
+  for (const extension of options.extensions ?? [VSIX]) await install(extension);
   const port = await freePort();
   const url = `http://127.0.0.1:${String(port)}`;
   const listen = ["--host", "127.0.0.1", "--port", String(port), "--without-connection-token", "--telemetry-level", "off"];
@@ -100,6 +103,7 @@ export async function startEditor(options: EditorOptions = {}): Promise<Editor> 
   return {
     url,
     profile,
+    install,
     said: () => `the VS Code server ${child.exitCode === null ? "runs" : `ended with ${String(child.exitCode)}`}; it said last:\n${tail}`,
     close: async () => {
       await endChild(child);

@@ -40,7 +40,11 @@ export type Device = {
   /** null: it is not there. */
   read(file: string): Promise<string | null>;
 };
-export type ScenarioOptions = Omit<EditorOptions, "env"> & {
+export type ScenarioOptions = Omit<EditorOptions, "env" | "extensions"> & {
+  /** Packages to install first, or what makes them; default: ours. */
+  readonly extensions?: readonly string[] | (() => Promise<readonly string[]>);
+  /** After everything else has ended. */
+  readonly end?: () => Promise<void>;
   /** Files of the workspace by relative path. */
   readonly files?: Readonly<Record<string, string | Buffer>>;
 };
@@ -55,7 +59,10 @@ export function scenario(name: string, options: ScenarioOptions, define: (world:
     const world = new World();
     before(async () => await world.open(options));
     afterEach(async (context) => await world.closeWindows(context));
-    after(async () => await world.close());
+    after(async () => {
+      await world.close();
+      await options.end?.();
+    });
     define(world);
   });
 }
@@ -87,7 +94,8 @@ class World implements Scenario {
     return path.join(this.workspace, "media");
   }
 
-  async open(options: ScenarioOptions): Promise<void> {
+  async open({ extensions: given, ...options }: ScenarioOptions): Promise<void> {
+    const extensions = typeof given === "function" ? await given() : given;
     this.#top = await realpath(await mkdtemp(path.join(tmpdir(), "satchel-scenario-")));
     await mkdir(this.media, { recursive: true });
     const files = { "index.md": "# Notes\n", ...options.files };
@@ -99,7 +107,7 @@ class World implements Scenario {
     [this.#server, this.#browser, this.#editor] = await Promise.all([
       startSyncServer({ kind: "satchel" }, 1),
       launchBrowser(),
-      startEditor({ ...options, env: { SATCHEL_HOME: this.home } }),
+      startEditor({ ...options, ...(extensions === undefined ? {} : { extensions }), env: { SATCHEL_HOME: this.home } }),
     ]);
   }
 
