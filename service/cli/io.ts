@@ -5,6 +5,9 @@ import type { Host } from "./host.ts";
 
 export type IoOptions = { readonly json: boolean; readonly quiet: boolean; readonly verbose: boolean; readonly input: boolean };
 
+/** What is spoken through. */
+type Speech = Pick<Host, "stdin" | "stdout" | "stderr" | "env">;
+
 /** Plain progress lines come this seldom. */
 const PLAIN_EVERY_MS = 5000;
 const FALLBACK_COLUMNS = 80;
@@ -18,12 +21,12 @@ export class Io {
   readonly verbose: boolean;
   /** Questions may be asked. */
   readonly input: boolean;
-  readonly #host: Host;
+  readonly #host: Speech;
   readonly #colour: boolean;
   #live = false;
   #plainAtMs = -PLAIN_EVERY_MS;
 
-  constructor(host: Host, options: IoOptions) {
+  constructor(host: Speech, options: IoOptions) {
     this.json = options.json;
     this.quiet = options.quiet;
     this.verbose = options.verbose;

@@ -33,6 +33,8 @@ export type Around = {
 export type CliDouble = {
   readonly directory: string;
   readonly engine: EngineDouble;
+  /** As a service would write it: a command line in another process finds this API by it. */
+  readonly file: ServiceFile;
   /** What was handed to the server's own files. */
   readonly handed: readonly (ServerCall & { readonly base: string | null })[];
   satchel(args: readonly string[], around?: Around): Promise<Said>;
@@ -67,6 +69,7 @@ export async function openCliDouble(): Promise<CliDouble> {
   return {
     directory,
     engine,
+    file: fileOf(directory),
     handed,
     satchel: async (args, around = {}) => {
       const written = { stdout: "", stderr: "" };
@@ -88,6 +91,19 @@ export async function openCliDouble(): Promise<CliDouble> {
   };
 }
 
+function fileOf(directory: string): ServiceFile {
+  return {
+    protocolVersion: PROTOCOL_VERSION,
+    version: VERSION,
+    pid: process.pid,
+    socket: path.join(directory, "s.sock"),
+    port: null,
+    token: TOKEN,
+    serviceKey: KEY,
+    startedAtMs: 0,
+  };
+}
+
 type Given = {
   readonly directory: string;
   readonly around: Around;
@@ -101,17 +117,7 @@ function hostOf({ directory, around, written, handed }: Given): Host {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a stream with the three terminal properties that the command line reads
     return Object.assign(through, { isTTY: around.tty ?? false, columns: around.columns ?? 80 }) as unknown as NodeJS.WriteStream;
   };
-  const file: ServiceFile = {
-    protocolVersion: PROTOCOL_VERSION,
-    version: VERSION,
-    pid: process.pid,
-    socket: path.join(directory, "s.sock"),
-    port: null,
-    token: TOKEN,
-    serviceKey: KEY,
-    startedAtMs: 0,
-    ...around.service,
-  };
+  const file: ServiceFile = { ...fileOf(directory), ...around.service };
   const unused = async (): Promise<never> => await Promise.reject(new Error("not in this test"));
   let runs = around.service !== null && around.startsLater !== true;
   const stdin = new PassThrough();
