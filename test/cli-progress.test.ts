@@ -114,6 +114,7 @@ function screenOf(sent: string, columns: number): readonly string[] {
   const rows = [""];
   let row = 0;
   let column = 0;
+  // oxlint-disable-next-line eslint/no-control-regex -- control sequences are exactly what is looked for
   for (const [piece = ""] of sent.matchAll(/\u001B\[[0-9;]*[A-Za-z]|[^]/gu)) {
     if (piece === "\r") column = 0;
     else if (piece === "\n") rows[++row] ??= "";

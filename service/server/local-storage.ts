@@ -14,8 +14,9 @@ import { StorageError, type Accounts, type Storage, type Tally, type Throttle } 
 const OPEN_MAX = 200;
 /** An account is not closed before it was unused for this long: no request lasts longer between asking for it and using it. */
 const IDLE_MS = 10 * 60_000;
-/** Buckets of the throttle; beyond it the ones that expire first go. */
+/** Buckets of the throttle; beyond it the ones that expire first go, many at once: to find them all are looked at. */
 const BUCKETS_MAX = 20_000;
+const BUCKETS_LEFT = 18_000;
 
 type Slot = { readonly opening: Promise<LocalAccount>; opened: LocalAccount | null; usedMs: number };
 
@@ -213,7 +214,7 @@ function makeThrottle(clock: Clock): Throttle {
   const buckets = new Map<string, { readonly tally: Tally; readonly expiresMs: number }>();
   const drop = (): void => {
     for (const [name, { expiresMs }] of buckets) if (expiresMs <= clock.monoMs()) buckets.delete(name);
-    const oldest = [...buckets].toSorted((a, b) => a[1].expiresMs - b[1].expiresMs).slice(0, Math.max(0, buckets.size - BUCKETS_MAX));
+    const oldest = [...buckets].toSorted((a, b) => a[1].expiresMs - b[1].expiresMs).slice(0, Math.max(0, buckets.size - BUCKETS_LEFT));
     for (const [name] of oldest) buckets.delete(name);
   };
   return {
