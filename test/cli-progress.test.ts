@@ -59,9 +59,9 @@ async function synced(terminal: { readonly isTTY: boolean; readonly columns: num
   const said = double.satchel(["sync", "--wait"], { env, host: { stderr: heard.stream } });
   while (double.engine.runs.length === at) await new Promise((resolve) => setImmediate(resolve));
   for (const filesUp of terminal.isTTY && env["TERM"] === "xterm" ? [1, 2] : [1]) {
-    const before = heard.sent();
+    const soFar = heard.sent();
     double.engine.progress({ ...COUNTS, filesUp });
-    await heard.until(`${before}${terminal.isTTY && env["TERM"] === "xterm" ? CLEAR : WHOLE}`);
+    await heard.until(`${soFar}${terminal.isTTY && env["TERM"] === "xterm" ? CLEAR : WHOLE}`);
   }
   double.engine.runs[at]?.resolve([runSummary({ uploadedFiles: 4, uploadedBytes: 6000 })]);
   const { stdout } = await said;

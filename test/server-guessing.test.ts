@@ -130,7 +130,7 @@ suite("AU10 what another account has is not told, by answer, size or work", () =
   const NOBODYS = Buffer.from("bytes that nobody has on this server, forty-eight!");
 
   /** Everything of a reply that a stranger can see but the time of day. */
-  function seen({ status, headers, payload }: Reply): unknown {
+  function seen({ status, headers, payload }: Reply) {
     const { date: _date, "anki-original-size": _size, ...rest } = headers;
     return { status, rest, payload: payload.toString("latin1") };
   }
@@ -144,31 +144,31 @@ suite("AU10 what another account has is not told, by answer, size or work", () =
     return sum;
   }
 
-  test("asking: a name and a hash of his are answered as a name and a hash of nobody", async () => {
+  const upload = async (server: SyncHandle, key: string, name: string, bytes: Buffer | null): Promise<Reply> =>
+    await server.ask("msync/uploadChanges", Buffer.concat(buildUploadZip([{ name, bytes }])), { key });
+
+  test("asking: the answer about a name and a hash is the same byte by byte before he has them and after", async () => {
     await withServer(
       async (server) => {
         const [his, mine] = [await server.login("other"), await server.login()];
-        assert.equal(HIS.length, NOBODYS.length);
-        await server.data("msync/uploadChanges", Buffer.concat(buildUploadZip([{ name: "his.png", bytes: HIS }])), { key: his });
-        await server.data("msync/uploadChanges", Buffer.concat(buildUploadZip([{ name: "his.png", bytes: null }])), { key: his });
-        await server.data("msync/uploadChanges", Buffer.concat(buildUploadZip([{ name: "his.png", bytes: HIS }])), { key: his });
-        const sha1 = (bytes: Buffer): string => hash("sha1", bytes);
-        const asked: readonly (readonly [route: string, of: (name: string, bytes: Buffer) => unknown])[] = [
-          ["msync/downloadFiles", (name) => ({ files: [name] })],
-          ["satchel/download", (name) => ({ files: [name] })],
-          ["satchel/versions", (name) => ({ name })],
-          ["satchel/version", (name, bytes) => ({ name, sha1: sha1(bytes) })],
-        ];
-        for (const [route, of] of asked) {
-          const his_ = seen(await server.ask(route, of("his.png", HIS), { key: mine }));
-          const nobodys = seen(await server.ask(route, of("nob.png", NOBODYS), { key: mine }));
-          const text = (value: unknown): string =>
-            JSON.stringify(value).replaceAll("nob.png", "his.png").replaceAll(sha1(NOBODYS), sha1(HIS));
-          assert.equal(text(nobodys), text(his_), route);
-          assert.doesNotMatch(text(his_), /bytes that/, route);
-          // The same words for one who has it: the routes are real, and the question was understood.
-          assert.notEqual(text(seen(await server.ask(route, of("his.png", HIS), { key: his }))), text(his_), route);
-        }
+        const questions = [
+          ["msync/downloadFiles", { files: ["his.png"] }],
+          ["msync/mediaChanges", { lastUsn: 0 }],
+          ["satchel/download", { files: ["his.png"] }],
+          ["satchel/versions", { name: "his.png" }],
+          ["satchel/version", { name: "his.png", sha1: hash("sha1", HIS) }],
+        ] as const;
+        const answers = async (key: string): Promise<unknown[]> => {
+          const replies: unknown[] = [];
+          for (const [route, question] of questions) replies.push(seen(await server.ask(route, question, { key })));
+          return replies;
+        };
+        const before = await answers(mine);
+        // Kept as a version, deleted, and standing.
+        for (const bytes of [HIS, null, HIS]) assert.equal((await upload(server, his, "his.png", bytes)).status, 200);
+        assert.deepEqual(await answers(mine), before);
+        // The questions are understood: he gets another answer to each.
+        for (const [at, answer] of (await answers(his)).entries()) assert.notDeepEqual(answer, before[at], questions[at]?.[0]);
       },
       ["other"],
     );
@@ -178,7 +178,8 @@ suite("AU10 what another account has is not told, by answer, size or work", () =
     await withServer(
       async (server) => {
         const [his, mine] = [await server.login("other"), await server.login()];
-        await server.data("msync/uploadChanges", Buffer.concat(buildUploadZip([{ name: "his.png", bytes: HIS }])), { key: his });
+        assert.equal(HIS.length, NOBODYS.length);
+        await upload(server, his, "his.png", HIS);
         const grown: number[] = [];
         const replies: unknown[] = [];
         for (const [name, bytes] of [
@@ -186,9 +187,9 @@ suite("AU10 what another account has is not told, by answer, size or work", () =
           ["two.png", NOBODYS],
         ] as const) {
           const before = await bytesOnDisk(server.directory);
-          const reply = await server.ask("msync/uploadChanges", Buffer.concat(buildUploadZip([{ name, bytes }])), { key: mine });
+          const { payload, ...reply } = seen(await upload(server, mine, name, bytes));
           grown.push((await bytesOnDisk(server.directory)) - before);
-          replies.push({ ...(seen(reply) as object), payload: reply.payload.length });
+          replies.push({ ...reply, length: payload.length });
         }
         assert.deepEqual(replies[0], replies[1]);
         assert.ok((grown[0] ?? 0) > HIS.length, String(grown));
