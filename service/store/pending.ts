@@ -153,6 +153,7 @@ export function prepareProblems(session: Session, mark: Mark): (folder: FolderRo
       if (old?.reason !== problem.reason) mark(folder, problem.path);
     }),
     clear: session.write("clear a problem", (path: string, side: "local" | "remote") => {
+      if (folder.problems === 0) return;
       if (clear.run(folder.key, toText(path), side).changes === 0) return;
       folder.problems--;
       mark(folder, path);
