@@ -30,6 +30,12 @@ async function bundle(bench: Bench): Promise<string> {
   return path.join(directory, "satchel.mjs");
 }
 
+if (process.argv.includes("--help")) {
+  process.stdout.write(
+    `npm run -s bench -- [ROW ...] [--write]\nRows: ${ROWS.map(({ id }) => id).join(" ")}. None: all of them, which takes half an hour.\n`,
+  );
+  process.exit(0);
+}
 const asked = process.argv.slice(2).filter((word) => /^[a-z]/.test(word));
 const unknown = asked.filter((word) => !ROWS.some(({ id }) => id === word));
 if (unknown.length > 0) {
