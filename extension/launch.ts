@@ -6,10 +6,9 @@ import { homedir, tmpdir } from "node:os";
 import path from "node:path";
 
 import { serviceSchema, type ServiceFile } from "../protocol/config.ts";
+import { serviceProcessOf } from "../protocol/service-process.ts";
 import { placesOf, type Places } from "../protocol/places.ts";
 
-/** Hashing, zstd and file calls share libuv's pool. */
-const POOL_THREADS = "16";
 const START_MS = 15_000;
 /** What the editor sets for itself must reach neither the service nor what it may start. */
 const EDITORS_OWN = /^(?:VSCODE_.*|ELECTRON_.*|CODE_SERVER_.*|NODE_OPTIONS|NODE_V8_COVERAGE|BROWSER)$/;
@@ -99,7 +98,7 @@ function serviceEnvironment({ env, places }: LaunchOptions): NodeJS.ProcessEnv {
   const home = env["SATCHEL_HOME"];
   return {
     ...kept,
-    UV_THREADPOOL_SIZE: kept["UV_THREADPOOL_SIZE"] ?? POOL_THREADS,
+    ...serviceProcessOf(kept),
     ...(home === undefined || home === "" ? {} : { SATCHEL_HOME: places.config }),
     // In the desktop editor the Node at hand is the editor's own program.
     ...("electron" in process.versions ? { ELECTRON_RUN_AS_NODE: "1", ELECTRON_NO_ASAR: "1" } : {}),

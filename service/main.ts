@@ -2,10 +2,11 @@
 import { homedir, hostname, userInfo } from "node:os";
 import path from "node:path";
 
+import { SERVICE_PROCESS, serviceProcessOf } from "../protocol/service-process.ts";
 import type { Host, ServiceOptions, Starting } from "./cli/host.ts";
 import { callersDirectory, interrupted, ownCommand, processLives, realPathOf, runCommand, startDetached } from "./cli/machine.ts";
 import { ownServerUrl, startOwnServer } from "./cli/own-server.ts";
-import { absoluteHome, placesNow, POOL_THREADS } from "./compose/machine.ts";
+import { absoluteHome, placesNow } from "./compose/machine.ts";
 import { makePlaces } from "./files/places.ts";
 import { deviceName, loadServiceFile } from "./files/settings.ts";
 
@@ -14,7 +15,7 @@ const diskWorker = new URL(import.meta.url.endsWith(".ts") ? "./files/disk-worke
 function spawnService(options: { readonly tcp: boolean }): Starting {
   const places = placesNow();
   makePlaces(places);
-  const env = { UV_THREADPOOL_SIZE: process.env["UV_THREADPOOL_SIZE"] ?? POOL_THREADS, ...absoluteHome(places) };
+  const env = { ...serviceProcessOf(process.env), ...absoluteHome(places) };
   const args = ["service", "run", "--background", ...(options.tcp ? [] : ["--no-tcp"])];
   return startDetached(args, { said: path.join(places.run, "start.log"), cwd: places.state, env });
 }
@@ -29,7 +30,7 @@ const autostart: Host["autostart"] = async () => {
   const unit = autostartOf({
     platform,
     command: ownCommand(["service", "run", "--background"]),
-    env: { UV_THREADPOOL_SIZE: POOL_THREADS, ...Object.fromEntries(told), ...absoluteHome(places) },
+    env: { ...SERVICE_PROCESS, ...Object.fromEntries(told), ...absoluteHome(places) },
     homeDir: homedir(),
     configHome: env["XDG_CONFIG_HOME"] || null,
     stateDir: places.state,

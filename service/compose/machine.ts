@@ -8,9 +8,6 @@ import { callersDirectory } from "../cli/machine.ts";
 import type { Clock, Random } from "../core/ports.ts";
 import { currentPlaces } from "../files/places.ts";
 
-/** Hashing, zstd and file calls share libuv's pool; its default of 4 threads would make them wait for one another. */
-export const POOL_THREADS = "16";
-
 export const clock: Clock = {
   wallMs: () => Date.now(),
   monoMs: () => performance.now(),

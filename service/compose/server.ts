@@ -2,16 +2,17 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 
+import { SERVICE_PROCESS } from "../../protocol/service-process.ts";
 import { Exit } from "../cli/exit-codes.ts";
 import { CliError, type ServerCall, type ServerRunOptions } from "../cli/host.ts";
 import { callersDirectory, interrupted } from "../cli/machine.ts";
 import { withSecretFiles } from "../files/secret-files.ts";
 import type { ServerLog } from "../server/handle.ts";
-import { clock, POOL_THREADS, portTaken } from "./machine.ts";
+import { clock, portTaken } from "./machine.ts";
 
 /** Flags over environment; a relative path is the caller's. @throws Error with a message for people */
 async function serverSettings(base: string | null, logLevel: string, diskWorker: URL) {
-  process.env["UV_THREADPOOL_SIZE"] ??= POOL_THREADS;
+  process.env["UV_THREADPOOL_SIZE"] ??= SERVICE_PROCESS.UV_THREADPOOL_SIZE;
   const [{ serverEnvironment }, { openLog }] = await Promise.all([import("../server/environment.ts"), import("../cli/log.ts")]);
   const told = serverEnvironment(withSecretFiles(process.env));
   const wanted = base ?? told.base;

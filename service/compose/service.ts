@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { settingsInForce, type Settings as SettingsInForce } from "../../protocol/config.ts";
 import type { Places } from "../../protocol/places.ts";
+import { SERVICE_PROCESS } from "../../protocol/service-process.ts";
 import { PROTOCOL_VERSION, VERSION } from "../../protocol/version.ts";
 import { Exit } from "../cli/exit-codes.ts";
 import { CliError, type ServiceOptions } from "../cli/host.ts";
@@ -22,7 +23,7 @@ import { startRpc, type RpcOptions, type RpcServer } from "../rpc/server.ts";
 import { newTally } from "../rpc/tally.ts";
 import { setAside } from "../store/health.ts";
 import { lockHolder, takeLock } from "../store/lock.ts";
-import { placesNow, POOL_THREADS, portTaken } from "./machine.ts";
+import { placesNow, portTaken } from "./machine.ts";
 import { openParts, type Parts } from "./parts.ts";
 
 /** A service that is just stopping frees its lock within this. */
@@ -31,7 +32,7 @@ const LOCK_LOOK_MS = 20;
 
 /** Until it is stopped. @throws CliError 4 where another one holds the state and does not answer */
 export async function runService(options: ServiceOptions, diskWorker: URL): Promise<Exit> {
-  process.env["UV_THREADPOOL_SIZE"] ??= POOL_THREADS;
+  process.env["UV_THREADPOOL_SIZE"] ??= SERVICE_PROCESS.UV_THREADPOOL_SIZE;
   const places = placesNow();
   makePlaces(places);
   const file = path.join(places.state, "service.lock");
