@@ -42,14 +42,18 @@ export class WorkspaceProblems {
   #listedMs = 0;
   #notBeforeMs = 0;
   #saidTooMany = false;
+  #healing: NodeJS.Timeout | null = null;
+  #healNotBeforeMs = 0;
 
   constructor(deps: ProblemsDeps) {
     this.#deps = deps;
   }
 
-  /** Files came, went, or are known otherwise. */
+  /** Files came, went, or are known otherwise. What is flagged may be well now: that is looked at first, and does not wait for the rest. */
   mediaChanged(): void {
     this.#soon();
+    if (this.#stop.signal.aborted || this.#healing !== null) return;
+    this.#healing = setTimeout(() => this.#heal(), Math.max(GROUP_MS, this.#healNotBeforeMs - performance.now()));
   }
 
   /** Notes on disk, or the workspace's folders. */
@@ -77,6 +81,7 @@ export class WorkspaceProblems {
   close(): void {
     this.#stop.abort();
     if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#healing !== null) clearTimeout(this.#healing);
   }
 
   #soon(): void {
@@ -103,6 +108,24 @@ export class WorkspaceProblems {
         if (!this.#again) return;
         this.#again = false;
         this.#soon();
+      });
+  }
+
+  #heal(): void {
+    const beganMs = performance.now();
+    const work = async (): Promise<void> => {
+      const known = await this.#deps.notes.closedNotes(false, () => true, this.#stop.signal);
+      for (const note of known) {
+        if (this.#stop.signal.aborted) return;
+        if (this.#told.has(note.path)) await this.#tell(note.path, await this.#judge(note));
+      }
+    };
+    work()
+      .catch(this.#deps.report)
+      .finally(() => {
+        const now = performance.now();
+        this.#healNotBeforeMs = now + (now - beganMs) * REST;
+        this.#healing = null;
       });
   }
 
