@@ -63,7 +63,7 @@ export const syncApi = [
     result: z.object({}),
     errors: [ErrorCode.FolderNotFound, ErrorCode.Disk],
     scope: "write",
-    doc: "No runs until `sync/resume`, across restarts.",
+    doc: "No runs until `sync/resume`, across restarts; only a plan that was looked at is still carried out (`sync/apply`).",
     source: "SPEC §3 Time",
   }),
   method("sync/resume", {
@@ -85,7 +85,7 @@ export const syncApi = [
     }),
     errors: [ErrorCode.FolderNotFound, ErrorCode.NothingToUndo, ErrorCode.Disk],
     scope: "write",
-    doc: "Takes back the last run or command that replaced or removed files here: each path still as that step left it gets its kept bytes back as a new change. An undo can be undone.",
+    doc: "Takes back the last run or command that replaced or removed files here: each path still as that step left it gets its kept bytes back as a new change. A conflict whose answer it takes back is open again. An undo can be undone.",
     source: "SPEC §2 S1",
   }),
   method("sync/runs", {
