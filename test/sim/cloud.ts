@@ -10,6 +10,7 @@ import { simTransport } from "./net.ts";
 import type { Rng } from "./rng.ts";
 import { Life, type Scheduler } from "./scheduler.ts";
 import { PASSWORD, SimServer, USER } from "./server.ts";
+import type { StockLine } from "./stock-device.ts";
 import type { VolumeProfile } from "./volume.ts";
 import type { Weather } from "./weather.ts";
 
@@ -18,6 +19,8 @@ export interface Cloud {
   /** Signs the device in. */
   admit(device: string): Promise<void>;
   openRemote(device: string, life: Life, random: Rng): Remote;
+  /** A line for a client that is not ours; null: this one speaks no Anki. */
+  stockLine(device: string): StockLine | null;
   /** Wire name → SHA-1 of what is current. */
   files(): Promise<ReadonlyMap<string, string>>;
   /** Where the feed ends. */
@@ -58,6 +61,7 @@ export function modelCloud({ scheduler, weather, stream }: Given): Cloud {
       };
       return remote;
     },
+    stockLine: () => null,
     files: async () =>
       await Promise.resolve(new Map([...account.rows].flatMap(([name, { sha1 }]) => (sha1 === null ? [] : [[name, sha1] as const])))),
     position: async () => await Promise.resolve(String(account.usn)),
@@ -106,6 +110,11 @@ export function serverCloud(
         { kind: "anki", url: URL, key: keys.get(device) ?? "", client: clientOf(device) },
         { transport: simTransport(net, life, "192.0.2.1"), compute: syncCompute, random },
       ),
+    stockLine: (device) => ({
+      url: URL,
+      key: () => keys.get(device) ?? "",
+      transport: simTransport(net, new Life(device), "192.0.2.7"),
+    }),
     files: async () => {
       const account = await server.account();
       const rows = await account.change({ durable: false, files: [] }, async (tx) => await tx.feed(0, Number.MAX_SAFE_INTEGER));

@@ -4,6 +4,7 @@ import type { Cloud } from "./cloud.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Machine } from "./machine.ts";
 import { pathOf } from "./names.ts";
+import type { StockDevice } from "./stock-device.ts";
 import { diskFiles, keptHashes, ROOT, short, userFiles, type Oracles } from "./oracles.ts";
 
 type Facts = {
@@ -16,6 +17,7 @@ type Facts = {
 
 export type Judged = {
   readonly machines: readonly Machine[];
+  readonly stock: readonly StockDevice[];
   readonly cloud: Cloud;
   readonly ledger: Ledger;
   readonly oracles: Oracles;
@@ -37,6 +39,11 @@ export async function judge(judged: Judged): Promise<void> {
   }
   oracles.checkAtRest({ devices, stored, uploaded });
   agreement(oracles, devices, there);
+  for (const { name, files } of judged.stock.map((device) => ({ name: device.name, files: device.files() }))) {
+    for (const at of new Set([...files.keys(), ...there.keys()]))
+      if (files.get(at) !== there.get(at))
+        oracles.fail("L1", `${name} has ${short(files.get(at) ?? "nothing")} at ${at}, the server has ${short(there.get(at) ?? "nothing")}`);
+  }
   for (const device of devices) books(judged, device);
   for (const sha1 of there.values()) {
     if (!ledger.contents.has(sha1)) oracles.fail("S6", `the server holds bytes ${short(sha1)} that nobody wrote`);

@@ -35,6 +35,7 @@ export class Ledger {
   /** Every byte string a user ever made, anywhere. */
   readonly contents = new Map<string, number>();
   readonly #versions = new Map<string, Written>();
+  readonly #loose = new Set<string>();
   /** What a user last deleted at this device and path. */
   readonly #gone = new Map<string, Written>();
 
@@ -49,6 +50,15 @@ export class Ledger {
   /** The services have met and agree. */
   met(): void {
     for (const version of this.#versions.values()) version.initial = false;
+  }
+
+  /** A client that asks nobody before it overwrites has been at this path: only what the server acknowledged is promised there (S1′). */
+  loosen(path: string): void {
+    this.#loose.add(path);
+  }
+
+  isLoose(path: string): boolean {
+    return this.#loose.has(path);
   }
 
   get(path: string, sha1: string): Written | undefined {

@@ -85,6 +85,7 @@ export class Oracles {
     const version = this.#ledger.placed(path, before);
     if (!isKept(volume, change.before, before))
       this.fail("N1", `${device}: ${change.op} of ${path} dropped ${short(before)}, which is kept nowhere`);
+    if (this.#ledger.isLoose(path)) return;
     if (placed === null) this.#judgeDeletion(device, volume, path, version, change.before);
     else this.#judgeReplacement(device, volume, path, version, placed);
   }
@@ -153,10 +154,12 @@ export class Oracles {
       const visible = new Set(device.files.values());
       for (const version of this.#ledger.all()) {
         if (answered.has(version.sha1) || visible.has(version.sha1) || troubled.has(version.path)) continue;
+        if (this.#ledger.isLoose(version.path)) continue;
         this.fail("S1", `${device.name}: ${version.path} (${short(version.sha1)}), which nobody overwrote or deleted, is not visible`);
       }
       for (const { version, device: where, atMs } of this.#owed) {
         if (visible.has(version.sha1) || answered.has(version.sha1) || troubled.has(version.path)) continue;
+        if (this.#ledger.isLoose(version.path)) continue;
         const when = (atMs / 1000).toFixed(3);
         this.fail("S2", `${device.name}: ${version.path} (${short(version.sha1)}) was silently superseded on ${where} at ${when}s`);
       }

@@ -11,6 +11,7 @@ import { withPoisonedGlobals } from "./poison.ts";
 import { Rng } from "./rng.ts";
 import { Life, Scheduler } from "./scheduler.ts";
 import { drawSwarm, type SessionOptions, type Swarm } from "./swarm.ts";
+import { StockDevice } from "./stock-device.ts";
 import { Weather } from "./weather.ts";
 
 /** After these a device may find its own work on the disk without having written it down. */
@@ -48,6 +49,7 @@ class Session {
   readonly #oracles: Oracles;
   readonly #weather: Weather;
   readonly #machines: readonly Machine[];
+  readonly #stock: readonly StockDevice[];
   readonly #cloud: Cloud;
   readonly #world = new Life("world");
   readonly #uploaded = new Set<string>();
@@ -58,7 +60,7 @@ class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    const streams = { main: this.#stream("swarm"), later: this.#stream("later swarm"), names: this.#stream("names") };
+    const streams = { main: this.#stream("swarm"), later: this.#stream("later swarm"), names: this.#stream("names"), stock: this.#stream("stock") };
     const canary = canaryOf(options.canary);
     const wanted = canary?.twins === undefined ? options : { ...options, twins: true };
     this.#swarm = drawSwarm(wanted, streams, canary?.needs ?? []);
@@ -68,6 +70,7 @@ class Session {
     this.#weather = new Weather(this.#swarm.faults, (name) => this.#stream(name));
     this.#cloud = this.#makeCloud();
     this.#machines = Array.from({ length: this.#swarm.clients }, (_, index) => this.#makeMachine(index));
+    this.#stock = this.#makeStock();
   }
 
   async play(): Promise<Report> {
@@ -152,6 +155,25 @@ class Session {
     });
   }
 
+  #makeStock(): StockDevice[] {
+    const { stock, habits } = this.#swarm;
+    return Array.from({ length: stock }, (_, index) => `stock${index + 1}`).flatMap((name) => {
+      const line = this.#cloud.stockLine(name);
+      if (line === null) return [];
+      return new StockDevice({
+        name,
+        line,
+        scheduler: this.#scheduler,
+        ledger: this.#ledger,
+        oracles: this.#oracles,
+        rng: this.#stream(name),
+        paths: habits.paths,
+        deletes: habits.deletes,
+        acknowledged: (sha1) => void this.#uploaded.add(sha1),
+      });
+    });
+  }
+
   /** Takes down what the server says that it has taken. */
   #counted(remote: Remote): Remote {
     const upload = remote.upload.bind(remote);
@@ -179,7 +201,7 @@ class Session {
     this.#weather.rough = false;
     if (this.#machines.some(({ volume }) => volume.profile.names !== "exact")) this.#weather.saw("disk that folds names");
     this.#cloud.start();
-    for (const { name } of this.#machines)
+    for (const { name } of [...this.#machines, ...this.#stock])
       await this.#wait(
         this.#cloudWhenUp(async () => await this.#cloud.admit(name)),
         "login",
@@ -233,6 +255,18 @@ class Session {
         if (machine !== undefined) this.#userActs(machine, skipped);
       });
     }
+    for (const device of this.#stock) this.#scheduleStock(device, atMs);
+  }
+
+  /** Its user saves, deletes and syncs by hand; Anki does nothing by itself that matters here. */
+  #scheduleStock(device: StockDevice, untilMs: number): void {
+    const rng = this.#stream(`agenda ${device.name}`);
+    for (let atMs = rng.below(5_000); atMs < untilMs; atMs += rng.below(untilMs / 4) + 1)
+      this.#scheduler.after(this.#world, atMs, `stock ${device.name}`, () => {
+        if (rng.chance(0.5)) device.act();
+        else void device.sync();
+        this.#weather.saw("stock client");
+      });
   }
 
   #userActs(machine: Machine, skipped: boolean): void {
@@ -322,6 +356,10 @@ class Session {
     for (let round = 0; quiet < (this.#options.quietRounds ?? 2); round += 1) {
       if (round === ROUNDS_MAX) return this.#oracles.fail("L2", `no rest after ${ROUNDS_MAX} rounds: ${before.slice(0, 2000)}`);
       for (const machine of this.#machines) await this.#syncOnce(machine);
+      for (const device of this.#stock) {
+        await this.#scheduler.until(() => !device.syncing, RUN_STEPS_MAX);
+        await this.#wait(device.sync(), `sync of ${device.name}`);
+      }
       if (this.#failed) return;
       const untilMs = this.#scheduler.nowMs + ROUND_MS;
       await this.#scheduler.until(() => this.#scheduler.nowMs >= untilMs, RUN_STEPS_MAX);
@@ -334,6 +372,7 @@ class Session {
       ledger: this.#ledger,
       oracles: this.#oracles,
       machines: this.#machines,
+      stock: this.#stock,
       uploaded: this.#uploaded,
       calm: !CALAMITIES.some((fault) => this.#swarm.faults.has(fault)),
     };
@@ -387,6 +426,7 @@ class Session {
       this.#cloud.position().then((told) => (position = told)),
       "the server's position",
     );
-    return [...trees, position, ...holds].join("\n");
+    const stock = this.#stock.map((device) => JSON.stringify([...device.files()].toSorted()));
+    return [...trees, ...stock, position, ...holds].join("\n");
   }
 }

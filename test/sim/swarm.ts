@@ -52,6 +52,8 @@ export type SessionOptions = {
   readonly skip?: ReadonlySet<number>;
   /** Rounds without a change that count as rest; 2 unless said. */
   readonly quietRounds?: number;
+  /** Unmodified Anki clients beside ours, whatever the seed says. */
+  readonly stock?: number;
   /** Disks that fold names, and names that meet there, whatever the seed says. */
   readonly twins?: boolean;
   readonly trace?: boolean;
@@ -73,6 +75,8 @@ export type Swarm = {
   /** Between two things a person does, at most, by weight. */
   readonly hurry: boolean;
   readonly ballast: number;
+  /** Unmodified Anki clients in the same account; they speak to the real server only. */
+  readonly stock: number;
 };
 
 const NAMES = [
@@ -92,10 +96,10 @@ const NAMES = [
 ];
 
 /** Streams of chance: `main` for what every session draws; the others came later, so that seeds of the time before them stay what they were. */
-export type SwarmRng = { readonly main: Rng; readonly later: Rng; readonly names: Rng };
+export type SwarmRng = { readonly main: Rng; readonly later: Rng; readonly names: Rng; readonly stock: Rng };
 
 /** `needed`: faults that are on whatever the seed says. */
-export function drawSwarm(options: SessionOptions, { main: rng, later, names }: SwarmRng, needed: readonly FaultClass[]): Swarm {
+export function drawSwarm(options: SessionOptions, { main: rng, later, names, stock }: SwarmRng, needed: readonly FaultClass[]): Swarm {
   const clients = rng.weighted([
     [1, 1],
     [6, 2],
@@ -134,6 +138,7 @@ export function drawSwarm(options: SessionOptions, { main: rng, later, names }: 
     serverProfile: { ...drawProfile(rng), stateElsewhere: false },
     cloud: options.cloud ?? cloud,
     hurry: rng.chance(0.5),
+    stock: options.stock ?? (stock.chance(0.2) ? 1 + stock.below(2) : 0),
     ballast: rng.chance(0.8) ? 4 : rng.chance(0.5) ? 0 : 14,
   };
 }
