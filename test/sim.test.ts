@@ -23,6 +23,9 @@ const MUST_BE_SEEN = [
   "net dropReply",
   "killed at a commit",
   "disk that folds names",
+  "stock client",
+  "held manyDeletions",
+  "held allDeleted",
 ] as const;
 
 function replay({ seed }: SessionOptions, extra = ""): string {
@@ -44,7 +47,7 @@ describe("simulator", () => {
   const seen = new Set<string>();
 
   for (let from = 1; from <= SESSIONS; from += CHUNK) {
-    test(`playSession() S1–S6 S11 S14 S15 S20 N1 N4 N9 N11 L1 L2 seeds ${from} to ${from + CHUNK - 1}`, async () => {
+    test(`playSession() S1–S6 S1′ S11 S14 S15 S20 N1 N4 N9 N11 L1 L2 seeds ${from} to ${from + CHUNK - 1}`, async () => {
       for (let seed = from; seed < from + CHUNK; seed += 1) {
         const options = { seed, ops: OPS, quietRounds: 1 };
         const report = await mustHold(options, `--steps ${OPS} --quiet 1 `);

@@ -3,11 +3,12 @@ import type { ApplyResult, ApplyStep, LocalTree, Observation } from "../../servi
 import type { Entry } from "../../service/core/model.ts";
 import type { Disk, Remote } from "../../service/core/ports.ts";
 import type { FolderState, State } from "../../service/core/state.ts";
+import type { Account, Storage } from "../../service/server/storage.ts";
 import { sha1Of } from "./ledger.ts";
 import type { Mutation } from "./machine.ts";
 import type { RootGiven } from "./open-root.ts";
 import { ROOT } from "./oracles.ts";
-import type { FaultClass } from "./swarm.ts";
+import type { FaultClass, SessionOptions } from "./swarm.ts";
 
 export type Canary = {
   readonly name: string;
@@ -15,8 +16,8 @@ export type Canary = {
   readonly bug: string;
   /** Faults that it needs to show; switched on in every session. */
   readonly needs: readonly FaultClass[];
-  /** It shows only where disks fold names. */
-  readonly twins?: true;
+  /** What the session must be made of for it to show. */
+  readonly session?: Pick<SessionOptions, "twins" | "stock" | "cloud" | "ops" | "habit">;
   /** The first seed that showed it when it was planted: the search begins there. */
   readonly from: number;
   readonly mutation: Mutation;
@@ -129,11 +130,35 @@ export const CANARIES: readonly Canary[] = [
     name: "blindToTwins",
     bug: "a disk that folds names is taken for one that tells them apart (FN10)",
     needs: [],
-    twins: true,
+    session: { twins: true },
     from: 1,
     mutation: {
       disk: (disk) => ({ ...callsOf(disk), caps: async () => await Promise.resolve({ foldsCase: false, foldsNormalization: false }) }),
     },
+  },
+  {
+    name: "noSettling",
+    bug: "a file that is not there is gone at once (S5)",
+    needs: [],
+    session: { habit: "unlinkCreate" },
+    from: 4,
+    mutation: { root: (given) => ({ ...given, local: (local) => withHaste(local, given) }) },
+  },
+  {
+    name: "noBrake",
+    bug: "any number of deletions is sent without asking (S14)",
+    needs: [],
+    session: { habit: "sweeping" },
+    from: 5,
+    mutation: { state: (state) => withFolder(state, (rows) => ({ ...rows, base: { ...rows.base, liveCount: () => 1e9 } })) },
+  },
+  {
+    name: "forgetfulServer",
+    bug: "the server does not know what a stock client uploaded itself (W31)",
+    needs: ["dropReply"],
+    session: { stock: 2, cloud: "server", ops: 60 },
+    from: 15,
+    mutation: { server: (storage) => withoutMemory(storage) },
   },
   {
     name: "serverWins",
@@ -154,6 +179,18 @@ export function canaryOf(name: string | undefined): Canary | null {
 
 function withFolder(state: State, change: (rows: FolderState) => FolderState): State {
   return { ...state, folder: (id) => change(state.folder(id)) };
+}
+
+function withoutMemory(storage: Storage): Storage {
+  return {
+    ...storage,
+    account: async (id) => {
+      const account = await storage.account(id);
+      const change: Account["change"] = async (how, work) =>
+        await account.change(how, async (tx) => await work({ ...tx, memory: async () => await Promise.resolve(null) }));
+      return { ...account, change };
+    },
+  };
 }
 
 async function blindCommit({ disk, versions }: RootGiven, steps: readonly ApplyStep[], run: string): Promise<readonly ApplyResult[]> {
@@ -251,4 +288,12 @@ function withEmptyAsGone(local: LocalTree): LocalTree {
       for await (const batch of local.observeAll(options, signal)) yield batch.map(twist);
     },
   };
+}
+
+function withHaste(local: LocalTree, { rows, volume }: RootGiven): LocalTree {
+  const gone = (): Observation[] =>
+    [...rows.entries.all()]
+      .filter(({ path }) => volume.find(ROOT) !== null && volume.find(`${ROOT}/${path}`) === null)
+      .map(({ path }) => ({ kind: "gone", path }));
+  return { ...methodsOf(local), observeDirty: async (signal) => [...(await local.observeDirty(signal)), ...gone()] };
 }

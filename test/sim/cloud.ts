@@ -3,6 +3,7 @@ import type { Remote } from "../../service/core/ports.ts";
 import { syncCompute } from "../../service/files/compute.ts";
 import { openRemote } from "../../service/remotes/open.ts";
 import { login } from "../../service/remotes/anki/login.ts";
+import type { Storage } from "../../service/server/storage.ts";
 import { MemoryAccount } from "../support/memory-remote.ts";
 import { sha1Of } from "./ledger.ts";
 import { modelRemote } from "./model-server.ts";
@@ -84,7 +85,12 @@ const URL = "http://server.example:8080/";
 
 export function serverCloud(
   { scheduler, weather, stream }: Given,
-  options: { readonly profile: VolumeProfile; readonly skewMs: number; readonly onTrouble: (text: string) => void },
+  options: {
+    readonly profile: VolumeProfile;
+    readonly skewMs: number;
+    readonly onTrouble: (text: string) => void;
+    readonly mutate: ((storage: Storage) => Storage) | undefined;
+  },
 ): Cloud {
   const server = new SimServer({
     scheduler,
@@ -94,6 +100,7 @@ export function serverCloud(
     diskFault: weather.disk("server"),
     faults: weather.points("server"),
     onTrouble: options.onTrouble,
+    ...(options.mutate === undefined ? {} : { mutate: options.mutate }),
   });
   const keys = new Map<string, string>();
   const net = { scheduler, rng: stream("net"), server, fault: (fault: Parameters<Weather["net"]>[0]) => weather.net(fault) };

@@ -42,7 +42,10 @@ export async function judge(judged: Judged): Promise<void> {
   for (const { name, files } of judged.stock.map((device) => ({ name: device.name, files: device.files() }))) {
     for (const at of new Set([...files.keys(), ...there.keys()]))
       if (files.get(at) !== there.get(at))
-        oracles.fail("L1", `${name} has ${short(files.get(at) ?? "nothing")} at ${at}, the server has ${short(there.get(at) ?? "nothing")}`);
+        oracles.fail(
+          "L1",
+          `${name} has ${short(files.get(at) ?? "nothing")} at ${at}, the server has ${short(there.get(at) ?? "nothing")}`,
+        );
   }
   for (const device of devices) books(judged, device);
   for (const sha1 of there.values()) {

@@ -52,6 +52,12 @@ export class Ledger {
     for (const version of this.#versions.values()) version.initial = false;
   }
 
+  /** A program has unlinked this version as a step of a save, and has yet to make the file anew. */
+  isBeingSaved(device: string, path: string, sha1: string): boolean {
+    const version = this.#gone.get(`${device}\0${path}`);
+    return version !== undefined && version.sha1 === sha1 && !version.deleted;
+  }
+
   /** A client that asks nobody before it overwrites has been at this path: only what the server acknowledged is promised there (S1′). */
   loosen(path: string): void {
     this.#loose.add(path);

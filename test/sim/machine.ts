@@ -4,6 +4,7 @@ import type { Clock, Disk, Faults, Observer, Remote } from "../../service/core/p
 import type { State } from "../../service/core/state.ts";
 import type { EngineDeps, Settings } from "../../service/engine/deps.ts";
 import { createEngine } from "../../service/engine/engine.ts";
+import type { Storage } from "../../service/server/storage.ts";
 import type { Engine, FolderConfig, RemoteConfig } from "../../service/engine/facade.ts";
 import { syncCompute } from "../../service/files/compute.ts";
 import { openVersionStore } from "../../service/files/versions.ts";
@@ -53,6 +54,7 @@ export type Mutation = {
   readonly remote?: (remote: Remote, state: State) => Remote;
   readonly disk?: (disk: Disk) => Disk;
   readonly policy?: Policy;
+  readonly server?: (storage: Storage) => Storage;
 };
 
 type Process = { readonly life: Life; readonly store: StateStore; engine: Engine | null; starting: boolean };

@@ -20,6 +20,7 @@ const { values } = parseArgs({
     trace: { type: "boolean", default: false },
     twins: { type: "boolean" },
     stock: { type: "string" },
+    habit: { type: "string" },
     twice: { type: "boolean", default: false },
     keepGoing: { type: "boolean", default: false },
   },
@@ -41,6 +42,7 @@ function optionsFor(seed: number): SessionOptions {
     ...(values.cloud === "model" || values.cloud === "server" ? { cloud: values.cloud } : {}),
     ...(values.quiet === undefined ? {} : { quietRounds: Number(values.quiet) }),
     ...(values.about === undefined ? {} : { about: values.about }),
+    ...(values.habit === "sweeping" || values.habit === "unlinkCreate" ? { habit: values.habit } : {}),
     ...(values.stock === undefined ? {} : { stock: Number(values.stock) }),
     ...(values.twins === undefined ? {} : { twins: values.twins }),
     ...(values.canary === undefined ? {} : { canary: values.canary }),
@@ -58,7 +60,9 @@ function tell(report: Report): void {
   const faults: readonly FaultClass[] = [...swarm.faults];
   say(`seed ${report.seed}: ${violation.id} ${violation.text}`);
   const rules = swarm.profiles.slice(0, swarm.clients).map(({ names }) => names);
-  say(`  ${swarm.cloud}, ${rules.join(" ")}, ${swarm.clients} clients, ${swarm.stock} stock, ${swarm.ops} operations, faults: ${faults.join(" ") || "none"}`);
+  say(
+    `  ${swarm.cloud}, ${rules.join(" ")}, ${swarm.clients} clients, ${swarm.stock} stock, ${swarm.ops} operations, faults: ${faults.join(" ") || "none"}`,
+  );
   say(`  again: node test/sim/main.ts --seed ${report.seed} --trace`);
 }
 

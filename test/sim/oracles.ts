@@ -4,7 +4,24 @@ import { sha1Of, type Ledger, type Written } from "./ledger.ts";
 import { pathOf } from "./names.ts";
 import type { Node, Replaced, Volume } from "./volume.ts";
 
-export type OracleId = "N1" | "N4" | "N11" | "S1" | "S2" | "S3" | "S4" | "S6" | "S11" | "S14" | "S15" | "S20" | "N9" | "L1" | "L2" | "sim";
+export type OracleId =
+  | "N1"
+  | "N4"
+  | "N11"
+  | "S1"
+  | "S2"
+  | "S3"
+  | "S4"
+  | "S5"
+  | "S6"
+  | "S11"
+  | "S14"
+  | "S15"
+  | "S20"
+  | "N9"
+  | "L1"
+  | "L2"
+  | "sim";
 export type Violation = { readonly id: OracleId; readonly text: string };
 
 /** Where the folder and Satchel's own directories are, on every machine. */
@@ -15,6 +32,8 @@ export const STATE = "/state";
 const BRAKE_FILES = 10;
 const BRAKE_SHARE = 0.25;
 const BRAKE_WINDOW_MS = 600_000;
+/** A folder that has been empty for so long was so when the run that sends was planned. */
+const EMPTY_MS = 120_000;
 
 type Owed = { readonly version: Written; readonly device: string; readonly atMs: number };
 
@@ -25,6 +44,7 @@ export class Oracles {
   readonly #ledger: Ledger;
   readonly #nowMs: () => number;
   readonly #deletions = new Map<string, { readonly atMs: number; readonly path: string }[]>();
+  readonly #empty = new Map<string, number>();
   readonly #forgetful = new Set<string>();
   readonly #unlocked = new Set<string>();
   /** What the engine put where: device, path, hash. */
@@ -45,6 +65,7 @@ export class Oracles {
   approved(device: string): void {
     this.#unlocked.add(device);
     this.#deletions.delete(device);
+    this.#deletions.delete(`${device} sends`);
   }
 
   /** This device's database was lost: it has no base any more. */
@@ -126,6 +147,32 @@ export class Oracles {
     if (!this.#unlocked.has(device) && recent.length > limit) {
       this.fail("S14", `${device}: ${recent.length} files deleted within ten minutes without a word of the user`);
     }
+  }
+
+  /** S5, S14: the device tells the server that this path is gone. `sha1`: what it had agreed on there. */
+  onDeletionSent(device: string, volume: Volume, path: string, sha1: string): void {
+    if (this.#ledger.isBeingSaved(device, path, sha1))
+      this.fail("S5", `${device}: sent the deletion of ${path} (${short(sha1)}), which a program is about to make anew`);
+    const standing = [...userFiles(volume).values()];
+    // A rename is no loss, here as there.
+    if (standing.includes(sha1)) return;
+    const nowMs = this.#nowMs();
+    const key = `${device} sends`;
+    const recent = (this.#deletions.get(key) ?? []).filter((one) => nowMs - one.atMs < BRAKE_WINDOW_MS && one.path !== path);
+    recent.push({ atMs: nowMs, path });
+    this.#deletions.set(key, recent);
+    const limit = Math.max(BRAKE_FILES, (standing.length + recent.length) * BRAKE_SHARE);
+    if (this.#unlocked.has(device)) return;
+    if (recent.length > limit) this.fail("S14", `${device}: ${recent.length} deletions sent within ten minutes without a word of the user`);
+    const emptySinceMs = this.#empty.get(device);
+    if (emptySinceMs !== undefined && nowMs - emptySinceMs > EMPTY_MS)
+      this.fail("S14", `${device}: the deletion of the last of its files (${path}) was sent without a word of the user`);
+  }
+
+  /** After each step: since when a device's folder has nothing in it. */
+  watchEmptiness(device: string, volume: Volume): void {
+    if (userFiles(volume).size > 0) this.#empty.delete(device);
+    else if (!this.#empty.has(device)) this.#empty.set(device, this.#nowMs());
   }
 
   /** S6 after a crash or at any time: every byte string at a user's path is one that a user wrote. */

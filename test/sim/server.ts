@@ -24,6 +24,8 @@ export type ServerGiven = {
   readonly rng: { readonly disk: Rng; readonly product: Rng };
   readonly diskFault: DiskHooks["fault"];
   readonly faults: Faults;
+  /** A canary's hand on what the handlers store. */
+  readonly mutate?: (storage: Storage) => Storage;
   /** An error that the server did not expect. */
   readonly onTrouble: (text: string) => void;
 };
@@ -189,7 +191,7 @@ export class SimServer implements NetServer {
       this.#toRenew = false;
     }
     process.handle = createHandle({
-      storage,
+      storage: this.#given.mutate?.(storage) ?? storage,
       accounts,
       clock,
       compute: syncCompute,

@@ -1,5 +1,6 @@
 /** One session: a world is drawn from a seed, agitated, healed, brought to rest and judged (RELIABILITY 3.2, 3.5). */
-import type { Remote } from "../../service/core/ports.ts";
+import type { Remote, Upload } from "../../service/core/ports.ts";
+import { fromWire } from "../../service/core/wire-names.ts";
 import { EngineError } from "../../service/engine/facade.ts";
 import { canaryOf } from "./canaries.ts";
 import { modelCloud, serverCloud, type Cloud } from "./cloud.ts";
@@ -20,6 +21,8 @@ const CALAMITIES = ["crash", "power", "commitCrash", "diskWrite", "diskRead", "d
 const AGITATE_STEPS_MAX = 150_000;
 const RUN_STEPS_MAX = 120_000;
 const ROUNDS_MAX = 40;
+/** Steps between two looks at whether a folder is empty. */
+const EMPTINESS_EVERY = 20;
 /** Between two rounds at rest: longer than any wait of the product but its back-off. */
 const ROUND_MS = 61_000;
 
@@ -60,9 +63,14 @@ class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    const streams = { main: this.#stream("swarm"), later: this.#stream("later swarm"), names: this.#stream("names"), stock: this.#stream("stock") };
+    const streams = {
+      main: this.#stream("swarm"),
+      later: this.#stream("later swarm"),
+      names: this.#stream("names"),
+      stock: this.#stream("stock"),
+    };
     const canary = canaryOf(options.canary);
-    const wanted = canary?.twins === undefined ? options : { ...options, twins: true };
+    const wanted = { ...options, ...canary?.session };
     this.#swarm = drawSwarm(wanted, streams, canary?.needs ?? []);
     this.#scheduler = new Scheduler(this.#stream("schedule"));
     if (options.trace === true) this.#scheduler.trace = [];
@@ -77,7 +85,7 @@ class Session {
     const scheduler = this.#scheduler;
     try {
       await this.#prepare();
-      scheduler.afterStep = () => this.#maybeCrash();
+      scheduler.afterStep = () => this.#afterStep();
       this.#scheduleUsers();
       const ended = () => this.#failed || (this.#opsLeft <= 0 && !this.#machines.some(({ user }) => user.busy));
       if (!(await scheduler.until(ended, AGITATE_STEPS_MAX))) this.#oracles.fail("L2", "the session did not come to its end");
@@ -117,6 +125,7 @@ class Session {
       profile: this.#swarm.serverProfile,
       skewMs: this.#swarm.skewsMs.at(-1) ?? 0,
       onTrouble: (text) => this.#oracles.fail("sim", `server: ${text}`),
+      mutate: canaryOf(this.#options.canary)?.mutation.server,
     });
   }
 
@@ -149,7 +158,7 @@ class Session {
         runEnded: (_folder, _run, result) => weather.saw(`run ${result}`),
       },
       dieAfterCommit: weather.dieAfterCommit(name),
-      openRemote: (life) => this.#counted(this.#cloud.openRemote(name, life, random)),
+      openRemote: (life) => this.#counted(name, this.#cloud.openRemote(name, life, random)),
       about: this.#options.about ?? null,
       mutate: canaryOf(this.#options.canary)?.mutation ?? {},
     });
@@ -170,15 +179,17 @@ class Session {
         paths: habits.paths,
         deletes: habits.deletes,
         acknowledged: (sha1) => void this.#uploaded.add(sha1),
+        restored: () => this.#restored,
       });
     });
   }
 
   /** Takes down what the server says that it has taken. */
-  #counted(remote: Remote): Remote {
+  #counted(name: string, remote: Remote): Remote {
     const upload = remote.upload.bind(remote);
     remote.upload = async (batch, signal) => {
       const before = this.#restored;
+      this.#judgeSent(name, batch);
       const results = await upload(batch, signal);
       // A server that was put back while the reply was on its way has not got it any more.
       if (before !== this.#restored) return results;
@@ -186,6 +197,16 @@ class Session {
       return results;
     };
     return remote;
+  }
+
+  #judgeSent(name: string, batch: readonly Upload[]): void {
+    const machine = this.#machines.find((one) => one.name === name);
+    if (machine === undefined) return;
+    for (const upload of batch) {
+      const decoded = fromWire(upload.name);
+      if (upload.sha1 === null && upload.baseSha1 !== null && decoded.kind === "path")
+        this.#oracles.onDeletionSent(name, machine.volume, decoded.path, upload.baseSha1);
+    }
   }
 
   /** An internal fault is never part of the weather. */
@@ -312,6 +333,12 @@ class Session {
     engine?.sync.run({ folder: machine.folder, scan }, AbortSignal.any([])).catch((error: unknown) => {
       if (!(error instanceof EngineError)) this.#oracles.fail("sim", `sync.run threw ${String(error)}`);
     });
+  }
+
+  #afterStep(): void {
+    if (this.#scheduler.steps % EMPTINESS_EVERY === 0)
+      for (const { name, volume } of this.#machines) this.#oracles.watchEmptiness(name, volume);
+    this.#maybeCrash();
   }
 
   #maybeCrash(): void {

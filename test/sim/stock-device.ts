@@ -30,6 +30,8 @@ export type StockGiven = {
   readonly deletes: boolean;
   /** The server has said 200 to these bytes (S1′). */
   readonly acknowledged: (sha1: string) => void;
+  /** The server was put back to a backup: what it said before no longer holds. */
+  readonly restored: () => boolean;
 };
 
 export class StockDevice {
@@ -115,8 +117,9 @@ export class StockDevice {
     if (session === null) throw new Error("a stock client asks within a sync");
     const body = payload instanceof Uint8Array ? payload : Buffer.from(JSON.stringify(payload));
     const question = { path: route, method: "POST", doing: `ask ${route} of`, replyBytesMax: REPLY_BYTES_MAX, stallMs: STALL_MS } as const;
+    const before = this.#given.restored();
     const reply = Buffer.from(await session.call(question, [body], AbortSignal.any([])));
-    if (payload instanceof Uint8Array)
+    if (payload instanceof Uint8Array && before === this.#given.restored())
       for (const { bytes } of readUploadZip(payload)) if (bytes !== null) this.#given.acknowledged(sha1Of(bytes));
     return reply;
   }
@@ -125,6 +128,9 @@ export class StockDevice {
   #onReplaced(name: string, was: string, by: string): void {
     const own = this.#wrote.get(name) ?? [];
     if (own.includes(by) && own.indexOf(by) < own.lastIndexOf(was))
-      this.#given.oracles.fail("S1", `${this.name}: the echo of an own upload (${short(by)}) overwrote the newer ${short(was)} at ${name} (W31)`);
+      this.#given.oracles.fail(
+        "S1",
+        `${this.name}: the echo of an own upload (${short(by)}) overwrote the newer ${short(was)} at ${name} (W31)`,
+      );
   }
 }

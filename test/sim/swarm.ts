@@ -52,6 +52,8 @@ export type SessionOptions = {
   readonly skip?: ReadonlySet<number>;
   /** Rounds without a change that count as rest; 2 unless said. */
   readonly quietRounds?: number;
+  /** A habit that all users have, whatever the seed says. */
+  readonly habit?: "unlinkCreate" | "sweeping";
   /** Unmodified Anki clients beside ours, whatever the seed says. */
   readonly stock?: number;
   /** Disks that fold names, and names that meet there, whatever the seed says. */
@@ -124,6 +126,8 @@ export function drawSwarm(options: SessionOptions, { main: rng, later, names, st
     oldTimes: rng.chance(0.2),
     reverts: later.chance(0.3),
     sharedContents: rng.chance(0.5),
+    sweeping: stock.chance(0.2),
+    ...(options.habit === undefined ? {} : { [options.habit]: true }),
   };
   const count = options.clients ?? clients;
   const rules = drawRules(names, options.twins);

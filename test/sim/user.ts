@@ -25,6 +25,8 @@ export type Habits = {
   readonly reverts: boolean;
   /** The same bytes saved on several devices (CT16). */
   readonly sharedContents: boolean;
+  /** Deletes whatever is in the folder, moves a folder, or puts an old copy of everything back over what is there. */
+  readonly sweeping: boolean;
 };
 
 /** Longest pause within one save: shorter than the settle window of a disappearance (2 s). */
@@ -82,6 +84,9 @@ export class User {
       [habits.truncates ? 1 : 0, "truncate"],
       [habits.odd ? 1 : 0, "odd"],
       [habits.reverts ? 3 : 0, "revert"],
+      [habits.sweeping ? 1 : 0, "empty"],
+      [habits.sweeping ? 1 : 0, "move"],
+      [habits.sweeping ? 1 : 0, "restore"],
     ] as const);
     const how = rng.weighted([
       [3, "inPlace"],
@@ -96,6 +101,9 @@ export class User {
     if (choice === "save" || choice === "revert" || (choice === "rename" && target === path)) this.save(path, bytes, how);
     else if (choice === "delete") this.remove(path);
     else if (choice === "rename") this.rename(path, target);
+    else if (choice === "empty") for (const each of standing) this.remove(each);
+    else if (choice === "move") this.#moveFolder(standing);
+    else if (choice === "restore") this.#restoreBackup(standing);
     else if (choice === "truncate") this.#inPlace(path, new Uint8Array());
     else this.#makeOdd(path, rng.chance(0.5) ? "symlink" : "special");
   }
@@ -237,6 +245,21 @@ export class User {
     });
   }
 
+  /** As a file manager does where it can't rename a folder: file by file. */
+  #moveFolder(standing: readonly string[]): void {
+    const inside = standing.filter((path) => path.startsWith("sub/"));
+    const [from, to] = inside.length > 0 ? ["sub/", "moved/"] : ["moved/", "sub/"];
+    for (const path of standing) if (path.startsWith(from)) this.rename(path, to + path.slice(from.length));
+  }
+
+  /** What each file was when the copy was made; what came since stays. */
+  #restoreBackup(standing: readonly string[]): void {
+    for (const path of standing) {
+      const [old] = this.#past.get(path) ?? [];
+      if (old !== undefined) this.save(path, old, "inPlace");
+    }
+  }
+
   #makeOdd(path: string, kind: "symlink" | "special"): void {
     if (this.#at(path) !== null) return;
     this.#makeFolder(path);
@@ -287,8 +310,8 @@ export class User {
   /** A file goes for good; where another spelling of its path stands, that one is the path's file from now on. */
   #forgo(path: string, ledgerPath: string, bytes: Uint8Array): void {
     const rival = this.#rival(path);
-    if (rival === null) this.#ledger.removed(this.#name, ledgerPath, sha1Of(bytes), true);
-    else this.#ledger.wrote(this.#name, ledgerPath, sha1Of(bytes), rival.bytes);
+    this.#ledger.removed(this.#name, ledgerPath, sha1Of(bytes), true);
+    if (rival !== null) this.#ledger.wrote(this.#name, ledgerPath, null, rival.bytes);
   }
 
   /** On a disk that tells composed from decomposed: the file under the other spelling, which a new one takes the path from. */
