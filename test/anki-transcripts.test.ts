@@ -7,7 +7,7 @@ import * as z from "zod";
 
 import { readUploadZip } from "../protocol/anki/zip-messages.ts";
 import { decompressSync } from "../protocol/anki/zstd.ts";
-import { RemoteError, type HttpRequest, type Remote, type Transport } from "../service/core/ports.ts";
+import { RemoteError, type HttpRequest, type Remote, type Transport, type Upload } from "../service/core/ports.ts";
 import { nodeCompute } from "../service/files/compute.ts";
 import { login } from "../service/remotes/anki/login.ts";
 import { client, collect, never, openAnki, putOf, URL_LOCAL } from "./support/anki-remote.ts";
@@ -54,6 +54,12 @@ const verify = async (remote: Remote) => await remote.verify(1, never);
 const feed = async (remote: Remote) => (await remote.feed("0", never)[Symbol.asyncIterator]().next()).value as unknown;
 const row = (name: string, usn: number, sha1: string | null) => ({ name, usn, sha1, sizeBytes: null });
 
+const goneOf = (name: string): Upload => ({ name, bytes: null, sha1: null, baseSha1: null });
+const countedBytes = (): Upload => {
+  const bytes = Uint8Array.from({ length: 64 }, (_, index) => index);
+  return { name: "b.bin", bytes, sha1: nodeCompute.sha1(bytes), baseSha1: null };
+};
+
 const CASES: readonly Case[] = [
   { number: "01", what: "login", call: signIn, expected: { key: "b2619aa1529dfdc4248e6edbf3c1b2a2b014cf6d" }, sameRequest: "json" },
   { number: "02", what: "login refused", call: signIn, expected: "auth" },
@@ -61,6 +67,13 @@ const CASES: readonly Case[] = [
     number: "05",
     what: "upload of three files",
     call: async (remote) => await remote.upload([putOf("a.mp3", "hello"), putOf("old.jpg", "picture"), putOf("é ü.txt", "text")], never),
+    expected: [{ kind: "done" }, { kind: "done" }, { kind: "done" }],
+    sameRequest: "zip",
+  },
+  {
+    number: "07",
+    what: "upload of a file with deletions, one of a name that was never there",
+    call: async (remote) => await remote.upload([countedBytes(), goneOf("never-uploaded.jpg"), goneOf("old.jpg")], never),
     expected: [{ kind: "done" }, { kind: "done" }, { kind: "done" }],
     sameRequest: "zip",
   },
@@ -100,6 +113,22 @@ const CASES: readonly Case[] = [
     what: "download of an unknown name",
     call: async (remote) => await collect(remote.download(["gone.mp3"], never)),
     expected: [{ kind: "missing", name: "gone.mp3" }],
+  },
+  {
+    number: "13",
+    what: "download refused for one of two names",
+    call: async (remote) => await collect(remote.download(["a.mp3", "x"], never)),
+    // Asked again one by one, and the recorded answer to each is the same.
+    expected: [
+      { kind: "missing", name: "a.mp3" },
+      { kind: "missing", name: "x" },
+    ],
+  },
+  {
+    number: "21",
+    what: "upload with an empty file in it",
+    call: async (remote) => (await remote.upload([putOf("good.jpg", "0"), putOf("zero", "")], never)).map(({ kind }) => kind),
+    expected: ["refused", "refused"],
   },
   { number: "14", what: "a key that is not known", call: verify, expected: "auth" },
   {
@@ -143,4 +172,16 @@ for (const { number, what, call, expected, sameRequest } of CASES) {
 test("openAnkiRemote() recorded exchanges 36: begin without a session key is refused as the real client refuses it", async () => {
   const { transport } = replay("36");
   await assert.rejects(openAnki({ transport }).state(never), (error) => error instanceof RemoteError && error.fault === "protocol");
+});
+
+test("openAnkiRemote() recorded exchange 04: begin, asked after the server has said that it knows no health", async () => {
+  const { transport, request, asked } = replay("04");
+  const official: Transport = {
+    ...transport,
+    send: async (sent, signal) =>
+      sent.url.endsWith("/health") ? { status: 404, headers: {}, body: new Uint8Array(0) } : await transport.send(sent, signal),
+  };
+  const remote = openAnki({ transport: official });
+  assert.equal((await remote.state(never)).position, "0");
+  assert.equal(new URL(asked[0]?.url ?? "").pathname, request.path);
 });
