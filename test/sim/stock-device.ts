@@ -1,4 +1,6 @@
 /** A device with an unmodified Anki client beside ours: its own decision rules, its weaknesses included (specs W1–W32; S1′). */
+import { parseEnvelope } from "../../protocol/anki/messages.ts";
+import { ANKI } from "../../protocol/anki/messages.ts";
 import { readUploadZip } from "../../protocol/anki/zip-messages.ts";
 import { toWire } from "../../service/core/wire-names.ts";
 import { syncCompute } from "../../service/files/compute.ts";
@@ -119,9 +121,14 @@ export class StockDevice {
     const question = { path: route, method: "POST", doing: `ask ${route} of`, replyBytesMax: REPLY_BYTES_MAX, stallMs: STALL_MS } as const;
     const before = this.#given.restored();
     const reply = Buffer.from(await session.call(question, [body], AbortSignal.any([])));
-    if (payload instanceof Uint8Array && before === this.#given.restored())
-      for (const { bytes } of readUploadZip(payload)) if (bytes !== null) this.#given.acknowledged(sha1Of(bytes));
+    if (payload instanceof Uint8Array && before === this.#given.restored()) this.#acknowledge(payload, reply);
     return reply;
+  }
+
+  /** S1′: what the server says that it has processed, it has. */
+  #acknowledge(sent: Uint8Array, reply: Buffer): void {
+    const { processed } = parseEnvelope(ANKI.uploadChanges.reply, reply, "the answer of uploadChanges");
+    for (const { bytes } of readUploadZip(sent).slice(0, processed)) if (bytes !== null) this.#given.acknowledged(sha1Of(bytes));
   }
 
   /** W31: its user's newer bytes give way to older ones of the same user, and nobody else was involved. */
