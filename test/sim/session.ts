@@ -453,7 +453,12 @@ class Session {
       this.#cloud.position().then((told) => (position = told)),
       "the server's position",
     );
-    const stock = this.#stock.map((device) => JSON.stringify([...device.files()].toSorted()));
+    const stock = this.#stock.map((device) =>
+      [...device.files()]
+        .map(([name, sha1]) => `${name}=${sha1}`)
+        .toSorted()
+        .join(";"),
+    );
     return [...trees, ...stock, position, ...holds].join("\n");
   }
 }
