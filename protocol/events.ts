@@ -5,12 +5,12 @@ import { conflictId, count, eventSeq, runSummary } from "./api/model.ts";
 
 const root = z.object({ root: z.string() });
 const nothing = z.object({});
-const paths = (which: string) => count.describe(`How many paths. ${which}`);
+const paths = (which: string) => count.describe(`How many paths ${which}`);
 
 export const EVENT_KINDS = {
   run: runSummary.describe("A run ended that moved something, or ended otherwise than the one before it."),
   "local/changed": z
-    .object({ paths: paths("Seen changed.") })
+    .object({ paths: paths("were seen changed.") })
     .describe("Files were made, changed or removed here by somebody else than Satchel."),
   problem: z
     .object({ path: z.string(), reason: z.string(), detail: z.string().optional() })
@@ -20,12 +20,12 @@ export const EVENT_KINDS = {
     .describe("Both sides changed a path; both byte strings are kept."),
   "conflict/resolved": z.object({ id: conflictId, path: z.string(), keep: z.enum(["mine", "theirs", "both"]) }).describe("Answered."),
   "guard/held": z
-    .object({ reason: z.string(), hash: z.string(), scope: z.string().optional(), files: paths("That wait.").optional() })
+    .object({ reason: z.string(), hash: z.string(), scope: z.string().optional(), files: paths("wait.").optional() })
     .describe("What looks like an accident waits for an answer."),
-  "guard/approved": z.object({ reason: z.string(), files: paths("That waited.") }).describe("It was meant."),
-  "guard/rejected": z.object({ reason: z.string(), files: paths("That waited.") }).describe("It was an accident; the files come back."),
+  "guard/approved": z.object({ reason: z.string(), files: paths("waited.") }).describe("It was meant."),
+  "guard/rejected": z.object({ reason: z.string(), files: paths("waited.") }).describe("It was an accident; the files come back."),
   undo: z
-    .object({ undone: z.array(z.string()), skipped: paths("Changed since, left as they are.") })
+    .object({ undone: z.array(z.string()), skipped: paths("were changed since and left as they are.") })
     .describe("The last destructive step was taken back."),
   "folder/added": root.extend({ remote: z.string().nullable() }).describe("A folder is looked after from now on."),
   "folder/removed": root.describe("A folder was forgotten; its files stay."),
@@ -34,7 +34,7 @@ export const EVENT_KINDS = {
   "remote/login": z.object({ remote: z.string() }).describe("Somebody signed in."),
   "remote/logout": z.object({ remote: z.string() }).describe("The device key was forgotten."),
   "remote/restored": z
-    .object({ paths: paths("Sent again.") })
+    .object({ paths: paths("are sent again.") })
     .describe("The server came back from an older copy; what it lost is sent again."),
   "remote/recounted": z
     .object({ rows: count.describe("Live rows on the remote.") })

@@ -4,7 +4,16 @@ import path from "node:path";
 
 import { SERVICE_PROCESS, serviceProcessOf } from "../protocol/service-process.ts";
 import type { Host, ServiceOptions, Starting } from "./cli/host.ts";
-import { callersDirectory, interrupted, ownCommand, processLives, realPathOf, runCommand, startDetached } from "./cli/machine.ts";
+import {
+  callersDirectory,
+  interrupted,
+  ownCommand,
+  processLives,
+  realDirectory,
+  realPathOf,
+  runCommand,
+  startDetached,
+} from "./cli/machine.ts";
 import { ownServerUrl, startOwnServer } from "./cli/own-server.ts";
 import { absoluteHome, placesNow } from "./compose/machine.ts";
 import { makePlaces } from "./files/places.ts";
@@ -63,6 +72,7 @@ const host: Host = {
   stderr: process.stderr,
   serviceFile: async () => await Promise.resolve(loadServiceFile(placesNow().run)),
   realPath: realPathOf,
+  realDirectory,
   secret: async (name) => {
     const { withSecretFiles } = await import("./files/secret-files.ts");
     return withSecretFiles(process.env)[name];

@@ -129,6 +129,45 @@ suite("--json: wrong arguments are told as an object, and nothing else is", () =
     });
 });
 
+test("explain says of an ignored path that it is not looked at, and not that nothing is there", async () => {
+  engine.files.explain = (_folder, path) => ({
+    path,
+    state: "pending",
+    sizeBytes: null,
+    sha1: null,
+    problems: [],
+    wireName: path,
+    wouldDo: "none",
+    reason: "ignored by the rule .satchelignore *.tmp",
+    ignoredBy: ".satchelignore *.tmp",
+    local: null,
+    remote: null,
+    base: null,
+    changes: [],
+    versions: [],
+    conflicts: [],
+  });
+  const { stdout } = await double.satchel(["explain", "/media/one/a.tmp"]);
+  assert.match(stdout, /^ {2}state +ignored\n {2}here +not looked at\n/m);
+});
+
+test("plan says why something is held as guard says it", async () => {
+  const hold = {
+    id: 1,
+    folder: "f1",
+    scope: "deleteRemote",
+    reason: "manyDeletions",
+    state: "held",
+    paths: ["a", "b"],
+    hash: "h",
+    atMs: 1,
+  } as const;
+  engine.sync.plan = async (folder) => await Promise.resolve({ folder, hash: "abc", actions: [], holds: [hold] });
+  const { stdout, code } = await double.satchel(["plan", "/media/one"]);
+  assert.match(stdout, /^held: many files were deleted within ten minutes; 2 files, see satchel guard$/m);
+  assert.equal(code, 7);
+});
+
 suite("errors tell what to do next", () => {
   const errors: readonly (readonly [name: string, args: readonly string[], says: RegExp, around?: Around])[] = [
     ["a command that is none", ["foo"], /unknown command 'foo'\nAll commands: satchel help/],
@@ -145,6 +184,12 @@ suite("errors tell what to do next", () => {
     ],
     ["a folder that is there", ["add", "/media/one"], /\/media\/one is looked after already\. How it stands: `satchel status`/],
     ["a remote of another protocol", ["login", "ftp://x/", "--user", "ada"], /ftp:\/\/x\/ is not the address of a sync server/],
+    [
+      "notes that are not there",
+      ["check", "/media/one", "--notes", "/nowhere"],
+      /\/nowhere is not a directory that can be read\. Say where the notes are: --notes DIR/,
+      { host: { realDirectory: async () => await Promise.resolve(null) } },
+    ],
     ["an account that is not there", ["server", "user", "password", "eve"], /no account eve\. To make it: satchel server user add eve/],
     ["an account that is there", ["server", "user", "add", "bob"], /an account bob already\. .*satchel server user password bob/],
   ];

@@ -114,7 +114,8 @@ async function listHolds(tools: Tools, named: string | undefined): Promise<Exit>
   });
 }
 
-const REASONS: Readonly<Record<Hold["reason"], string>> = {
+/** Why something waits for the user's word, for people. */
+export const HOLD_REASONS: Readonly<Record<Hold["reason"], string>> = {
   manyDeletions: "many files were deleted within ten minutes",
   allDeleted: "every file was deleted",
   rootMissing: "the folder is not there (an unmounted disk?)",
@@ -135,7 +136,7 @@ function holdText(hold: Hold): string {
   const paths = hold.paths.slice(0, PATHS_SHOWN).map((path) => `    ${shown(path)}`);
   if (hold.paths.length > PATHS_SHOWN) paths.push(`    … and ${hold.paths.length - PATHS_SHOWN} more`);
   return [
-    `${hold.id}  ${REASONS[hold.reason]}; ${hold.scope === "folder" ? "" : `${counted(hold.paths.length, "file")} `}${WAITS[hold.scope]}`,
+    `${hold.id}  ${HOLD_REASONS[hold.reason]}; ${hold.scope === "folder" ? "" : `${counted(hold.paths.length, "file")} `}${WAITS[hold.scope]}`,
     ...paths,
     `  it was meant:        satchel guard approve ${hold.id} --hash ${hold.hash}`,
     `  it was an accident:  satchel guard reject ${hold.id} --hash ${hold.hash}`,

@@ -56,7 +56,15 @@ async function check(tools: Tools, named: string | undefined, options: Options):
 }
 
 async function noteDirectories({ io, host }: Tools, root: string, named: readonly string[] | undefined): Promise<string[]> {
-  if (named !== undefined) return await Promise.all(named.map(async (one) => await host.realPath(path.resolve(host.cwd, one))));
+  if (named !== undefined)
+    return await Promise.all(
+      named.map(async (one) => {
+        const directory = await host.realDirectory(path.resolve(host.cwd, one));
+        if (directory === null)
+          throw new CliError(Exit.Usage, `${shown(one)} is not a directory that can be read. Say where the notes are: --notes DIR`);
+        return directory;
+      }),
+    );
   const here = await host.realPath(host.cwd);
   const [home, parent] = [host.env["HOME"] ?? host.env["USERPROFILE"], path.dirname(root)];
   const chosen = root.startsWith(here.endsWith(path.sep) ? here : here + path.sep) ? here : parent;

@@ -60,12 +60,18 @@ function circumstances(folder: FolderStatus): readonly (readonly string[])[] {
 function explanation(io: Io, folder: FolderStatus, found: ResultOf<"files/explain">): string {
   const brief = (sha1: string | null): string => (sha1 === null ? "nothing" : sha1.slice(0, 12));
   const unknown = found.local === null && found.remote === null && found.base === null && found.changes.length === 0;
+  // Of an ignored path the scan knows nothing: whether a file stands there is not ours to say.
+  const ignored = found.ignoredBy !== null && found.local === null;
   const rows = [
     [
       "state",
-      unknown ? "nothing is known of this path" : `${STATES[found.state]}${found.sizeBytes === null ? "" : `, ${size(found.sizeBytes)}`}`,
+      unknown
+        ? ignored
+          ? "ignored"
+          : "nothing is known of this path"
+        : `${STATES[found.state]}${found.sizeBytes === null ? "" : `, ${size(found.sizeBytes)}`}`,
     ],
-    ["here", brief(found.local)],
+    ["here", ignored ? "not looked at" : brief(found.local)],
     ["on the remote", `${brief(found.remote)}${found.wireName === null || found.remote === null ? "" : ` as ${shown(found.wireName)}`}`],
     ["agreed on", brief(found.base)],
     ["next", `${ACTION_WORDS[found.wouldDo] ?? found.wouldDo}: ${found.reason}`],

@@ -85,6 +85,8 @@ export interface Host {
   serviceFile(): Promise<ServiceFile | null>;
   /** Symlinks resolved; where the last parts do not exist, as far as they do. */
   realPath(path: string): Promise<string>;
+  /** Symlinks resolved; null: no directory that can be read stands there. */
+  realDirectory(path: string): Promise<string | null>;
   /** A secret from the environment, or from the file that `NAME_FILE` names; undefined: neither. @throws Error with a message for people */
   secret(name: string): Promise<string | undefined>;
   /** Runs the service here until it is stopped. */

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 
 import type { FolderStatus, RunSummary, StoredEvent } from "../../protocol/api/model.ts";
 import type { ResultOf } from "../../protocol/api/table.ts";
+import { HOLD_REASONS } from "./answer-commands.ts";
 import type { Client, Notice } from "./client.ts";
 import { Exit, exitOfRuns } from "./exit-codes.ts";
 import { BELOW, counted, duration, shown, size, table, when, type Io, type Tone } from "./io.ts";
@@ -229,7 +230,7 @@ function planText(io: Io, folder: FolderStatus, found: ResultOf<"sync/plan">): s
     io.paint("dim", reason),
   ]);
   const held = found.holds.map(
-    (hold) => `${io.paint("bad", "held")}: ${counted(hold.paths.length, "file")} (${hold.reason}), see satchel guard`,
+    (hold) => `${io.paint("bad", "held")}: ${HOLD_REASONS[hold.reason]}; ${counted(hold.paths.length, "file")}, see satchel guard`,
   );
   const body = rows.length === 0 ? ["Nothing is to be done."] : [table(rows)];
   return [shown(folder.root), ...body, ...held, `plan ${found.hash}`].join("\n");

@@ -131,6 +131,7 @@ function hostOf({ directory, around, written, handed }: Given): Host {
     stderr: stream("stderr"),
     serviceFile: async () => await Promise.resolve(runs ? file : null),
     realPath: async (name) => await Promise.resolve(name),
+    realDirectory: async (name) => await Promise.resolve(name),
     secret: async (name) => await Promise.resolve(around.env?.[name]),
     runService: unused,
     spawnService: () => {
