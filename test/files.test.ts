@@ -115,16 +115,37 @@ bothWays("observeAll() N2 CT02 a known file that becomes a problem is never gone
   await given.scan();
   fs.writeFileSync(`${root}/a.png`, "");
   fs.rmSync(`${root}/b.png`);
-  fs.mkdirSync(`${root}/b.png`);
-  assert.deepEqual(await given.scan(), ["problem a.png empty"]);
-  assert.deepEqual(await given.dirty(5_000), [], "away, and back as something else: the window begins");
-  assert.deepEqual(await given.dirty(300), ["problem b.png special"]);
+  execFileSync("/usr/bin/mkfifo", [`${root}/b.png`]);
+  assert.deepEqual(await given.scan(), ["problem a.png empty", "problem b.png special"]);
   fs.writeFileSync(`${root}/a.png`, "a");
-  fs.rmdirSync(`${root}/b.png`);
+  fs.rmSync(`${root}/b.png`);
   fs.writeFileSync(`${root}/b.png`, "b");
   assert.deepEqual(await given.scan(), ["touched a.png", "touched b.png"]);
   assert.deepEqual([...given.problems], []);
 });
+
+bothWays(
+  "observeAll() N2 N9 a folder in a file's place: the file is gone after its window, what is in the folder is put",
+  async (given) => {
+    const { root, tree } = given;
+    fs.writeFileSync(`${root}/a`, "a");
+    fs.writeFileSync(`${root}/b`, "b");
+    await given.scan();
+    for (const name of ["a", "b"]) {
+      fs.rmSync(`${root}/${name}`);
+      fs.mkdirSync(`${root}/${name}`);
+      fs.writeFileSync(`${root}/${name}/in.png`, name);
+    }
+    tree.hint("a");
+    assert.deepEqual(await given.dirty(300), [], "the window begins");
+    fs.rmSync(`${root}/b`, { recursive: true });
+    fs.writeFileSync(`${root}/b`, "b");
+    assert.deepEqual(await given.dirty(2_100), ["gone a"]);
+    assert.deepEqual(await given.dirty(300), [], "the folder is entered");
+  assert.deepEqual(await given.dirty(300), ["put a/in.png"]);
+    assert.deepEqual(await given.scan(), ["touched b"], "a moment's folder is none");
+  },
+);
 
 onDisk("observeDirty() N2 gone only after 2 s, and not when it comes back in between (S5)", async (given) => {
   const { root, tree } = given;

@@ -82,6 +82,8 @@ const LITTER = [
 export const BUILT_IN_RULES: readonly string[] = [...PROTECTED, ...LITTER];
 
 export type IgnoreRules = {
+  /** All rules as they were written: the same text decides alike. */
+  readonly text: string;
   /**
    * The rule that leaves `path` (relative to the root, NFC) alone, in words for people, or null. Also tells of files in ignored folders.
    * @throws RangeError where the path is absolute or leads outside.
@@ -97,6 +99,7 @@ export function ignoreRules(satchelignore: string | null): IgnoreRules {
   if (hasOwn) rules.add(own.map((pattern) => ({ pattern, mark: ".satchelignore" })));
   const exact = forgetful(rules);
   return {
+    text: [...BUILT_IN_RULES, ...own].join("\n"),
     ignoredBy(path, directory) {
       if (isOwn(path)) return "Satchel's own files";
       // Nearly every path matches nothing: one expression tells, and the library's sixty are not asked.

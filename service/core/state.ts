@@ -92,7 +92,7 @@ export interface FolderState {
     rows(limit: number): readonly PlanRow[];
     /** One path, whether pending or not. */
     row(path: string): PlanRow;
-    /** Adds every path of every tree: after a rebuild, or when a test wants the truth. */
+    /** Adds every path of every tree: under other ignore rules, or when a test wants the truth. */
     addAll(): void;
   };
   readonly problems: {
@@ -151,6 +151,8 @@ export interface FolderState {
   };
   /** When every file was last read and hashed, by the wall clock; null: never noted. */
   readonly rehash: { lastMs(): number | null; done(atMs: number): void };
+  /** Which ignore rules held when paths were last left alone; null: never noted. */
+  readonly ignoreRules: { digest(): string | null; put(digest: string): void };
   readonly versions: {
     add(version: Omit<Version, "folder">): void;
     /** Newest first. */

@@ -4,6 +4,7 @@ import type { Sha1 } from "../core/model.ts";
 import type { Action } from "../core/plan.ts";
 import type { Download, Remote } from "../core/ports.ts";
 import { conflictCopyName } from "./conflict-copy.ts";
+import { inTheWay } from "./in-the-way.ts";
 import { recordApplied, type LateWrite } from "./record-applied.ts";
 import { settleIntents } from "./recover.ts";
 import { rescueLateWrites } from "./rescue.ts";
@@ -30,12 +31,14 @@ export async function applyIncoming(
     .filter((action) => ready(context, action.path));
   const removals = actions.filter((action) => action.kind === "deleteLocal").filter((action) => ready(context, action.path));
   context.totals.filesDown += incoming.length + removals.length;
-  const absent = await applyFromHere(context, incoming);
-  await applyFromRemote(context, remote, absent);
+  const late = inTheWay(incoming, removals);
+  const first = late.size === 0 ? incoming : incoming.filter((action) => !late.has(action));
+  await applyFromRemote(context, remote, await applyFromHere(context, first));
   for (let at = 0; at < removals.length; at += BATCH_FILES_MAX) {
     const steps = removals.slice(at, at + BATCH_FILES_MAX).flatMap((action) => removalStep(context, action));
     await commitBatch(context, steps, approved);
   }
+  if (late.size > 0) await applyFromRemote(context, remote, await applyFromHere(context, [...late]));
 }
 
 /** A path that vanished or re-appeared just now belongs to an editor: not to be written to (RELIABILITY 3.8). */

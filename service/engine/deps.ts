@@ -23,6 +23,7 @@ export type OpenedRoot = {
   readonly local: LocalTree;
   readonly applier: Applier;
   readonly ignoredBy: (path: string) => string | null;
+  readonly ignoreRules: () => string;
   /** @throws DiskError where watching is impossible. */
   readonly watch: (onHint: (hint: WatchHint) => void) => Promise<{ close(): Promise<void> }>;
   readonly close: () => Promise<void>;

@@ -194,6 +194,7 @@ export class Folder {
       random: deps.random,
       compute: deps.compute,
       ignoredBy: root.ignoredBy,
+      ignoreRules: root.ignoreRules,
       device: deps.device,
       faults: deps.faults,
       observer: deps.observer,

@@ -2,7 +2,8 @@
 import type { Observation } from "../core/local.ts";
 import type { Origin } from "../core/model.ts";
 import { DiskError } from "../core/ports.ts";
-import type { FolderParts } from "./parts.ts";
+import { clearWay } from "./in-the-way.ts";
+import { digestOf, type FolderParts } from "./parts.ts";
 import { unreadable } from "./root-guard.ts";
 import type { RunContext } from "./run-context.ts";
 
@@ -17,8 +18,10 @@ function record(context: RunContext, observations: readonly Observation[], origi
   const atMs = clock.wallMs();
   return state.transaction(() => {
     let news = 0;
+    const gone = observations.flatMap((one) => (one.kind === "gone" ? [one.path] : []));
+    for (const path of gone) freed.add(path);
+    clearWay(rows, gone);
     for (const observation of observations) {
-      if (observation.kind === "gone") freed.add(observation.path);
       if (recordOne(parts, observation, origin, atMs)) news += 1;
     }
     if (news > 0) state.events.append("local/changed", rows.id, { paths: news }, atMs);
@@ -64,6 +67,19 @@ function recordOne(parts: FolderParts, observation: Observation, origin: Origin,
   }
 }
 
+/** Under other ignore rules, what was left alone until now may be due: the remote may have moved on, and nobody marks it again (N9). */
+function heedRules(parts: FolderParts): void {
+  const { rows, state } = parts;
+  const before = rows.ignoreRules.digest();
+  const now = digestOf(parts)(parts.ignoreRules());
+  if (before === now) return;
+  state.transaction(() => {
+    // Never synced: all that stands there is pending already.
+    if (before !== null || rows.cursor.get() !== undefined) rows.pending.addAll();
+    rows.ignoreRules.put(now);
+  });
+}
+
 /** Looks at the disk. `waitSettle`: somebody waits for this run, so what is dirty gets its time. */
 export async function observe(
   context: RunContext,
@@ -79,6 +95,7 @@ export async function observe(
       if (error instanceof DiskError && error.fault === "access") throw unreadable(parts);
       throw error;
     }
+    heedRules(parts);
   }
   const deadlineMs = clock.monoMs() + SETTLE_WAIT_MAX_MS;
   for (;;) {

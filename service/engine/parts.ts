@@ -20,6 +20,8 @@ export type FolderParts = {
   readonly compute: Compute;
   /** The rule that keeps this path out of the sync, or null. Ignored: not looked at, not applied, deleted nowhere. */
   readonly ignoredBy: (path: string) => string | null;
+  /** The rules behind `ignoredBy`, as the last scan went by them. */
+  readonly ignoreRules: () => string;
   /** `[a-z0-9-]{1,16}`, for conflict names. */
   readonly device: string;
   readonly faults: Faults;

@@ -2,6 +2,7 @@
 import type { ApplyResult } from "../core/local.ts";
 import type { Sha1 } from "../core/model.ts";
 import type { Staged } from "./apply.ts";
+import { clearWay } from "./in-the-way.ts";
 import { skip, type RunContext } from "./run-context.ts";
 
 /** Bytes somebody wrote in the instant of a replace: they are in the version store and must be made visible. */
@@ -21,6 +22,11 @@ export function recordApplied(
       if (result === undefined) throw new Error("apply: fewer results than steps");
       recordOne(context, staged, result, approved, late);
     }
+    const gone = batch.filter(({ step }, index) => step.kind === "remove" && results[index]?.kind === "done");
+    clearWay(
+      context.parts.rows,
+      gone.map(({ step }) => step.path),
+    );
   });
   return late;
 }

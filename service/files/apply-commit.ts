@@ -109,7 +109,13 @@ async function prepare(context: ApplyContext, work: Work, touched: Touched, spel
   // A name that shall be new is taken by a link, which fails where anything stands: looking before would say no more.
   if (step.expect === null) return;
   work.before = await context.disk.lstat(`${context.root}/${work.diskPath}`);
+  if (step.expect === null && work.before?.kind === "directory") throw folderInTheWay(work.diskPath);
   if (!isExpected(work.before, step.expect, true)) work.result = { kind: "changed" };
+}
+
+/** Said, not looked at again and again: the tree knows folders by what is in them, so it would never tell of this one. */
+function folderInTheWay(diskPath: string): DiskError {
+  return new DiskError("isDirectory", `Could not change ${diskPath}: a folder stands there, where a file is needed. Rename one.`);
 }
 
 async function makeParents(context: ApplyContext, diskPath: string, step: ApplyStep, touched: Touched): Promise<void> {

@@ -29,8 +29,8 @@ export class Absence {
     return "folder";
   }
 
-  /** `gone` is proven; a fault says why it can't be; `unsure`: look again after another window. */
-  async conclude(diskPath: string): Promise<"gone" | "unsure" | DiskFault> {
+  /** `gone` is proven; `folder`: gone, and a folder stands in its place; a fault says why it can't be; `unsure`: look again after another window. */
+  async conclude(diskPath: string): Promise<"gone" | "folder" | "unsure" | DiskFault> {
     if (!(await this.#isRoot())) return "unsure";
     const parts = diskPath.split("/");
     for (const [index, part] of parts.entries()) {
@@ -39,9 +39,9 @@ export class Absence {
       if ("fault" in listing) return listing.fault === "notFound" ? "unsure" : listing.fault;
       if (!listing.names.has(part)) return "gone";
       const at = parts.slice(0, index + 1).join("/");
-      if (index === parts.length - 1) break;
       const { stat, fault } = await lookOrFault(this.#context, at);
       if (fault !== null) return fault;
+      if (index === parts.length - 1) return stat?.kind === "directory" ? "folder" : "unsure";
       if (stat?.kind === "symlink") return "symlink";
       // A file took the folder's place: what was in the folder is gone.
       if (stat !== null && stat.kind !== "directory") return "gone";

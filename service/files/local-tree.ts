@@ -248,10 +248,12 @@ class Tree implements LocalTree, ScanState {
       dirty.movedMs = clock.monoMs() + LATER_MS;
       return null;
     }
-    const { stat, fault } = seen;
-    if (stat === null && mayStandIn(this.context, diskPath)) this.#recallTwin(diskPath);
+    const { stat: found, fault } = seen;
+    if (found === null && mayStandIn(this.context, diskPath)) this.#recallTwin(diskPath);
     const path = this.pathOf(diskPath);
-    const entry = this.#ownerOf(path, diskPath, stat);
+    const entry = this.#ownerOf(path, diskPath, found);
+    // A folder in a file's place: the file is away, for as long as any other before it counts as gone.
+    const stat = found?.kind === "directory" && (entry?.diskPath ?? entry?.path) === diskPath ? null : found;
     if (fault !== null) {
       this.dirty.delete(diskPath);
       // Behind a symlink stands nothing of ours, unless something stood there before.
@@ -406,7 +408,9 @@ class Tree implements LocalTree, ScanState {
       return [];
     }
     this.dirty.delete(diskPath);
-    if (verdict === "gone") {
+    // What the folder brought along is looked for when the file's row has gone.
+    if (verdict === "folder") this.#mark(diskPath);
+    if (verdict === "gone" || verdict === "folder") {
       // A file that the rules leave alone is deleted nowhere; its old problem goes all the same.
       return entry !== undefined && this.context.ignored(diskPath, false) ? [] : [this.note({ kind: "gone", path })];
     }

@@ -31,9 +31,12 @@ export type RootOptions = {
 const RULES_MAX_BYTES = 1024 * 1024;
 
 /** @throws DiskError when the root can't be looked at */
-export async function openRootParts(
-  options: RootOptions,
-): Promise<{ readonly local: LocalTree; readonly applier: Applier; readonly ignoredBy: (path: string) => string | null }> {
+export async function openRootParts(options: RootOptions): Promise<{
+  readonly local: LocalTree;
+  readonly applier: Applier;
+  readonly ignoredBy: (path: string) => string | null;
+  readonly ignoreRules: () => string;
+}> {
   const { disk, clock, random, compute, versions, root, rows, naming } = options;
   const caps = await capsOf(disk, root);
   let rules = await rulesOf(disk, root, ignoreRules(null));
@@ -81,7 +84,7 @@ export async function openRootParts(
     ...(options.faults === undefined ? {} : { faults: options.faults }),
     ...(options.freeMinBytes === undefined ? {} : { reserveBytes: options.freeMinBytes }),
   });
-  return { local, applier, ignoredBy: (path) => rules.ignoredBy(path, false) };
+  return { local, applier, ignoredBy: (path) => rules.ignoredBy(path, false), ignoreRules: () => rules.text };
 }
 
 /**

@@ -142,6 +142,18 @@ export function prepareRehash(session: Session): (folder: FolderRow) => FolderSt
   });
 }
 
+/** The ignore rules that pending paths were last chosen by: under others, a path that was left alone may be due. */
+export function prepareIgnoreRules(session: Session): (folder: FolderRow) => FolderState["ignoreRules"] {
+  const get = session.db.prepare<[number], string>("SELECT digest FROM ignore_rules WHERE folder = ?").pluck();
+  const put = session.db.prepare<[number, string]>("INSERT OR REPLACE INTO ignore_rules (folder, digest) VALUES (?, ?)");
+  return (folder) => ({
+    digest: session.read("read which ignore rules held", () => get.get(folder.key) ?? null),
+    put: session.write("record which ignore rules hold", (digest: string) => {
+      put.run(session.keyFor(folder), digest);
+    }),
+  });
+}
+
 /** True deletions carried out lately, for the guard. */
 export function prepareDeletions(session: Session): (folder: FolderRow) => FolderState["deletions"] {
   const { db } = session;

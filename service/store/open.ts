@@ -7,7 +7,14 @@ import { openDatabase } from "./database.ts";
 import { StoreError, withFault } from "./errors.ts";
 import { openEvents } from "./events.ts";
 import { prepareRuns, prepareVersions } from "./history.ts";
-import { prepareApplyIntents, prepareCursor, prepareDeletions, prepareRehash, prepareUploadIntents } from "./journals.ts";
+import {
+  prepareApplyIntents,
+  prepareCursor,
+  prepareDeletions,
+  prepareIgnoreRules,
+  prepareRehash,
+  prepareUploadIntents,
+} from "./journals.ts";
 import { prepareMarks, preparePending, prepareProblems } from "./pending.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./schema.ts";
 import { Session } from "./session.ts";
@@ -53,6 +60,7 @@ const FOLDER_TABLES = [
   "apply_intent",
   "deletion",
   "rehash",
+  "ignore_rules",
   "version",
   "run",
   "conflict",
@@ -122,6 +130,7 @@ function prepareFolders(session: Session, changes: (folder: ReturnType<Session["
   const holds = prepareHolds(session);
   const deletions = prepareDeletions(session);
   const rehash = prepareRehash(session);
+  const ignoreRules = prepareIgnoreRules(session);
   const versions = prepareVersions(session);
   const runs = prepareRuns(session);
   return {
@@ -146,6 +155,7 @@ function prepareFolders(session: Session, changes: (folder: ReturnType<Session["
         holds: holds(folder),
         deletions: deletions(folder),
         rehash: rehash(folder),
+        ignoreRules: ignoreRules(folder),
         versions: versions(folder),
         runs: runs(folder),
       };

@@ -245,5 +245,12 @@ ALTER TABLE hold_new RENAME TO hold;
 CREATE INDEX hold_by_folder ON hold (folder, state);
 `;
 
+const IGNORE_RULES = `
+CREATE TABLE ignore_rules (
+  folder INTEGER PRIMARY KEY,
+  digest TEXT NOT NULL                         -- of the rules that the pending paths were last chosen by
+) STRICT;
+`;
+
 /** `MIGRATIONS[n]` takes a database from `user_version` n to n + 1. Never edit one that was released: append. */
-export const MIGRATIONS: readonly string[] = [TREES + LOG + JOURNALS + QUESTIONS, LOG_ID, HOLD_PATHS];
+export const MIGRATIONS: readonly string[] = [TREES + LOG + JOURNALS + QUESTIONS, LOG_ID, HOLD_PATHS, IGNORE_RULES];

@@ -32,6 +32,8 @@ export type Device = {
   readonly clock: ManualClock;
   faults: Faults;
   policy: Policy;
+  /** Paths that the ignore rules leave alone, beside `.git/`; as in `.satchelignore`, they survive a restart. */
+  readonly ignored: Set<string>;
   /** All that the observer was told of how far runs are. */
   readonly progress: Progress[];
   readonly sync: () => Promise<RunEnd>;
@@ -44,7 +46,7 @@ let seeds = 0;
 export function openDevice(
   name: string,
   remote: MemoryRemote | null,
-  given: { readonly folder?: MemoryFolder; readonly image?: Buffer; readonly clock?: ManualClock } = {},
+  given: { readonly folder?: MemoryFolder; readonly image?: Buffer; readonly clock?: ManualClock; readonly ignored?: Set<string> } = {},
 ): Device {
   const clock = given.clock ?? new ManualClock();
   const state = openState({ path: given.image ?? ":memory:", now: () => clock.wallMs() });
@@ -57,6 +59,7 @@ export function openDevice(
     clock,
     faults: noFaults,
     policy: "keep-both",
+    ignored: given.ignored ?? new Set(),
     progress: [],
     parts: {
       id: "f",
@@ -71,7 +74,8 @@ export function openDevice(
       clock,
       random: { u32: () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) },
       compute: syncCompute,
-      ignoredBy: (path) => (path.startsWith(".git/") ? ".git/**" : null),
+      ignoredBy: (path) => (path.startsWith(".git/") ? ".git/**" : device.ignored.has(path) ? path : null),
+      ignoreRules: () => [...device.ignored].join("\n"),
       device: name,
       faults: (point) => device.faults(point),
       observer: { progress: (_folder, _run, progress) => void device.progress.push(progress) },
@@ -86,7 +90,7 @@ export function openDevice(
       );
     },
     restart: async (image = state.serialize()) => {
-      const next = openDevice(name, remote, { folder, image, clock });
+      const next = openDevice(name, remote, { folder, image, clock, ignored: device.ignored });
       next.policy = device.policy;
       await recoverFolder(next.parts);
       return next;

@@ -105,6 +105,7 @@ async function openRoot(one: FolderInEngine): Promise<Awaited<ReturnType<EngineD
     local: one.folder.local,
     applier: one.folder.applier,
     ignoredBy: () => null,
+    ignoreRules: () => "",
     watch: async (onHint) => {
       await Promise.resolve();
       if (one.watchFails !== null) throw one.watchFails;
