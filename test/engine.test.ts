@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { UNKNOWN } from "../service/core/model.ts";
-import { RemoteError, type FaultPoint } from "../service/core/ports.ts";
+import { DiskError, RemoteError, type FaultPoint } from "../service/core/ports.ts";
 import { runFolder } from "../service/engine/run.ts";
 import { StoreError } from "../service/store/errors.ts";
 import { lookForUndo } from "./support/undo.ts";
@@ -389,6 +389,24 @@ test("runFolder() ignored paths are neither applied nor deleted (FN27)", async (
   await a.sync();
   assert.equal(a.folder.files.size, 0);
   assert.equal(account.text(".git~2f_hooks~2f_x"), "evil");
+});
+
+test("runFolder() DK02 a disk that refuses to take what came ends the run with a word on what to do", async () => {
+  const { account, a } = pair();
+  account.put("x.png", Buffer.from("x"));
+  for (const [fault, next] of [
+    ["readOnly", /refused\. .*Make it writable again; it is tried again/],
+    ["tooManyOpen", /refused\. .*open more files \(`ulimit -n`\)/],
+  ] as const) {
+    const stage = async () => await Promise.reject(new DiskError(fault, "Could not write /f/.satchel/put-1: refused."));
+    const parts = { ...a.parts, applier: { ...a.folder.applier, stage } };
+    const how = { scan: true, rehash: false, waitSettle: false, ask: true, origin: "user" } as const;
+    const { summary, retry } = await runFolder(parts, how, AbortSignal.any([]));
+    assert.deepEqual([summary.result, summary.fault, retry], ["failed", "disk", true]);
+    assert.match(summary.error ?? "", next);
+  }
+  await a.sync();
+  assert.equal(a.folder.text("x.png"), "x");
 });
 
 test("undoLast() takes back what the last run removed or replaced, and can be undone itself", async () => {

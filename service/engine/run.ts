@@ -261,6 +261,14 @@ function recordRun(parts: FolderParts, summary: RunSummary): void {
   });
 }
 
+/** Of what ends a whole run: what a person can do about it. Room says so itself. */
+const WHAT_NEXT: ReadonlyMap<DiskError["fault"], string> = new Map([
+  ["readOnly", "Nothing was lost. Make it writable again; it is tried again by itself."],
+  ["tooManyOpen", "Nothing was lost; it is tried again. If it stays so, let the service open more files (`ulimit -n`) and start it again."],
+  ["access", "Nothing was lost. Give yourself the right to write there; it is tried again by itself."],
+  ["io", "Nothing was lost. Check the disk; it is tried again by itself."],
+]);
+
 type Failure = {
   readonly result: RunResult;
   readonly fault: string;
@@ -287,7 +295,10 @@ function failureOf(error: unknown, signal: AbortSignal): Failure {
       error.fault === "full" ? "The disk that holds Satchel's own state is full" : "The disk that holds Satchel's own state failed";
     return failed("diskFull", `${why}: ${error.message} Nothing was lost; make room, it is tried again.`, true);
   }
-  if (error instanceof DiskError) return failed(error.fault === "noSpace" ? "diskFull" : "disk", error.message, true);
+  if (error instanceof DiskError) {
+    const next = WHAT_NEXT.get(error.fault);
+    return failed(error.fault === "noSpace" ? "diskFull" : "disk", next === undefined ? error.message : `${error.message} ${next}`, true);
+  }
   return failed(
     "internal",
     `The run met a fault of our own: ${error instanceof Error ? error.message : String(error)}. Nothing was lost; it will be tried again.`,
