@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { carryOutRename } from "../service/engine/change-local.ts";
 import { assertConverged, pair } from "./support/memory-pair.ts";
 
 for (const when of ["while the service runs", "while it is stopped"] as const) {
@@ -37,3 +38,20 @@ for (const when of ["while the service runs", "while it is stopped"] as const) {
     assertConverged(account, a, again);
   });
 }
+
+test("files.rename N9 to a name that is never synced: refused with the reason, for under it the file would go from the other devices", async () => {
+  const { account, a } = pair();
+  a.folder.write("x.png", "x");
+  await a.sync();
+  const tooLong = `${"n".repeat(130)}.png`;
+  a.ignored.add("x.tmp");
+  for (const [to, words] of [
+    ["x.tmp", /x\.tmp would not be synced: it is left alone by the x\.tmp\. Choose another name/],
+    [tooLong, /would not be synced: .*14 bytes longer than the 120/],
+  ] as const) {
+    await assert.rejects(carryOutRename(a.parts, "x.png", to), { fault: "badPath", message: words });
+  }
+  await a.sync();
+  assert.equal(account.text("x.png"), "x");
+  assert.deepEqual([...a.folder.files.keys()], ["x.png"]);
+});

@@ -7,7 +7,7 @@ import { carryOutRename } from "./change-local.ts";
 import type { EngineContext } from "./deps.ts";
 import { EngineError, type Engine, type Explanation, type FileView } from "./facade.ts";
 import type { Folder } from "./folder.ts";
-import { legalPath } from "./legal-path.ts";
+import { legalPath, refuseIgnored } from "./legal-path.ts";
 
 const CHANGES_SHOWN = 50;
 
@@ -28,7 +28,9 @@ export function filesArea(context: EngineContext): Engine["files"] {
     },
     add: async (id, path) => {
       const folder = need(id);
-      folder.parts.local.hint(legalPath(path));
+      const asked = legalPath(path);
+      refuseIgnored(folder.parts, asked);
+      folder.parts.local.hint(asked);
       folder.loop.wake();
       await folder.run(false);
       const seen = viewOf(folder.rows, path);

@@ -2,6 +2,7 @@
 import type { ApplyStep } from "../core/local.ts";
 import type { Origin, Sha1, Version } from "../core/model.ts";
 import { EngineError } from "./facade.ts";
+import { refuseUnsynced } from "./legal-path.ts";
 import { newRunId, type FolderParts } from "./parts.ts";
 
 /** Puts bytes that are kept or stand elsewhere to `path`, keeping what stands there. @throws EngineError */
@@ -78,6 +79,7 @@ export async function carryOutRename(parts: FolderParts, from: string, to: strin
   const entry = rows.entries.get(from);
   if (entry === undefined) throw new EngineError("pathNotFound", `${from} is not in ${parts.root}.`);
   if (rows.entries.get(to) !== undefined) throw new EngineError("exists", `${to} is taken by another file. Choose another name.`);
+  refuseUnsynced(parts, to);
   const run = commandId(parts);
   await putLocal(parts, to, entry.sha1, run);
   await removeLocal(parts, from, run);
