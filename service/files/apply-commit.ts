@@ -109,13 +109,7 @@ async function prepare(context: ApplyContext, work: Work, touched: Touched, spel
   // A name that shall be new is taken by a link, which fails where anything stands: looking before would say no more.
   if (step.expect === null) return;
   work.before = await context.disk.lstat(`${context.root}/${work.diskPath}`);
-  if (step.expect === null && work.before?.kind === "directory") throw folderInTheWay(work.diskPath);
   if (!isExpected(work.before, step.expect, true)) work.result = { kind: "changed" };
-}
-
-/** Said, not looked at again and again: the tree knows folders by what is in them, so it would never tell of this one. */
-function folderInTheWay(diskPath: string): DiskError {
-  return new DiskError("isDirectory", `Could not change ${diskPath}: a folder stands there, where a file is needed. Rename one.`);
 }
 
 async function makeParents(context: ApplyContext, diskPath: string, step: ApplyStep, touched: Touched): Promise<void> {
@@ -203,18 +197,19 @@ async function putNew(context: ApplyContext, work: Work, step: Put, target: stri
     // Only when the new name is durable may the old one go: or a power cut could leave neither.
     touched.goners.add(step.temp);
   } catch (error) {
-    if (isFault(error, "exists")) {
-      work.result = { kind: "changed" };
-      return;
-    }
+    if (isFault(error, "exists")) return await nameTaken(context, work, target);
     if (!isFault(error, "crossDevice", "notSupported")) throw error;
     // A rename would replace what came up there.
-    if (!(await stillStands(context, work, target))) {
-      work.result = { kind: "changed" };
-      return;
-    }
+    if (!(await stillStands(context, work, target))) return await nameTaken(context, work, target);
     await moveOver(context, work, step.temp, target, touched);
   }
+}
+
+/** Looked at again, but for a folder: the tree knows folders by what is in them, so it would never tell of this one. */
+async function nameTaken(context: ApplyContext, work: Work, target: string): Promise<void> {
+  if ((await context.disk.lstat(target))?.kind === "directory")
+    throw new DiskError("isDirectory", `Could not change ${work.diskPath}: a folder stands there, where a file is needed. Rename one.`);
+  work.result = { kind: "changed" };
 }
 
 async function putOver(context: ApplyContext, work: Work, step: Put, target: string, touched: Touched): Promise<void> {
