@@ -142,7 +142,7 @@ bothWays(
     fs.writeFileSync(`${root}/b`, "b");
     assert.deepEqual(await given.dirty(2_100), ["gone a"]);
     assert.deepEqual(await given.dirty(300), [], "the folder is entered");
-  assert.deepEqual(await given.dirty(300), ["put a/in.png"]);
+    assert.deepEqual(await given.dirty(300), ["put a/in.png"]);
     assert.deepEqual(await given.scan(), ["touched b"], "a moment's folder is none");
   },
 );
