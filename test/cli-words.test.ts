@@ -91,6 +91,28 @@ test("events --follow after the number of another log says so, then tells all of
   assert.match(lines[1] ?? "", /^1 {2}/);
 });
 
+test("log --since beyond the newest says so", async () => {
+  assert.equal((await double.satchel(["log", "--since", "5"])).stderr, "Nothing was observed after number 5.\n");
+});
+
+test("login with an address that ends without a slash: its last part was not used", async () => {
+  const signIn = async (url: string): Promise<string> =>
+    (await double.satchel(["login", url, "--user", "ada", "--password-stdin"], { stdin: "secret" })).stderr;
+  assert.match(
+    await signIn("https://proxy:pass@example.org/a/sync"),
+    /“sync”, was not used\. .*: satchel login https:\/\/example\.org\/a\/sync\/ --user NAME\n$/,
+  );
+  assert.doesNotMatch(await signIn("https://example.org/a/sync/"), /was not used/);
+});
+
+test("service start --no-tcp where one runs with a port: says that the port stays, and how to end it", async () => {
+  const around = { service: { port: 4711 } };
+  const { code, stderr } = await double.satchel(["service", "start", "--no-tcp"], around);
+  assert.match(stderr, /answers on 127\.0\.0\.1:4711 all the same.*satchel service stop && satchel service start --no-tcp\n$/);
+  assert.equal(code, 0);
+  assert.doesNotMatch((await double.satchel(["service", "start"], around)).stderr, /4711/);
+});
+
 suite("-v", () => {
   test("a mistake of the person's brings no stack, but the error's code", async () => {
     const { stderr } = await double.satchel(["conflicts", "show", "99", "-v"]);
@@ -117,6 +139,7 @@ suite("--json: wrong arguments are told as an object, and nothing else is", () =
     [["conflicts", "resolve", "1", "--keep", "x"], /Allowed choices are mine, theirs, both/],
     [["server"], /^A command is missing\. Usage: satchel server /],
     [[], /^A command is missing\. Usage: satchel /],
+    [["log", "--limit", "0"], /^--limit is at least 1\.$/],
     [["log", "--limit", "many"], /^--limit is a whole number, not "many"\.$/],
   ];
   for (const [args, says] of wrong)
@@ -176,6 +199,7 @@ suite("errors tell what to do next", () => {
     ["a remote that is none", ["logout", "nosuch"], /nosuch.*\n {2}ada@example\.org/],
     ["a method that is none", ["rpc", "service/helo"], /Did you mean service\/hello\? All of them: satchel rpc rpc\.discover/],
     ["a method that is like no other", ["rpc", "x"], /There is no method x\. All of them/],
+    ["parameters that are not right", ["rpc", "files/explain", '{"folder":1}'], /What every method takes: satchel rpc rpc\.discover/],
     [
       "a wrong password",
       ["login", "https://example.org/", "--user", "ada", "--password-stdin"],

@@ -125,7 +125,17 @@ async function login(tools: Tools, url: string, options: LoginOptions): Promise<
     io.data({ remote });
     io.result(remote);
     io.note(`Signed in as ${user}.`);
+    const unused = unusedPart(url);
+    if (unused !== null) io.note(unused);
   });
+}
+
+/** Anki joins addresses as browsers do: where the last slash is missing, somebody else's server may be the one that answered. */
+function unusedPart(url: string): string | null {
+  const { origin, pathname } = new URL(url);
+  const lost = /[^/]+$/.exec(pathname)?.[0];
+  if (lost === undefined) return null;
+  return `The address does not end with a slash, so its last part, “${shown(lost)}”, was not used. If it belongs to the address: satchel login ${origin}${pathname}/ --user NAME`;
 }
 
 /** Also before the password is asked for. @throws CliError 2 */

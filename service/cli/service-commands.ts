@@ -74,6 +74,11 @@ async function start(tools: Tools, tcp: boolean): Promise<void> {
   const { pid, started } = await ensureService(tools, tcp);
   io.note(started ? `The service runs now (process ${pid}).` : `The service runs already (process ${pid}).`);
   io.data({ pid, started });
+  const port = started || tcp ? null : ((await tools.host.serviceFile())?.port ?? null);
+  if (port !== null)
+    io.trouble(
+      `It answers on 127.0.0.1:${port} all the same, as it was started. To end that: satchel service stop && satchel service start --no-tcp`,
+    );
 }
 
 async function stop(tools: Tools): Promise<void> {
@@ -172,7 +177,11 @@ async function rpc(tools: Tools, method: string, json: string | undefined): Prom
       METHODS.map(({ name }) => name),
     );
     const next = `${meant === null ? "" : `Did you mean ${meant}? `}All of them: satchel rpc rpc.discover`;
-    const answer = await advised(ErrorCode.MethodNotFound, next, async () => await client.raw(method, params));
+    const answer = await advised(
+      ErrorCode.InvalidParams,
+      "What every method takes: satchel rpc rpc.discover, or protocol/METHODS.md",
+      async () => await advised(ErrorCode.MethodNotFound, next, async () => await client.raw(method, params)),
+    );
     tools.host.stdout.write(`${JSON.stringify(answer, null, tools.io.json ? 0 : 2)}\n`);
   });
 }

@@ -6,6 +6,7 @@ import type { ResultOf } from "../../protocol/api/table.ts";
 import { HOLD_REASONS } from "./answer-commands.ts";
 import type { Client, Notice } from "./client.ts";
 import { Exit, exitOfRuns } from "./exit-codes.ts";
+import { CliError } from "./host.ts";
 import { BELOW, counted, duration, shown, size, table, when, type Io, type Tone } from "./io.ts";
 import { pickFolder, untilInterrupted, wholeNumber, withService, type Tools } from "./tools.ts";
 
@@ -270,18 +271,20 @@ const PAGE = 1000;
 async function log(tools: Tools, named: string | undefined, options: LogOptions): Promise<void> {
   const { io, host } = tools;
   const limit = wholeNumber(options.limit ?? "50", "--limit");
-  let since = wholeNumber(options.since ?? "0", "--since");
+  if (limit === 0) throw new CliError(Exit.Usage, "--limit is at least 1.");
+  const after = wholeNumber(options.since ?? "0", "--since");
+  let since = after;
   await withService(host, async (client) => {
     const folder = named === undefined ? null : (await pickFolder(host, client, named)).folder;
     let newest: ResultOf<"changes/list">["changes"] = [];
     for (;;) {
       const { changes } = await client.call("changes/list", { folder, since, limit: PAGE });
-      newest = limit === 0 ? [] : [...newest, ...changes].slice(-limit);
+      newest = [...newest, ...changes].slice(-limit);
       since = changes.at(-1)?.seq ?? since;
       if (changes.length < PAGE) break;
     }
     for (const change of newest) io.data(change);
-    if (newest.length === 0) io.note("Nothing has been observed yet.");
+    if (newest.length === 0) io.note(after === 0 ? "Nothing has been observed yet." : `Nothing was observed after number ${after}.`);
     else
       io.tell(
         table(
@@ -324,7 +327,7 @@ async function events(tools: Tools, options: { since: string; follow?: true }): 
     for (;;) {
       const page = await client.call("events/list", { since, limit: PAGE });
       if (since > page.lastSeq) io.note(beyondText(since, page.lastSeq));
-      if (page.gap) io.note(`Events between ${since} and ${page.events[0]?.seq ?? page.lastSeq} are not kept any more.`);
+      else if (page.gap) io.note(`Events between ${since} and ${page.events[0]?.seq ?? page.lastSeq} are not kept any more.`);
       page.events.forEach(tell);
       since = page.events.at(-1)?.seq ?? since;
       if (page.events.length < PAGE) return;

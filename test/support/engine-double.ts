@@ -43,7 +43,8 @@ export class EngineDouble implements Engine {
       this.askedAfter = Math.max(this.askedAfter, seq);
       const from = Math.max(this.trimmedThrough, seq);
       const kept = this.list.slice(from, from + limit);
-      return { events: kept, gap: kept.length > 0 && (kept[0]?.seq ?? 0) > seq + 1 };
+      const trimmed = kept.length > 0 && (kept[0]?.seq ?? 0) > seq + 1;
+      return { events: kept, gap: trimmed || seq > this.events.lastSeq() };
     },
     lastSeq: () => this.list.at(-1)?.seq ?? 0,
     trim: () => undefined,
