@@ -32,6 +32,13 @@ const rows: readonly (readonly [what: string, text: string, expected: readonly s
   ["definition", "![x][logo]\n\n[logo]: img/logo.png 'T'", ["definition img/logo.png→img/logo.png"]],
   ["definition in brackets", "[logo]: <img/the logo.png>", ["definition img/the logo.png→img/the logo.png"]],
   ["a footnote is no definition", "[^1]: image.png", []],
+  [
+    "media that is all of a footnote",
+    "a[^1] b[^2]\n\n[^1]: ![](a.png)\n> [^2]: ![[b.png]]\n[^3]: [x](c.pdf)",
+    ["image a.png→a.png", "embed b.png→b.png", "link c.pdf→c.pdf"],
+  ],
+  ["a destination on a quote's next line", "> [logo]:\n> img/a.png", ["definition img/a.png→img/a.png"]],
+  ["an image whose destination stands on a quote's next line", "> ![x](\n> a.png)", ["image a.png→a.png"]],
   ["addresses", "![](https://e.org/a.png) ![](//e.org/a.png) ![](data:image/png;base64,AA) [m](mailto:a@b)", []],
   ["a bare anchor", "[up](#top)", []],
   ["notes", "[n](other.md) [m](<my note.markdown#part>)\n\n[d]: ../x.md", []],

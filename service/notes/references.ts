@@ -26,7 +26,7 @@ export type MediaReference = {
 /** All references of one note, ascending. Addresses with a scheme (`https:`, `data:`), bare anchors and links to notes are none. */
 export function findReferences(text: string): readonly MediaReference[] {
   if (!mayRefer(text)) return [];
-  const source = withoutFrontMatter(text);
+  const source = withoutFootnoteMarks(withoutFrontMatter(text));
   const destinations: Destination[] = [];
   const tree = parse(source, destinations);
   const masks = new Masks(tree, source);
@@ -43,8 +43,8 @@ export function findReferences(text: string): readonly MediaReference[] {
 }
 
 const ANYTHING = /!\[\[|\[sound:|<(?:img|audio|video|source)\b/i;
-/** What stands behind `](` or `]:`, as far as a path may go. */
-const DESTINATIONS = /\](?:\(|:)\s*(?:<([^<>\n]*)|([^\s<>()]*)(\()?)/g;
+/** What stands behind `](` or `]:`, as far as a path may go; on the next line, in a quote, behind its mark. */
+const DESTINATIONS = /\](?:\(|:)[\s>]*(?:<([^<>\n]*)|([^\s<>()]*)(\()?)/g;
 const NO_MEDIA = /^(?:(?!file:)[a-z][a-z0-9+.-]+:|#|$)|\.(?:md|markdown)(?:[#?].*)?$/i;
 
 /** Parsing costs a thousand times this look, and most notes of a large collection link to notes and the web alone. */
@@ -108,6 +108,11 @@ function withoutFrontMatter(text: string): string {
   const found = /^\uFEFF?---[ \t]*\r?\n(?:[\s\S]*?\r?\n)?(?:---|\.\.\.)[ \t]*(?:\r?\n|$)/.exec(text);
   if (found === null) return text;
   return found[0].replaceAll(/[^\r\n]/g, " ") + text.slice(found[0].length);
+}
+
+/** The parser takes `[^1]: ![](a.png)` for a definition that leads to `![](a.png)`, but it is a footnote's text. */
+function withoutFootnoteMarks(text: string): string {
+  return text.replaceAll(/^([ \t>]*)(\[\^[^\]\s]+\]:)/gm, (_, lead: string, mark: string) => lead + "x".repeat(mark.length));
 }
 
 /** Parts of a note in which a pattern means nothing. */
