@@ -234,7 +234,24 @@ suite("hover, completion, links", () => {
     assert.deepEqual(await labels("x ![a](<m/sub|>"), [["m/sub/deep one.png", "m/sub/deep one.png"]]);
     assert.deepEqual(await labels('<img src="m/ph|>'), [["m/photo.png", "m/photo.png"]]);
     assert.deepEqual(await labels("[sound:|>"), [["song.mp3", "song.mp3"]]);
+    assert.deepEqual(await labels("[logo]: m/ph|>"), [["m/photo.png", "m/photo.png"]]);
+    assert.deepEqual(await labels("> [logo]: <m/sub|>"), [["m/sub/deep one.png", "m/sub/deep one.png"]]);
     assert.deepEqual(await labels("no place |>"), []);
+  });
+
+  test("completion: never where media means nothing: in code, front matter, comments, behind a backslash", async () => {
+    await begin();
+    assert.deepEqual(await labels("![[deep|>"), [["deep one.png", "deep one.png"]]);
+    for (const text of [
+      "```\n![[deep|>\n```\n",
+      "a `![[deep|>` b",
+      "text\n\n    ![[deep|>\n",
+      "- a\n  ~~~\n  ![](m/ph|>\n  ~~~\n",
+      "---\ncover: ![[deep|>\n---\n",
+      "<!-- [sound:so|> -->",
+      String.raw`\![[deep|>`,
+    ])
+      assert.deepEqual(await labels(text), [], text);
   });
 
   test("completion beside an editor's own: what only the remote has", async () => {

@@ -7,7 +7,7 @@ import type { MediaReference } from "../notes/references.ts";
 import { canSpell, spellTarget } from "../notes/spelling.ts";
 import { sizeText } from "../notes/knowledge.ts";
 import type { Media } from "./media.ts";
-import type { Note } from "./notes.ts";
+import type { Note, Notes } from "./notes.ts";
 import type { SessionOptions } from "./options.ts";
 
 /** More are not worth looking through: the list is asked for again with each letter. */
@@ -23,6 +23,8 @@ const OPENINGS: readonly (readonly [pattern: RegExp, place: Place])[] = [
   [/!\[[^\]\n]*\]\(([^\s()<>]*)$/, { syntax: "image", angle: false, quote: "" }],
   [/\]\(<([^<>\n]*)$/, { syntax: "link", angle: true, quote: "" }],
   [/\]\(([^\s()<>]*)$/, { syntax: "link", angle: false, quote: "" }],
+  [/^[\s>]*\[[^\]\n]+\]:\s*<([^<>\n]*)$/, { syntax: "definition", angle: true, quote: "" }],
+  [/^[\s>]*\[[^\]\n]+\]:\s*([^\s<>]*)$/, { syntax: "definition", angle: false, quote: "" }],
   [/<(?:img|audio|video|source)\b[^<>]*\s(?:src|poster)\s*=\s*"([^"<>]*)$/i, { syntax: "html", angle: false, quote: '"' }],
   [/<(?:img|audio|video|source)\b[^<>]*\s(?:src|poster)\s*=\s*'([^'<>]*)$/i, { syntax: "html", angle: false, quote: "'" }],
 ];
@@ -30,12 +32,18 @@ const OPENINGS: readonly (readonly [pattern: RegExp, place: Place])[] = [
 /** Letters that begin such a place. */
 export const TRIGGERS: readonly string[] = ["(", "[", "<", '"', ":", "/"];
 
-export async function completionsAt(note: Note, offset: number, media: Media, options: SessionOptions): Promise<CompletionList | null> {
+export async function completionsAt(
+  note: Note,
+  offset: number,
+  { notes, media, options }: { readonly notes: Notes; readonly media: Media; readonly options: SessionOptions },
+): Promise<CompletionList | null> {
   const { document } = note;
   const text = document.getText();
   const line = text.slice(text.lastIndexOf("\n", offset - 1) + 1, offset);
   const opening = openingOf(line);
-  if (opening === null) return null;
+  // In code and its like a line only looks so: the note is read as if the name were written to its end.
+  if (opening === null || !(await notes.refersAt(`${text.slice(0, offset)}x${closingOf(opening.place)}${text.slice(offset)}`, offset)))
+    return null;
   const range = { start: document.positionAt(offset - opening.written.length), end: document.positionAt(offset) };
   const items: CompletionItem[] = [];
   for await (const { item, newText } of offers(note, opening, media, options)) {
@@ -51,6 +59,23 @@ function openingOf(line: string): Opening | null {
     if (found !== null) return { place, written: found[1] ?? "" };
   }
   return null;
+}
+
+/** What would end the name there. */
+function closingOf({ syntax, angle, quote }: Place): string {
+  switch (syntax) {
+    case "embed":
+      return "]]";
+    case "sound":
+      return "]";
+    case "html":
+      return `${quote}>`;
+    case "definition":
+      return angle ? ">\n" : "\n";
+    case "image":
+    case "link":
+      return angle ? ">)" : ")";
+  }
 }
 
 type Offer = { readonly item: CompletionItem; readonly newText: string };

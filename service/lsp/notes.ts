@@ -73,6 +73,12 @@ export class Notes {
     return references;
   }
 
+  /** In this text, the character at `offset` is part of a media reference. A text that takes too long to be looked at may have one anywhere. */
+  async refersAt(text: string, offset: number): Promise<boolean> {
+    const references = await this.#source.find(text);
+    return references === null || references.some(({ start, end }) => start <= offset && offset < end);
+  }
+
   /** References that lead into a folder. */
   async placed(note: Note): Promise<readonly Placed[]> {
     const found: Placed[] = [];

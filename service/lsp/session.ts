@@ -242,7 +242,7 @@ class Session {
         await at(params, async (note, offset) => await hoverAt(note, offset, { ...this.#given, disk: this.#deps.notes.disk })),
     );
     connection.onCompletion(
-      async (params) => await at(params, async (note, offset) => await completionsAt(note, offset, this.#media, this.#given.options)),
+      async (params) => await at(params, async (note, offset) => await completionsAt(note, offset, this.#given)),
     );
     connection.onReferences(
       async (params) =>
