@@ -28,7 +28,8 @@ export function problemSentence(reason: string, detail: string): string {
 
 /** Why media of a note is missing. `detail`: as above. */
 export function causeSentence(cause: string, file: string, detail: string): string {
-  return isEnglish() ? detail : (CAUSES.get(cause)?.(file) ?? detail);
+  // The service's words name a command of the command line, which may not be there: the editor has a view for it.
+  return isEnglish() && cause !== "conflict" ? detail : (CAUSES.get(cause)?.(file) ?? detail);
 }
 const ERRORS: Readonly<Record<ErrorCode, () => string>> = {
   [ErrorCode.ParseError]: () => l10n.t("The service could not read the request."),

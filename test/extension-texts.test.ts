@@ -53,6 +53,14 @@ test("l10n every %key% of the manifest has an English and a German text, and non
   assert.deepEqual(Object.keys(json("package.nls.de.json")).toSorted(), keys.toSorted());
 });
 
+test("manifest every setting stands in the extension's README, and the README names no other", () => {
+  const { contributes }: { contributes: { configuration: { properties: Record<string, unknown> } } } = JSON.parse(
+    readFileSync(path.join(EXTENSION, "manifest.json"), "utf8"),
+  );
+  const told = [...readFileSync(path.join(EXTENSION, "README.md"), "utf8").matchAll(/^\| `(satchel\.[\w.]+)` /gm)].map(([, name]) => name);
+  assert.deepEqual(told.toSorted(), Object.keys(contributes.configuration.properties).toSorted());
+});
+
 test("manifest every command is registered, and every icon is there", () => {
   const manifest = readFileSync(path.join(EXTENSION, "manifest.json"), "utf8");
   const { contributes }: { contributes: { commands: { command: string }[] } } = JSON.parse(manifest);
