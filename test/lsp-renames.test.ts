@@ -84,6 +84,19 @@ suite("references and renames", () => {
     );
   });
 
+  test("a second window on the same workspace reads no note again, whether it begins later or at the same time", async () => {
+    const nowhere = { uri: "file:///media/m/nowhere.png" };
+    await begin();
+    await Promise.all([editor.call("satchel/references", nowhere), editor.call("satchel/references", nowhere)]);
+    const { reads } = notes;
+    assert.equal(reads, 3, "one read for each note");
+    const second = await LspPeer.inside(world.session);
+    await second.begin("/media");
+    await second.call("satchel/references", nowhere);
+    await second.close();
+    assert.equal(notes.reads, reads);
+  });
+
   test("rename from a link: the file and every link in one edit", async () => {
     await begin();
     editor.openNote(NOTE, open);

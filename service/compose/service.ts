@@ -18,6 +18,7 @@ import { createEngine } from "../engine/engine.ts";
 import type { Engine } from "../engine/facade.ts";
 import { makePlaces } from "../files/places.ts";
 import { loadConfig, loadServiceFile, loadTokens, removeServiceFile, saveServiceFile, saveTokens } from "../files/settings.ts";
+import { KnownNotes } from "../lsp/known-notes.ts";
 import type { NotesSource } from "../notes/finder.ts";
 import { startRpc, type RpcOptions, type RpcServer } from "../rpc/server.ts";
 import { newTally } from "../rpc/tally.ts";
@@ -176,6 +177,7 @@ async function openDoors(places: Places, { engine, self, config, tcp, log, notes
   const [token, serviceKey] = [randomBytes(32).toString("base64url"), randomBytes(32).toString("base64url")];
   const { socket } = places;
   const tcpPort = tcp && config.tcp ? config.tcpPort : null;
+  const known = new KnownNotes();
   try {
     const rpc = await startRpc({
       socket,
@@ -189,7 +191,7 @@ async function openDoors(places: Places, { engine, self, config, tcp, log, notes
       language: async (peer) => {
         const { openLanguageSession } = await import("../lsp/session.ts");
         return openLanguageSession(
-          { engine, notes, report: (error) => log.error({ err: error }, "the language server met a fault of ours") },
+          { engine, notes, known, report: (error) => log.error({ err: error }, "the language server met a fault of ours") },
           peer,
         );
       },

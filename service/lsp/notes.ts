@@ -10,6 +10,7 @@ import { listNotes, readNote, type NoteFile } from "../notes/note-files.ts";
 import { baseName, below, isNote, slashed } from "../notes/paths.ts";
 import type { MediaReference } from "../notes/references.ts";
 import { resolve, type MediaPlace, type NotePlace } from "../notes/resolve.ts";
+import type { KnownNotes, OnDisk } from "./known-notes.ts";
 import type { Media } from "./media.ts";
 
 /** One note, open or not. `version` null: not open, it is what the disk holds. */
@@ -17,8 +18,6 @@ export type Note = { readonly document: TextDocument; readonly place: NotePlace;
 export type Placed = { readonly reference: MediaReference; readonly place: MediaPlace };
 
 type Parsed = { readonly version: number; readonly references: readonly MediaReference[] };
-/** `ranges`: where each reference stands, in the same order. */
-type OnDisk = { readonly file: NoteFile; readonly references: readonly MediaReference[]; readonly ranges: readonly Range[] };
 /** A note of the workspace that the editor has not open. */
 export type ClosedNote = {
   /** Absolute. */
@@ -32,15 +31,17 @@ export class Notes {
   readonly #open: TextDocuments<TextDocument>;
   readonly #media: Media;
   readonly #source: NotesSource;
+  readonly #known: KnownNotes;
   readonly #parsed = new WeakMap<TextDocument, Parsed>();
   #onDisk = new Map<string, OnDisk>();
   /** Absolute, `/`-separated. */
   workspaces: readonly string[] = [];
 
-  constructor(open: TextDocuments<TextDocument>, media: Media, source: NotesSource) {
+  constructor(open: TextDocuments<TextDocument>, media: Media, source: NotesSource, known: KnownNotes) {
     this.#open = open;
     this.#media = media;
     this.#source = source;
+    this.#known = known;
   }
 
   /** An open note; undefined: not open, not a file, or not Markdown. */
@@ -145,9 +146,8 @@ export class Notes {
     for (const workspace of this.workspaces.filter(wanted)) {
       for (const file of await this.#listed(workspace, signal)) {
         signal.throwIfAborted();
-        const known = this.#onDisk.get(file.path);
-        if (known !== undefined && isSame(known.file, file)) now.set(file.path, known);
-        else now.set(file.path, { file, ...(await this.#parse((await readNote(this.#source.disk, file.path)) ?? "")) });
+        const parse = async () => await this.#parse((await readNote(this.#source.disk, file.path)) ?? "");
+        now.set(file.path, await this.#known.get(file, parse));
       }
     }
     this.#onDisk = now;
@@ -196,10 +196,6 @@ export function pathOf(uri: string): string | null {
 
 export function uriOf(path: string): string {
   return pathToFileURL(path).href;
-}
-
-function isSame(one: NoteFile, other: NoteFile): boolean {
-  return one.mtimeNs === other.mtimeNs && one.ctimeNs === other.ctimeNs && one.sizeBytes === other.sizeBytes;
 }
 
 function mayName({ target, literal }: MediaReference, names: ReadonlySet<string>): boolean {

@@ -27,6 +27,7 @@ import { carryOut } from "./commands.ts";
 import { completionsAt, TRIGGERS } from "./completion.ts";
 import { diagnosticsOf } from "./diagnostics.ts";
 import { hoverAt } from "./hover.ts";
+import type { KnownNotes } from "./known-notes.ts";
 import { documentLinks, placeAt, placeOfUri, referencesTo } from "./links.ts";
 import { Media } from "./media.ts";
 import { Notes, pathOf, type Note } from "./notes.ts";
@@ -39,6 +40,8 @@ import { WorkspaceProblems } from "./workspace-problems.ts";
 export type LanguageDeps = {
   readonly engine: Engine;
   readonly notes: NotesSource;
+  /** One for all sessions. */
+  readonly known: KnownNotes;
   /** A fault of ours: for the log. */
   readonly report: (error: unknown) => void;
 };
@@ -90,7 +93,7 @@ class Session {
     this.#deps = deps;
     this.#connection = connection;
     this.#media = new Media(deps.engine, deps.notes.disk);
-    this.#notes = new Notes(this.#documents, this.#media, deps.notes);
+    this.#notes = new Notes(this.#documents, this.#media, deps.notes, deps.known);
     connection.onInitialize((params) => this.#initialize(params));
     connection.onInitialized(() => this.#begin());
     this.#documents.listen(connection);
@@ -241,9 +244,7 @@ class Session {
       async (params) =>
         await at(params, async (note, offset) => await hoverAt(note, offset, { ...this.#given, disk: this.#deps.notes.disk })),
     );
-    connection.onCompletion(
-      async (params) => await at(params, async (note, offset) => await completionsAt(note, offset, this.#given)),
-    );
+    connection.onCompletion(async (params) => await at(params, async (note, offset) => await completionsAt(note, offset, this.#given)));
     connection.onReferences(
       async (params) =>
         await at(params, async (note, offset) => {

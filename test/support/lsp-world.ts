@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 
 import type { OpenLanguageSession } from "../../service/core/language-port.ts";
+import { KnownNotes } from "../../service/lsp/known-notes.ts";
 import { openLanguageSession } from "../../service/lsp/session.ts";
 import { findReferences } from "../../service/notes/references.ts";
 import type { Diagnostic, Json, LspPeer, Position, Range } from "./lsp-peer.ts";
@@ -37,6 +38,7 @@ export type LspWorld = {
 /** Three files stand in the folder: photo.png, sub/deep one.png, song.mp3. */
 export async function openLspWorld(): Promise<LspWorld> {
   const faults: unknown[] = [];
+  const known = new KnownNotes();
   const notes = new MemoryNotes();
   const source = { disk: notes, find: async (text: string) => await Promise.resolve(findReferences(text)) };
   const memory = await openMemoryEngine(["m"], { notes: source });
@@ -48,7 +50,9 @@ export async function openLspWorld(): Promise<LspWorld> {
     memory,
     notes,
     session: async (peer) =>
-      await Promise.resolve(openLanguageSession({ engine: memory.engine, notes: source, report: (error) => faults.push(error) }, peer)),
+      await Promise.resolve(
+        openLanguageSession({ engine: memory.engine, notes: source, known, report: (error) => faults.push(error) }, peer),
+      ),
     close: async () => {
       await memory.engine.close();
       assert.deepEqual(faults, []);
