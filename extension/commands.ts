@@ -8,6 +8,7 @@ import { answerHold } from "./holds.ts";
 import type { MediaNode } from "./media-nodes.ts";
 import type { Parts } from "./parts.ts";
 import { syncNow } from "./sync.ts";
+import { needTrust } from "./trust.ts";
 
 const { l10n } = vscode;
 
@@ -22,14 +23,30 @@ export function registerCommands(context: vscode.ExtensionContext, parts: Parts)
     removeFolder: async (node) => await removeFolder(parts, node),
     checkNotes: async (node) => await checkNotes(parts, node),
     answerHold: async (node) => await answerHold(parts, node),
-    startService: async () => await session.start(),
-    stopService: async () => await stopService(parts),
   };
+  // The manifest greys these out, but an item of the view, a link or another extension can call a command all the same.
+  const trusted =
+    <Args extends readonly unknown[]>(act: (...args: Args) => Promise<void>) =>
+    async (...args: Args): Promise<void> => {
+      needTrust();
+      await act(...args);
+    };
   context.subscriptions.push(
-    ...Object.entries(onNode).map(([name, act]) => vscode.commands.registerCommand(`satchel.${name}`, guarded(parts, act))),
+    ...Object.entries(onNode).map(([name, act]) => vscode.commands.registerCommand(`satchel.${name}`, guarded(parts, trusted(act)))),
     vscode.commands.registerCommand(
       "satchel.addFolder",
-      guarded(parts, async (folder?: unknown) => await addFolder(parts, folder instanceof vscode.Uri ? folder : undefined)),
+      guarded(
+        parts,
+        trusted(async (folder?: unknown) => await addFolder(parts, folder instanceof vscode.Uri ? folder : undefined)),
+      ),
+    ),
+    vscode.commands.registerCommand(
+      "satchel.startService",
+      guarded(parts, async () => await session.start()),
+    ),
+    vscode.commands.registerCommand(
+      "satchel.stopService",
+      guarded(parts, async () => await stopService(parts)),
     ),
     vscode.commands.registerCommand("satchel.showLog", () => log.show()),
   );

@@ -21,7 +21,8 @@ export function registerHolds(context: vscode.ExtensionContext, parts: Parts): v
   const { session, log } = parts;
   const asked = new Set<number>();
   const look = async () => {
-    if (session.state.kind !== "ready" || !vscode.window.state.focused) return;
+    // In a folder that is not trusted the view shows that something waits, and nothing is asked.
+    if (session.state.kind !== "ready" || !vscode.window.state.focused || !vscode.workspace.isTrusted) return;
     try {
       const { holds } = await session.call("guard/list", {});
       const fresh = holds.filter(({ id, state }) => state === "held" && !asked.has(id));
@@ -37,6 +38,7 @@ export function registerHolds(context: vscode.ExtensionContext, parts: Parts): v
     session.onState(() => void look()),
     session.onEvent(({ kind }) => void (kind === "guard/held" ? look() : undefined)),
     vscode.window.onDidChangeWindowState(() => void look()),
+    vscode.workspace.onDidGrantWorkspaceTrust(() => void look()),
   );
 }
 

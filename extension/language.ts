@@ -19,6 +19,7 @@ import {
 import type { Parts } from "./parts.ts";
 import type { LanguageLine, LanguageMessage } from "./session.ts";
 import { causeSentence } from "./sentences.ts";
+import { mayChangeFiles } from "./trust.ts";
 import { reasonOf, shown } from "./words.ts";
 
 /** The service takes messages of 1 MiB; in JSON a character may become six. A note beyond this is left alone. */
@@ -83,7 +84,12 @@ function optionsOf(log: vscode.LogOutputChannel, leaveOut: (uri: string) => Prom
     documentSelector: [{ scheme: "file", language: "markdown" }],
     outputChannel: log,
     revealOutputChannelOn: RevealOutputChannelOn.Never,
-    middleware: { ...leavingOutLarge(leaveOut), handleDiagnostics: inOurWords },
+    middleware: {
+      ...leavingOutLarge(leaveOut),
+      handleDiagnostics: inOurWords,
+      // Quick fixes fetch files, restore them, and change notes that are not open.
+      executeCommand: async (command, args, next) => (mayChangeFiles() ? await next(command, args) : null),
+    },
     initializationOptions: {
       standDown: standDown(),
       preview: "file",

@@ -5,3 +5,14 @@ export function needTrust(): void {
   if (!vscode.workspace.isTrusted)
     throw new Error(vscode.l10n.t("This folder is not trusted: Satchel shows media here, but changes no files. Trust it, then try again."));
 }
+
+/** The same for what begins in the editor's own menus and bulbs: says it once. True: it may go on. */
+export function mayChangeFiles(): boolean {
+  try {
+    needTrust();
+    return true;
+  } catch (error) {
+    void vscode.window.showErrorMessage(`Satchel: ${error instanceof Error ? error.message : String(error)}`);
+    return false;
+  }
+}

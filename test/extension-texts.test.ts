@@ -58,7 +58,7 @@ test("manifest every setting stands in the extension's README, and the README na
     readFileSync(path.join(EXTENSION, "manifest.json"), "utf8"),
   );
   const told = [...readFileSync(path.join(EXTENSION, "README.md"), "utf8").matchAll(/^\| `(satchel\.[\w.]+)` /gm)].map(([, name]) => name);
-  assert.deepEqual(told.toSorted(), Object.keys(contributes.configuration.properties).toSorted());
+  assert.deepEqual(new Set(told), new Set(Object.keys(contributes.configuration.properties)));
 });
 
 test("manifest every command is registered, and every icon is there", () => {

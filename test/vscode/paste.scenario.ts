@@ -79,6 +79,8 @@ scenario("paste and drop", { files, settings }, (world) => {
     await until("the file is there", () => world.has(name));
     // The editor makes the file and then fills it: what stands is read anew at every look, and is a whole picture at the end.
     await until("another device has it", async () => other.has(name) && (await sameBytes(world.media, other.satchel.root, name)));
+    // The next window shows what is on disk.
+    await window.save("My Trip.md");
   });
 
   test("EX N7 the same picture again is linked, not stored twice", async () => {
