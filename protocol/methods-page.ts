@@ -42,7 +42,7 @@ export function methodsPage(document: OpenRpcDocument, exitCodes: ExitCodes): st
     ),
     "`data.fault` repeats the engine's word for it; −32603 carries `data.id`, under which the log has the details.",
     "## Exit codes",
-    "Of the command line. Where several hold, the first of 6, 4, 7, 3, 1, 0 is told.",
+    "Of the command line. Where several hold, the first of 6, 4, 7, 3, 1, 0 is told. `sync` tells of the runs that it waited for, `status` of all that is open, older conflicts too.",
     table(
       ["code", "meaning"],
       exitCodes.map(({ code, meaning }) => [String(code), meaning]),

@@ -88,7 +88,7 @@ suite("start FOLDER, with a server of its own, over a service that was there bef
     const double = await openCliDouble();
     const { interrupted, press } = keyboard();
     const ends: string[] = [];
-    const server = { url: "http://127.0.0.1:1/", user: "me", password: "secret", passwordFile: "/p" };
+    const server = { url: "http://127.0.0.1:65535/", user: "me", password: "secret", passwordFile: "/p" };
     const ownServer: Host["ownServer"] = async () =>
       await Promise.resolve({
         server,
@@ -123,6 +123,21 @@ suite("start FOLDER, with a server of its own, over a service that was there bef
     const { code, stdout } = await said;
     assert.deepEqual([code, ends], [0, ["server"]]);
     assert.deepEqual(openTold().read("start", stdout), [runSummary()]);
+  });
+
+  test("start() what a second device types fits into 80 columns: a line that is broken there is no command any more", async (t) => {
+    const heard = listen((text) => text.includes("Ctrl-C ends it"));
+    const { double, said, press } = await begin([], { stderr: heard.stream });
+    t.after(async () => await double.close());
+    double.engine.runs[0]?.resolve([runSummary()]);
+    await heard.enough;
+    press();
+    const text = `${(await said).stdout}${heard.text()}`;
+    assert.match(text, /satchel login http:\/\/127\.0\.0\.1:65535\/ --user me --password-stdin \\\n {4}< own-server-password\n/);
+    assert.deepEqual(
+      text.split("\n").filter((line) => line.length > 80),
+      [],
+    );
   });
 
   test("start() the service ends: exit 5, how to go on, and the server ends too", async () => {

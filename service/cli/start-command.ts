@@ -103,7 +103,8 @@ while this command does, for this machine only.
 For a second device, carry the password file there by a way you trust, then:
   ssh -N -L ${port}:127.0.0.1:${port} THIS-MACHINE
   satchel service start
-  satchel login ${server.url} --user ${server.user} --password-stdin < own-server-password
+  satchel login ${server.url} --user ${server.user} --password-stdin \\
+    < own-server-password
   satchel add FOLDER
 The password is in ${server.passwordFile}
 A server for many devices: satchel server run --help
