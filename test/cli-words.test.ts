@@ -5,6 +5,7 @@ import { after, before, suite, test } from "node:test";
 import * as z from "zod";
 
 import { EngineError } from "../service/engine/facade.ts";
+import { fitted } from "../service/cli/io.ts";
 import { openCliDouble, type Around, type CliDouble, type Said } from "./support/cli-double.ts";
 import { runSummary, type EngineDouble } from "./support/engine-double.ts";
 
@@ -61,6 +62,26 @@ suite("whole words at the end of a narrow terminal's line", () => {
       );
       assert.equal(text.replaceAll(/\s+/g, " "), whole.replaceAll(/\s+/g, " "));
     });
+});
+
+suite("a command to type stays on one line of a narrow terminal, where it fits there", () => {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a stream with the two terminal properties that are read
+  const narrow = { isTTY: true, columns: COLUMNS } as NodeJS.WriteStream;
+  for (const [name, text, expected] of [
+    ["at the end", "It has no remote yet: satchel login URL --user NAME", "It has no remote yet:\nsatchel login URL --user NAME"],
+    [
+      "in backticks",
+      "Start the one that stopped with `satchel service start`, please.",
+      "Start the one that stopped with\n`satchel service start`, please.",
+    ],
+    ["in brackets", "done, with some problems (satchel problems), 1 s", "done, with some problems\n(satchel problems), 1 s"],
+    [
+      "longer than a line",
+      "Then: satchel sync --wait --json --no-scan /media/one/and/two",
+      "Then: satchel sync --wait --json\n--no-scan /media/one/and/two",
+    ],
+  ] as const)
+    test(`fitted() ${name}`, () => assert.equal(fitted(text, narrow), expected));
 });
 
 test("events are told in words, one line each", async () => {

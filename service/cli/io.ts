@@ -113,7 +113,7 @@ function fittedLine(line: string, columns: number, indent: number): string {
   const own = /^ */.exec(line)?.[0] ?? "";
   let out = own;
   let room = columns - own.length;
-  for (const word of line.trimStart().split(" ")) {
+  for (const word of wordsOf(line.trimStart(), columns - Math.max(own.length, indent))) {
     const width = stripVTControlCharacters(word).length;
     if (width > room && room < columns - Math.max(own.length, indent)) {
       const pad = " ".repeat(Math.max(own.length, indent));
@@ -125,6 +125,16 @@ function fittedLine(line: string, columns: number, indent: number): string {
   }
   return out.trimEnd();
 }
+
+/** What a line may be broken between. A command to type is one word where a line has room for it: broken, it is another command. */
+function wordsOf(text: string, room: number): readonly string[] {
+  const glued = text.replaceAll(COMMANDS, (command) => (command.length > room ? command : command.replaceAll(" ", GLUE)));
+  return glued.split(" ").map((word) => word.replaceAll(GLUE, " "));
+}
+
+const COMMANDS = /`satchel [^`]*`|\(satchel [^)]*\)|(?<=: )satchel .*$/g;
+/** In no text that is shown: `shown` takes control characters out of names. */
+const GLUE = "\u0001";
 
 /** Columns aligned by two spaces; the last one is left ragged. */
 export function table(rows: readonly (readonly string[])[]): string {
