@@ -223,6 +223,16 @@ suite("hover, completion, links", () => {
     assert.match(await hover("![](m/photo.png)\n", "m/photo"), /^photo\.png\n9 B/);
   });
 
+  test("l10n an editor in German is answered in German: hover, quick fix, completion", async () => {
+    await editor.begin("/media", {}, undefined, "de-AT");
+    await onRemoteAlone("far.png", PNG);
+    assert.match(await hover("![[photo.png]]\n", "photo"), /geändert .* · abgeglichen/);
+    const text = "![](m/far.png)\n";
+    assert.match(await hover(text, "m/far"), /ist auf dem Server und noch nicht geholt/);
+    const [fetch] = await actionsAt(editor, text, "m/far");
+    assert.equal(fetch?.title, "far.png jetzt holen");
+  });
+
   test("completion: spelled for the place it stands in", async () => {
     await begin();
     assert.deepEqual(await labels("![[deep|>"), [["deep one.png", "deep one.png"]]);

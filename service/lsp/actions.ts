@@ -43,11 +43,11 @@ async function fixes(note: Note, looked: Looked, given: Given): Promise<CodeActi
   switch (knowledge.cause) {
     case "remote":
     case "remoteTrouble":
-      return [command(`Fetch ${name} now`, COMMANDS.fetch, { folder: place.folder, path: place.path }, true)];
+      return [command(given.options.words.fetch(name), COMMANDS.fetch, { folder: place.folder, path: place.path }, true)];
     case "renamed":
-      return [...follow(note, looked, given), ...restore(looked)];
+      return [...follow(note, looked, given), ...restore(looked, given)];
     case "deleted":
-      return [...restore(looked), ...(await similar(note, looked, given))];
+      return [...restore(looked, given), ...(await similar(note, looked, given))];
     case "never":
     case "ignored":
     case "tooLarge":
@@ -65,10 +65,10 @@ function command(title: string, name: string, argument: object, isPreferred = fa
   return { title, isPreferred, command: { title, command: name, arguments: [argument] } };
 }
 
-function restore({ place, knowledge }: Looked): CodeAction[] {
+function restore({ place, knowledge }: Looked, { options: { words } }: Given): CodeAction[] {
   const { restorable } = knowledge;
   if (restorable === null) return [];
-  const title = `Restore ${baseName(place.path)} (${sizeText(restorable.sizeBytes)}, kept on ${timeText(restorable.atMs)})`;
+  const title = words.restore(baseName(place.path), sizeText(restorable.sizeBytes), timeText(restorable.atMs));
   return [command(title, COMMANDS.restore, { folder: place.folder, path: place.path, sha1: restorable.sha1 }, true)];
 }
 
@@ -77,18 +77,18 @@ function follow(note: Note, looked: Looked, given: Given): CodeAction[] {
   if (facts.movedTo === null) return [];
   const edit = linkTo(note, looked, facts.movedTo, given);
   const root = rootOf(looked, given.media);
-  const all = command(`Update all links to ${baseName(facts.path)}`, COMMANDS.follow, {
+  const all = command(given.options.words.updateAll(baseName(facts.path)), COMMANDS.follow, {
     from: facts.diskPath,
     to: `${root}/${facts.movedTo}`,
   });
-  return [...(edit === null ? [] : [{ title: `Change the link to ${facts.movedTo}`, isPreferred: true, edit }]), all];
+  return [...(edit === null ? [] : [{ title: given.options.words.changeLink(facts.movedTo), isPreferred: true, edit }]), all];
 }
 
 async function similar(note: Note, looked: Looked, given: Given): Promise<CodeAction[]> {
   const names = (await given.media.names(looked.place.folder)).filter(({ where }) => where !== "gone").map(({ path }) => path);
   return similarPaths(looked.place.path, names, SIMILAR_SHOWN).flatMap((path) => {
     const edit = linkTo(note, looked, path, given);
-    return edit === null ? [] : [{ title: `Change the link to ${path}`, edit }];
+    return edit === null ? [] : [{ title: given.options.words.changeLink(path), edit }];
   });
 }
 
@@ -96,7 +96,7 @@ async function similar(note: Note, looked: Looked, given: Given): Promise<CodeAc
 function compareCopy(note: Note, looked: Looked, given: Given): CodeAction[] {
   return looked.facts.conflicts.flatMap(({ copyPath }) => {
     const edit = copyPath === null ? null : linkTo(note, looked, copyPath, given);
-    return edit === null ? [] : [{ title: `Change the link to ${copyPath ?? ""}`, edit }];
+    return edit === null ? [] : [{ title: given.options.words.changeLink(copyPath ?? ""), edit }];
   });
 }
 

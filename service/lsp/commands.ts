@@ -32,14 +32,14 @@ export async function carryOut(command: string, values: readonly unknown[], give
 
 async function fetch(
   { folder, path }: { folder: string; path: string },
-  { engine, media, connection }: Given,
+  { engine, media, connection, options: { words } }: Given,
   signal: AbortSignal,
 ): Promise<void> {
   const [run] = await engine.sync.run({ folder, scan: false }, signal);
-  const { knowledge } = await media.know({ folder, path });
-  if (!knowledge.missing) return;
-  const why = run?.error ?? knowledge.sentence;
-  await say(connection, MessageType.Warning, `${baseName(path)} was not fetched. ${why}`);
+  const known = await media.know({ folder, path });
+  if (!known.knowledge.missing) return;
+  const why = run?.error ?? words.sentence(known);
+  await say(connection, MessageType.Warning, words.notFetched(baseName(path), why));
 }
 
 async function restore({ folder, path, sha1 }: { folder: string; path: string; sha1: string }, { engine }: Given): Promise<void> {
@@ -50,5 +50,6 @@ async function follow(move: { from: string; to: string }, { connection, ...given
   const edits = await editsFor([move], false, given);
   if (edits.length === 0) return;
   const edit = workspaceEdit(edits, given.options);
-  await applyEdit(connection, `Links to ${baseName(move.to)}`, edit);
+  const { words } = given.options;
+  await applyEdit({ connection, words }, words.linksTo(baseName(move.to)), edit);
 }

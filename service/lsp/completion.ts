@@ -9,6 +9,7 @@ import { sizeText } from "../notes/knowledge.ts";
 import type { Media } from "./media.ts";
 import type { Note, Notes } from "./notes.ts";
 import type { SessionOptions } from "./options.ts";
+import type { Words } from "./words.ts";
 
 /** More are not worth looking through: the list is asked for again with each letter. */
 const ITEMS_MAX = 200;
@@ -80,7 +81,7 @@ function closingOf({ syntax, angle, quote }: Place): string {
 
 type Offer = { readonly item: CompletionItem; readonly newText: string };
 
-async function* offers(note: Note, { place, written }: Opening, media: Media, { standDown }: SessionOptions): AsyncIterable<Offer> {
+async function* offers(note: Note, { place, written }: Opening, media: Media, { standDown, words }: SessionOptions): AsyncIterable<Offer> {
   const here = directoryOf(note.place.note);
   const byName = place.syntax === "embed" || place.syntax === "sound";
   const wanted = plain(written);
@@ -93,7 +94,7 @@ async function* offers(note: Note, { place, written }: Opening, media: Media, { 
       const path = byName ? await shortName(name.path, place, media) : relativeTo(here, `${root}/${name.path}`);
       if (!canSpell(place, path) || !(plain(path).includes(wanted) || plain(name.path).includes(wanted))) continue;
       const newText = spellTarget(place, path);
-      yield { item: itemOf(name, path, newText, written), newText };
+      yield { item: itemOf(name, { path, newText, written }, words), newText };
     }
 }
 
@@ -103,12 +104,14 @@ async function shortName(path: string, { syntax }: Place, media: Media): Promise
   return syntax === "embed" && (await media.named(last)).length === 1 ? last : path;
 }
 
-function itemOf(name: MediaName, path: string, newText: string, written: string): CompletionItem {
+type Spelled = { readonly path: string; readonly newText: string; readonly written: string };
+
+function itemOf(name: MediaName, { path, newText, written }: Spelled, words: Words): CompletionItem {
   const size = name.sizeBytes === null ? "" : sizeText(name.sizeBytes);
   return {
     label: path,
     kind: CompletionItemKind.File,
-    detail: [size, name.where === "here" ? "" : "on the remote only"].filter((part) => part !== "").join(" · "),
+    detail: [size, name.where === "here" ? "" : words.remoteOnly].filter((part) => part !== "").join(" · "),
     // Editors filter by the text between the range's start and the cursor: spelled alike, whatever was typed so far.
     filterText: plain(newText).includes(plain(written)) ? newText : `${written}${newText}`,
     sortText: `${name.where === "here" ? 0 : 1}${path}`,

@@ -29,7 +29,7 @@ export async function hoverAt(
   const found = (await look(note, notes, media)).find(({ reference }) => reference.start <= offset && offset <= reference.end);
   if (found === undefined) return null;
   const range = rangeOf(note.document, found.reference);
-  const lines = factLines(found);
+  const lines = factLines(found, options);
   if (!options.markdown) return { range, contents: { kind: "plaintext", value: lines.join("\n") } };
   const preview = await previewOf(found, given.disk, options);
   const [first = "", ...rest] = lines.map(escaped);
@@ -38,17 +38,19 @@ export async function hoverAt(
 }
 
 /** The path, then size, time and state, then why. */
-function factLines({ facts, knowledge, place }: Looked): string[] {
+function factLines(looked: Looked, { words }: SessionOptions): string[] {
+  const { facts, knowledge, place } = looked;
+  const sentence = words.sentence(looked);
   const size = facts.entry?.sizeBytes ?? facts.remote?.sizeBytes ?? null;
   const told = [
     size === null ? "" : sizeText(size),
-    facts.entry === null ? "" : `changed ${timeText(facts.entry.mtimeMs)}`,
-    knowledge.cause === "present" ? knowledge.sentence : "",
+    facts.entry === null ? "" : words.changed(timeText(facts.entry.mtimeMs)),
+    knowledge.cause === "present" ? sentence : "",
   ];
   const lines = [place.path, told.filter((part) => part !== "").join(" · ")];
-  if (knowledge.cause !== "present") lines.push(knowledge.sentence);
+  if (knowledge.cause !== "present") lines.push(sentence);
   if (knowledge.missing && knowledge.restorable !== null)
-    lines.push(`Kept: ${sizeText(knowledge.restorable.sizeBytes)} from ${timeText(knowledge.restorable.atMs)}.`);
+    lines.push(words.kept(sizeText(knowledge.restorable.sizeBytes), timeText(knowledge.restorable.atMs)));
   return lines.filter((line) => line !== "");
 }
 

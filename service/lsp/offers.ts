@@ -19,9 +19,6 @@ type Given = {
   readonly options: SessionOptions;
 };
 
-const FOLLOW = { title: "Update links" };
-const LEAVE = { title: "Leave them" };
-
 export class RenameOffers {
   readonly #given: Given;
   /** Per folder: the number of the change log up to which renames were looked for. */
@@ -71,25 +68,20 @@ export class RenameOffers {
 
   async #offer(moves: readonly Move[]): Promise<void> {
     const { connection, options } = this.#given;
+    const { words } = options;
     const found = await editsFor(moves, false, this.#given);
     if (found.length === 0) return;
     const links = found.reduce((count, { edits }) => count + edits.length, 0);
     const what =
-      moves.length === 1
-        ? `${baseName(moves[0]?.from ?? "")} was renamed to ${baseName(moves[0]?.to ?? "")}.`
-        : `${moves.length} media files were renamed.`;
+      moves.length === 1 ? words.renamed(baseName(moves[0]?.from ?? ""), baseName(moves[0]?.to ?? "")) : words.renamedMany(moves.length);
     const answer = await connection.window.showInformationMessage(
-      `${what} Update ${counted(links, "link")} in ${counted(found.length, "note")}?`,
-      FOLLOW,
-      LEAVE,
+      words.question(what, links, found.length),
+      { title: words.follow },
+      { title: words.leave },
     );
-    if (answer?.title !== FOLLOW.title) return;
+    if (answer?.title !== words.follow) return;
     // Notes may have been edited while the question stood.
     const edit = workspaceEdit(await editsFor(moves, false, this.#given), options);
-    await applyEdit(connection, what, edit);
+    await applyEdit({ connection, words }, what, edit);
   }
-}
-
-function counted(count: number, one: string): string {
-  return `${count} ${count === 1 ? one : `${one}s`}`;
 }

@@ -2,6 +2,8 @@
 import type { InitializeParams } from "vscode-languageserver";
 import * as z from "zod";
 
+import { wordsOf, type Words } from "./words.ts";
+
 /** What VS Code's built-in Markdown feature covers, each for paths in Markdown and HTML but not for embeds and sounds. */
 const FEATURES = ["completion", "diagnostics", "links", "preview", "rename"] as const;
 export type Feature = (typeof FEATURES)[number];
@@ -38,9 +40,11 @@ export type SessionOptions = {
   readonly appliesEdits: boolean;
   /** `window/showMessageRequest` with buttons. */
   readonly asks: boolean;
+  /** In the language that it told. */
+  readonly words: Words;
 };
 
-export function optionsOf({ capabilities, initializationOptions }: InitializeParams): SessionOptions {
+export function optionsOf({ capabilities, initializationOptions, locale }: InitializeParams): SessionOptions {
   const told: unknown = initializationOptions;
   const { standDown, preview, previewWidth, offerRenames, workspaceDiagnostics } = given.parse(
     typeof told === "object" && told !== null ? told : {},
@@ -59,5 +63,6 @@ export function optionsOf({ capabilities, initializationOptions }: InitializePar
     renamesFiles: workspaceEdit?.documentChanges === true && workspaceEdit.resourceOperations?.includes("rename") === true,
     appliesEdits: applyEdit === true,
     asks: capabilities.window?.showMessage !== undefined,
+    words: wordsOf(locale),
   };
 }

@@ -92,10 +92,11 @@ export class LspPeer {
   }
 
   /** `initialize` with the abilities of a modern editor, then `initialized`. */
-  async begin(workspace: string, options: Json = {}, capabilities: Json = EDITOR): Promise<{ readonly capabilities: Json }> {
+  async begin(workspace: string, options: Json = {}, capabilities: Json = EDITOR, locale = "en"): Promise<{ readonly capabilities: Json }> {
     const rootUri = pathToFileURL(workspace).href;
     const told = await this.call<{ readonly capabilities: Json }>("initialize", {
       processId: null,
+      locale,
       rootUri,
       workspaceFolders: [{ uri: rootUri, name: "notes" }],
       capabilities,

@@ -1,0 +1,100 @@
+/** What the language server says by itself, in the editor's language: English, and German where the editor asks for it. Causes are the service's (`notes/knowledge.ts`). */
+import { baseName } from "../notes/paths.ts";
+import type { Looked } from "./diagnostics.ts";
+
+type Missing = Pick<Looked, "facts" | "knowledge">;
+
+export type Words = {
+  /** How the file stands, and why. */
+  readonly sentence: (looked: Missing) => string;
+  readonly fetch: (name: string) => string;
+  readonly restore: (name: string, size: string, time: string) => string;
+  readonly changeLink: (path: string) => string;
+  readonly updateAll: (name: string) => string;
+  readonly changed: (time: string) => string;
+  readonly kept: (size: string, time: string) => string;
+  readonly remoteOnly: string;
+  readonly renamed: (from: string, to: string) => string;
+  readonly renamedMany: (files: number) => string;
+  readonly question: (what: string, links: number, notes: number) => string;
+  readonly follow: string;
+  readonly leave: string;
+  readonly linksTo: (name: string) => string;
+  readonly notFetched: (name: string, why: string) => string;
+  readonly refused: (why: string) => string;
+};
+
+const counted = (count: number, one: string, more: string): string => `${count} ${count === 1 ? one : more}`;
+
+const ENGLISH: Words = {
+  sentence: ({ knowledge }) => knowledge.sentence,
+  fetch: (name) => `Fetch ${name} now`,
+  restore: (name, size, time) => `Restore ${name} (${size}, kept on ${time})`,
+  changeLink: (path) => `Change the link to ${path}`,
+  updateAll: (name) => `Update all links to ${name}`,
+  changed: (time) => `changed ${time}`,
+  kept: (size, time) => `Kept: ${size} from ${time}.`,
+  remoteOnly: "on the remote only",
+  renamed: (from, to) => `${from} was renamed to ${to}.`,
+  renamedMany: (files) => `${files} media files were renamed.`,
+  question: (what, links, notes) => `${what} Update ${counted(links, "link", "links")} in ${counted(notes, "note", "notes")}?`,
+  follow: "Update links",
+  leave: "Leave them",
+  linksTo: (name) => `Links to ${name}`,
+  notFetched: (name, why) => `${name} was not fetched. ${why}`,
+  refused: (why) => `The links were not changed: the editor refused the edit${why}. Try again.`,
+};
+
+const GERMAN: Words = {
+  sentence: germanSentence,
+  fetch: (name) => `${name} jetzt holen`,
+  restore: (name, size, time) => `${name} wiederherstellen (${size}, aufgehoben am ${time})`,
+  changeLink: (path) => `Verweis auf ${path} ändern`,
+  updateAll: (name) => `Alle Verweise auf ${name} nachziehen`,
+  changed: (time) => `geändert ${time}`,
+  kept: (size, time) => `Aufgehoben: ${size} vom ${time}.`,
+  remoteOnly: "nur auf dem Server",
+  renamed: (from, to) => `${from} heißt jetzt ${to}.`,
+  renamedMany: (files) => `${files} Mediendateien haben neue Namen.`,
+  question: (what, links, notes) => `${what} ${counted(links, "Verweis", "Verweise")} in ${counted(notes, "Notiz", "Notizen")} nachziehen?`,
+  follow: "Verweise nachziehen",
+  leave: "So lassen",
+  linksTo: (name) => `Verweise auf ${name}`,
+  notFetched: (name, why) => `${name} wurde nicht geholt. ${why}`,
+  refused: (why) => `Die Verweise blieben, wie sie waren: Der Editor lehnte die Änderung ab${why}. Versuche es noch einmal.`,
+};
+
+/** It says less than the service: a problem's own words are English. */
+function germanSentence({ facts: { path, synced, movedTo }, knowledge: { cause } }: Missing): string {
+  switch (cause) {
+    case "present":
+      return synced ? "abgeglichen" : "noch nicht abgeglichen";
+    case "conflict":
+      return `${path} wurde auf zwei Geräten geändert; beide Fassungen sind aufgehoben. Wähle eine aus.`;
+    case "ignoredHere":
+      return `${path} steht nur auf diesem Gerät: Eine Regel lässt es aus.`;
+    case "tooLargeHere":
+      return `Andere Geräte bekommen ${path} nicht: Es ist zu groß.`;
+    case "troubleHere":
+      return `Andere Geräte bekommen ${path} nicht.`;
+    case "remote":
+      return `${path} ist auf dem Server und noch nicht geholt.`;
+    case "remoteTrouble":
+      return `${path} ist auf dem Server und kann nicht geholt werden.`;
+    case "tooLarge":
+      return `${path} ist auf dem Server und für dieses Gerät zu groß.`;
+    case "renamed":
+      return `${path} ist nicht mehr hier: Dieselbe Datei heißt jetzt ${movedTo === null ? "anders" : baseName(movedTo)}.`;
+    case "deleted":
+      return `${path} wurde gelöscht.`;
+    case "ignored":
+      return `${path} ist nicht hier: Eine Regel lässt es aus, darum wird es auch nicht geholt.`;
+    case "never":
+      return `${path} war noch nie da, weder hier noch auf dem Server.`;
+  }
+}
+
+/** `locale`: BCP 47, as the editor tells it. */
+export function wordsOf(locale: string | undefined): Words {
+  return /^de\b/i.test(locale ?? "") ? GERMAN : ENGLISH;
+}
