@@ -61,6 +61,16 @@ test("manifest every setting stands in the extension's README, and the README na
   assert.deepEqual(new Set(told), new Set(Object.keys(contributes.configuration.properties)));
 });
 
+test("sources EX03 EX05 no link from outside is answered, and no shown text may run a command or hold HTML", () => {
+  const FORBIDDEN = /registerUriHandler|\bonUri\b|\bisTrusted\s*[:=](?!=)|\bsupportHtml\b|enableCommandUris/;
+  const files = [...globSync("**/*.ts", { cwd: EXTENSION }), "manifest.json"];
+  assert.ok(files.length > 30);
+  assert.deepEqual(
+    files.filter((file) => FORBIDDEN.test(readFileSync(path.join(EXTENSION, file), "utf8"))),
+    [],
+  );
+});
+
 test("manifest every command is registered, and every icon is there", () => {
   const manifest = readFileSync(path.join(EXTENSION, "manifest.json"), "utf8");
   const { contributes }: { contributes: { commands: { command: string }[] } } = JSON.parse(manifest);
