@@ -94,7 +94,9 @@ function holdItem(hold: Hold, board: Board): vscode.TreeItem {
   item.contextValue = "hold";
   if (folder !== undefined) item.description = shown(nameOf(folder));
   item.tooltip = [title, ...hold.paths.slice(0, 20).map(shown)].join("\n");
-  item.command = { command: "satchel.answerHold", title: l10n.t("Answer"), arguments: [{ kind: "hold", hold }] };
+  // An item whose command may not be used is drawn in grey, and the question must be readable.
+  if (vscode.workspace.isTrusted)
+    item.command = { command: "satchel.answerHold", title: l10n.t("Answer"), arguments: [{ kind: "hold", hold }] };
   return item;
 }
 

@@ -42,6 +42,7 @@ export function registerMediaView(context: vscode.ExtensionContext, parts: Parts
     session.onState(onChange),
     board.onChange(onChange),
     session.onEvent(() => provider.redrawSoon()),
+    vscode.workspace.onDidGrantWorkspaceTrust(() => provider.redrawSoon()),
   );
 }
 

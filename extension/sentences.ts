@@ -5,7 +5,7 @@
 import * as vscode from "vscode";
 
 import { ErrorCode } from "../protocol/errors.ts";
-import { RequestError } from "./session.ts";
+import { RequestError, type SessionState } from "./session.ts";
 import { reasonOf } from "./words.ts";
 
 const { l10n } = vscode;
@@ -17,8 +17,19 @@ function isEnglish(): boolean {
 
 /** What went wrong, for a person; `reasonOf` is for the log. */
 export function sentenceOf(error: unknown): string {
-  if (isEnglish() || !(error instanceof RequestError) || error.code === null) return reasonOf(error);
+  if (isEnglish() || !(error instanceof RequestError)) return reasonOf(error);
+  // Without a code it is the connection's own trouble.
+  if (error.code === null)
+    return l10n.t("The service does not answer this window. Start it, or reload the window after an update; the log tells more.");
   return ERRORS[error.code]();
+}
+
+/** Why the window has no service; the log has the whole story. */
+export function stateSentence(state: Extract<SessionState, { message: string }>): string {
+  if (isEnglish()) return state.message;
+  return state.kind === "outdated"
+    ? l10n.t("the service is newer than this window. Reload the window, or update the extension.")
+    : l10n.t("the service does not answer. It is tried again by itself; the log tells more.");
 }
 
 /** Why a file can't be synced and what to do, at length. `detail`: the service's words, for a reason that is newer than this extension. */

@@ -3,6 +3,7 @@ import * as vscode from "vscode";
 
 import type { FolderStatus } from "../protocol/api/model.ts";
 import type { Parts } from "./parts.ts";
+import { stateSentence } from "./sentences.ts";
 import type { SessionState } from "./session.ts";
 import { counted, filesOf, lookOf, nameOf, shown } from "./words.ts";
 
@@ -43,7 +44,7 @@ function shownNow(state: SessionState, folders: readonly FolderStatus[], progres
       return { icon: "circle-slash", text: "Satchel", label: l10n.t("Satchel: the service does not run"), urgent: null };
     case "failed":
     case "outdated":
-      return { icon: "warning", text: "Satchel", label: `Satchel: ${state.message}`, urgent: "warning" };
+      return { icon: "warning", text: "Satchel", label: `Satchel: ${stateSentence(state)}`, urgent: "warning" };
     case "ready":
       return folders.length === 0
         ? { icon: "cloud", text: "Satchel", label: l10n.t("Satchel: no folder yet"), urgent: null }

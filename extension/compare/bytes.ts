@@ -1,6 +1,7 @@
 /** Bytes of files from the service, by hash. */
 import { createHash } from "node:crypto";
 
+import { ErrorCode } from "../../protocol/errors.ts";
 import { RequestError, type Session } from "../session.ts";
 
 /** Which bytes: kept ones, those that stand in the folder, or those that only the remote keeps of this path. */
@@ -28,7 +29,7 @@ export async function readBytes(session: Session, { folder, path, sha1, sizeByte
   await Promise.all(Array.from({ length: AT_ONCE }, reader));
   // A file may change between two slices; bytes that are not the ones asked for are not shown as if they were.
   if (createHash("sha1").update(whole).digest("hex") !== sha1)
-    throw new RequestError(null, `${path} was changed while its bytes were read. Look at it again.`);
+    throw new RequestError(ErrorCode.ChangedMeanwhile, `${path} was changed while its bytes were read. Look at it again.`);
   return whole;
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { before, test } from "node:test";
 
@@ -109,11 +109,12 @@ scenario(
   "a folder that is not trusted",
   {
     settings: { "security.workspace.trust.enabled": true, "security.workspace.trust.startupPrompt": "never" },
-    files: { "media/cat.txt": "cat" },
+    files: { "media/cat.txt": "cat", "media/dog.txt": "dog", "dogs.md": "[dog](media/dog.txt)\n" },
   },
   (world) => {
+    before(async () => await join(world));
+
     test("EX Workspace Trust: it shows how things stand, and neither adds nor syncs", async () => {
-      await join(world);
       const window = await world.window();
       await window.page.locator(IN_SYNC).waitFor();
       await window.openMedia();
@@ -122,6 +123,47 @@ scenario(
       assert.equal(await window.quick().locator(".monaco-list-row", { hasText: "Satchel: Sync Now" }).count(), 0);
       assert.equal(await window.quick().locator(".monaco-list-row", { hasText: "Satchel: Add a Media Folder" }).count(), 0);
       await window.shot("untrusted");
+    });
+
+    test("EX02 Workspace Trust: a quick fix, a question and its answer change no file", async () => {
+      const other = await world.device("other");
+      const pages = Array.from({ length: 24 }, (_, at) => `page-${String(at)}.txt`);
+      for (const page of pages) await writeFile(path.join(world.media, page), page);
+      await until("the other device has all", () => [...pages, "dog.txt"].every((file) => other.has(file)));
+      await rm(path.join(other.satchel.root, "dog.txt"));
+      await other.satchel.sync();
+      await until("it is deleted here too", () => !world.has("dog.txt"));
+      const window = await world.window();
+      await window.openFile("dogs.md");
+      const flagged = window.editor("dogs.md").locator(".squiggly-warning");
+      await flagged.waitFor();
+      await window.editor("dogs.md").locator(".view-line").getByText("dog.txt").click();
+      const fix = window.page.locator(".action-widget").getByText(/^Restore dog\.txt/);
+      // A key that comes before the editor has the focus opens nothing.
+      await until("the quick fix is offered", async () => {
+        if (await fix.isVisible()) return true;
+        await window.page.keyboard.press("Escape");
+        await window.page.keyboard.press("Control+.");
+        return await fix.waitFor({ timeout: 3000 }).then(
+          () => true,
+          () => false,
+        );
+      });
+      await fix.click();
+      await window.toast(/This folder is not trusted/).waitFor();
+      assert.ok(!world.has("dog.txt"));
+      await window.shot("untrusted-quick-fix");
+      for (const page of pages) await rm(path.join(world.media, page));
+      await window.openMedia();
+      await window.row("Questions").waitFor();
+      const question = window.row(/Deleted here: \d+ files/);
+      await question.waitFor();
+      assert.equal(await window.toast(/Deleted here/).count(), 0);
+      await window.shot("untrusted-question");
+      await window.palette("Satchel: ", "Satchel: Show Log");
+      assert.equal(await window.quick().locator(".monaco-list-row", { hasText: "Answer What Waits" }).count(), 0);
+      const held = Number(/Deleted here: (\d+) files/.exec(await question.innerText())?.[1]);
+      assert.ok(held > 0 && pages.filter((page) => other.has(page)).length >= held);
     });
   },
 );
