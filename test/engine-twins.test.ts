@@ -11,7 +11,7 @@ import { openFolderOnDisk } from "./support/folder-on-disk.ts";
 import { openDevice } from "./support/memory-device.ts";
 import { MemoryAccount, memoryRemote } from "./support/memory-remote.ts";
 
-test("runFolder() FN10 when one of two twins goes, here or there, the other gets its own name back in the same run", async () => {
+test("runFolder() FN10 when one of two twins goes, here or there, the other gets its own name back as soon as an editor can no longer be at work", async () => {
   for (const where of ["here", "there"] as const) {
     const given = await openFolderOnDisk();
     try {

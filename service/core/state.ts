@@ -58,6 +58,8 @@ export interface FolderState {
     totals(): { readonly files: number; readonly bytes: number };
     /** A different path with the same case-folded key, where the disk folds names. */
     twinOf(path: string, foldKey: string): Entry | undefined;
+    /** Of such paths the one that stands, or stood when last looked at, under its own name. */
+    holderOf(path: string, foldKey: string): Entry | undefined;
   };
   readonly remote: {
     get(path: string): RemoteRow | undefined;

@@ -198,6 +198,7 @@ export class Folder {
       device: deps.device,
       faults: deps.faults,
       observer: deps.observer,
+      freed: new Set(),
       streamIsCurrent: () => this.#opened?.loop.streamIsCurrent() ?? false,
     };
   }

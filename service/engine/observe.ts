@@ -13,8 +13,8 @@ const SETTLE_WAIT_MAX_MS = 30_000;
 /** Writes observations to the local tree, the change log and the problems, in one transaction. Returns how many were news. */
 function record(context: RunContext, observations: readonly Observation[], origin: Origin): number {
   if (observations.length === 0) return 0;
-  const { parts, freed } = context;
-  const { rows, state, clock } = parts;
+  const { parts } = context;
+  const { rows, state, clock, freed } = parts;
   const atMs = clock.wallMs();
   return state.transaction(() => {
     let news = 0;

@@ -28,6 +28,8 @@ export type FolderParts = {
   readonly observer: Observer;
   /** The change stream is live and has told of nothing since the cursor: the remote need not be asked (O(1)). */
   readonly streamIsCurrent: () => boolean;
+  /** Paths that went from this disk: their names may be what a twin has waited for. */
+  readonly freed: Set<string>;
 };
 
 const encoder = new TextEncoder();

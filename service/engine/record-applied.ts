@@ -63,7 +63,7 @@ function recordOne(
     context.counts.downloadedFiles += 1;
   } else {
     rows.entries.remove(step.path);
-    context.freed.add(step.path);
+    context.parts.freed.add(step.path);
     rows.changes.append({ path: step.path, kind: "remove", sha1: null, sizeBytes: null, origin: "apply", atMs });
     rows.base.put(step.path, null);
     context.counts.deletedLocal += 1;

@@ -20,8 +20,6 @@ export type RunContext = {
   workLeft: boolean;
   /** Of these an editor is just busy with (RELIABILITY 3.8); they are free again within seconds. */
   readonly restless: Set<string>;
-  /** Paths that went from this disk: their names may be what a twin has waited for. */
-  readonly freed: Set<string>;
   /** Paths skipped in this run: not planned again in it, so that a run ends. */
   readonly skipped: Set<string>;
 };
@@ -38,7 +36,6 @@ export function newRunContext(parts: FolderParts, run: string, signal: AbortSign
     refetch: false,
     workLeft: false,
     restless: new Set(),
-    freed: new Set(),
     skipped: new Set(),
   };
 }

@@ -31,6 +31,12 @@ export function prepareEntries(session: Session, mark: Mark, twins: Twins): (fol
       const stored = sql.get.get(folder.key, toText(path));
       return stored === undefined ? undefined : entryOf(stored);
     });
+    const twinsOf = function* (path: string, key: string): Generator<Entry, undefined> {
+      for (const other of twins.find(folder, path, key, () => sql.paths.all(folder.key).map(fromText))) {
+        const entry = get(other);
+        if (entry !== undefined) yield entry;
+      }
+    };
     return {
       get,
       all: () => pages(session, "read the entries", (after) => sql.page.all(folder.key, after, PAGE_ROWS), entryOf),
@@ -67,10 +73,10 @@ export function prepareEntries(session: Session, mark: Mark, twins: Twins): (fol
         return stored === undefined ? undefined : entryOf(stored);
       }),
       totals: () => ({ files: folder.files, bytes: folder.bytes }),
-      twinOf: session.read("look for a twin", (path: string, foldKey: string) => {
-        const twin = twins.find(folder, path, foldKey, () => sql.paths.all(folder.key).map(fromText));
-        return twin === undefined ? undefined : get(twin);
-      }),
+      twinOf: session.read("look for a twin", (path: string, key: string) => twinsOf(path, key).next().value),
+      holderOf: session.read("look for who has the name", (path: string, key: string) =>
+        twinsOf(path, key).find(({ diskPath }) => diskPath === null),
+      ),
     };
   };
 }

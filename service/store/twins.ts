@@ -5,8 +5,8 @@ import type { FolderRow } from "./session.ts";
 export interface Twins {
   added(folder: FolderRow, path: string): void;
   removed(folder: FolderRow, path: string): void;
-  /** The first other path with this key. `paths` reads every path of the folder, ascending. */
-  find(folder: FolderRow, path: string, key: string, paths: () => readonly string[]): string | undefined;
+  /** The other paths with this key, ascending. `paths` reads every path of the folder. */
+  find(folder: FolderRow, path: string, key: string, paths: () => readonly string[]): readonly string[];
   forget(folder: FolderRow): void;
   forgetAll(): void;
 }
@@ -34,7 +34,7 @@ export function makeTwins(): Twins {
         known.set(folder, byKey);
       }
       // Sorted, so that the answer does not depend on what was asked or written before.
-      return [...(byKey.get(key) ?? [])].filter((other) => other !== path).toSorted()[0];
+      return [...(byKey.get(key) ?? [])].filter((other) => other !== path).toSorted();
     },
     forget: (folder) => void known.delete(folder),
     forgetAll: () => known.clear(),

@@ -79,6 +79,7 @@ export function openDevice(
       device: name,
       faults: (point) => device.faults(point),
       observer: { progress: (_folder, _run, progress) => void device.progress.push(progress) },
+      freed: new Set(),
       streamIsCurrent: () => false,
     },
     sync: async () => {
