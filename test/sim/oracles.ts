@@ -32,6 +32,8 @@ export const STATE = "/state";
 const BRAKE_FILES = 10;
 const BRAKE_SHARE = 0.25;
 const BRAKE_WINDOW_MS = 600_000;
+/** Of files that went unnoticed (a lost event) a copy's bytes still count as standing here, and its deletion as a rename: as many may be sent on top. */
+const UNNOTICED_FILES = 2;
 /** A folder that has been empty for so long was so when the run that sends was planned. */
 const EMPTY_MS = 120_000;
 
@@ -163,7 +165,8 @@ export class Oracles {
     this.#deletions.set(key, recent);
     const limit = Math.max(BRAKE_FILES, (standing.length + recent.length) * BRAKE_SHARE);
     if (this.#unlocked.has(device)) return;
-    if (recent.length > limit) this.fail("S14", `${device}: ${recent.length} deletions sent within ten minutes without a word of the user`);
+    if (recent.length > limit + UNNOTICED_FILES)
+      this.fail("S14", `${device}: ${recent.length} deletions sent within ten minutes without a word of the user`);
     const emptySinceMs = this.#empty.get(device);
     if (emptySinceMs !== undefined && nowMs - emptySinceMs > EMPTY_MS)
       this.fail("S14", `${device}: the deletion of the last of its files (${path}) was sent without a word of the user`);
