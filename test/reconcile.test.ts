@@ -150,6 +150,7 @@ const guardRows: readonly (readonly [rule: string, facts: Partial<GuardFacts>, h
   ["a slow rm -r is counted over its runs", { planned: names(6, "late"), recent: names(20), baseLive: 80 }, 6, "manyDeletions"],
   ["the last one of a slow emptying waits", { planned: ["last"], recent: names(4), baseLive: 1 }, 1, "allDeleted"],
   ["a path deleted twice counts once", { planned: ["f0"], recent: names(10), baseLive: 30 }, 0, null],
+  ["all of a folder waits though some were tried before", { planned: names(5), recent: names(4), baseLive: 5 }, 5, "allDeleted"],
   ["what waits already is joined", { planned: names(2), baseLive: 100, alreadyHeld: true }, 2, "manyDeletions"],
   ["approved paths go on", { planned: names(30), baseLive: 40, approved: new Set(names(30)) }, 0, null],
   ["others wait beside approved ones", { planned: names(40), baseLive: 50, approved: new Set(names(20)) }, 20, "manyDeletions"],

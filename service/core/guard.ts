@@ -32,7 +32,7 @@ export function isPingPong(changes: readonly Pick<Change, "sha1" | "origin" | "a
 export type GuardFacts = {
   /** Paths whose deletion this plan would carry out, renames left out (their bytes live on elsewhere). */
   readonly planned: readonly string[];
-  /** Paths deleted in the same direction within the window, without the user's word. */
+  /** Paths deleted in the same direction within the window, without the user's word; or tried to be, and then they may be live still. */
   readonly recent: readonly string[];
   /** Live paths of the base now, planned ones included, recent ones not. */
   readonly baseLive: number;
@@ -54,7 +54,8 @@ export function guardDeletions(facts: GuardFacts): GuardVerdict {
   if (judged.length === 0) return { allowed, held: [], reason: null };
   const before = new Set(facts.recent);
   const count = before.size + judged.filter((path) => !before.has(path)).length;
-  const total = facts.baseLive + before.size;
+  const again = new Set(facts.planned.filter((path) => before.has(path)));
+  const total = facts.baseLive + before.size - again.size;
   const everything = count >= total;
   if (everything) return { allowed, held: judged, reason: "allDeleted" };
   const limit = Math.max(GUARD_FILES_MAX, total * GUARD_SHARE_MAX);

@@ -26,8 +26,8 @@ export async function push(context: RunContext, remote: Remote, actions: readonl
   if (outgoing.length === 0) return;
   context.totals.filesUp += outgoing.length;
   for (const action of outgoing) if (action.kind === "upload") context.totals.bytesUp += action.sizeBytes;
-  const results = openResults(context, approved);
-  const batches = readyBatches(context, remote, outgoing, results);
+  const results = openResults(context);
+  const batches = readyBatches(context, remote, { outgoing, approved }, results);
   const workers = Array.from({ length: remote.limits.uploadsInFlight }, async () => {
     for await (const batch of batches) {
       context.signal.throwIfAborted();
@@ -51,7 +51,7 @@ type Results = {
   readonly end: () => void;
 };
 
-function openResults(context: RunContext, approved: ReadonlySet<string>): Results {
+function openResults(context: RunContext): Results {
   const { state, rows, clock } = context.parts;
   let writtenMs = clock.monoMs();
   const unsent = new Set<Sent>();
@@ -64,7 +64,7 @@ function openResults(context: RunContext, approved: ReadonlySet<string>): Result
     writtenMs = clock.monoMs();
     if (taken.length === 0) return;
     state.transaction(() => {
-      for (const { item, result } of taken) recordResult(context, item, result, approved);
+      for (const { item, result } of taken) recordResult(context, item, result);
     });
     tellProgress(context);
   };
@@ -92,7 +92,7 @@ function openResults(context: RunContext, approved: ReadonlySet<string>): Result
 async function* readyBatches(
   context: RunContext,
   remote: Remote,
-  outgoing: readonly Outgoing[],
+  { outgoing, approved }: { readonly outgoing: readonly Outgoing[]; readonly approved: ReadonlySet<string> },
   results: Results,
 ): AsyncGenerator<readonly Sent[], void> {
   const waves = wavesOf(outgoing, remote.limits, context);
@@ -100,7 +100,7 @@ async function* readyBatches(
   const memories = openMemories(Math.min(allBytes, WAVE_BYTES + WAVE_ENTRIES));
   const prepare = async (): Promise<readonly (readonly Sent[])[] | null> => {
     const next = waves.next();
-    return next.done === true ? null : await announce(context, remote, { batches: next.value, memory: memories.take() }, results);
+    return next.done === true ? null : await announce(context, remote, { batches: next.value, memory: memories.take(), approved }, results);
   };
   let next = prepare();
   try {
@@ -118,11 +118,18 @@ async function* readyBatches(
   }
 }
 
-/** Reads a wave's files and writes its intents, all in one commit. */
+/**
+ * Reads a wave's files and writes its intents, all in one commit. A deletion counts for the guard from here on: when a crash or the network takes the
+ * answer, it is its echo that tells of it, and nothing then tells an accident from anything else.
+ */
 async function announce(
   context: RunContext,
   remote: Remote,
-  { batches, memory: wave }: { readonly batches: readonly (readonly Outgoing[])[]; readonly memory: Wave },
+  {
+    batches,
+    memory: wave,
+    approved,
+  }: { readonly batches: readonly (readonly Outgoing[])[]; readonly memory: Wave; readonly approved: ReadonlySet<string> },
   results: Results,
 ): Promise<readonly (readonly Sent[])[]> {
   const { parts, run } = context;
@@ -133,12 +140,11 @@ async function announce(
   parts.faults("upload/beforeIntent");
   const sent = parts.state.transaction(() =>
     full.map((batch) =>
-      batch.map(({ action, upload }): Sent => ({
-        action,
-        upload,
-        intent: parts.rows.uploadIntents.add(action.path, upload.sha1, run),
-        wave,
-      })),
+      batch.map(({ action, upload }): Sent => {
+        const wanted = action.kind === "upload" || action.to !== null || approved.has(`deleteRemote\0${action.path}`);
+        if (!wanted) parts.rows.deletions.add("deleteRemote", action.path, parts.clock.wallMs());
+        return { action, upload, intent: parts.rows.uploadIntents.add(action.path, upload.sha1, run), wave };
+      }),
     ),
   );
   results.announced(sent.flat());
@@ -253,7 +259,7 @@ function wireNameFor(action: Outgoing): string {
   return wire.name;
 }
 
-function recordResult(context: RunContext, sent: Sent, result: UploadResult, approved: ReadonlySet<string>): void {
+function recordResult(context: RunContext, sent: Sent, result: UploadResult): void {
   const { rows, clock, state } = context.parts;
   const { action, upload, intent } = sent;
   switch (result.kind) {
@@ -286,8 +292,6 @@ function recordResult(context: RunContext, sent: Sent, result: UploadResult, app
         return;
       }
       context.counts.deletedRemote += 1;
-      const wanted = action.to !== null || approved.has(`deleteRemote\0${action.path}`);
-      if (!wanted) rows.deletions.add("deleteRemote", action.path, clock.wallMs());
     }
   }
 }
