@@ -32,8 +32,8 @@ export const STATE = "/state";
 const BRAKE_FILES = 10;
 const BRAKE_SHARE = 0.25;
 const BRAKE_WINDOW_MS = 600_000;
-/** Of files that went unnoticed (a lost event) a copy's bytes still count as standing here, and its deletion as a rename: as many may be sent on top. */
-const UNNOTICED_FILES = 2;
+/** A deletion that the product rightly takes for a rename may look like a loss here: the other end is put in place a moment later, or its going was a lost event. */
+const RENAMES_UNSEEN = 2;
 /** A folder that has been empty for so long was so when the run that sends was planned. */
 const EMPTY_MS = 120_000;
 
@@ -146,7 +146,7 @@ export class Oracles {
     recent.push({ atMs: nowMs, path });
     this.#deletions.set(device, recent);
     const limit = Math.max(BRAKE_FILES, (standing.length + recent.length) * BRAKE_SHARE);
-    if (!this.#unlocked.has(device) && recent.length > limit) {
+    if (!this.#unlocked.has(device) && recent.length > limit + RENAMES_UNSEEN) {
       this.fail("S14", `${device}: ${recent.length} files deleted within ten minutes without a word of the user`);
     }
   }
@@ -165,7 +165,7 @@ export class Oracles {
     this.#deletions.set(key, recent);
     const limit = Math.max(BRAKE_FILES, (standing.length + recent.length) * BRAKE_SHARE);
     if (this.#unlocked.has(device)) return;
-    if (recent.length > limit + UNNOTICED_FILES)
+    if (recent.length > limit + RENAMES_UNSEEN)
       this.fail("S14", `${device}: ${recent.length} deletions sent within ten minutes without a word of the user`);
     const emptySinceMs = this.#empty.get(device);
     if (emptySinceMs !== undefined && nowMs - emptySinceMs > EMPTY_MS)
