@@ -79,8 +79,12 @@ scenario("paste and drop", { files, settings }, (world) => {
     await until("the file is there", () => world.has(name));
     // The editor makes the file and then fills it: what stands is read anew at every look, and is a whole picture at the end.
     await until("another device has it", async () => other.has(name) && (await sameBytes(world.media, other.satchel.root, name)));
-    // The next window shows what is on disk.
-    await window.save("My Trip.md");
+    // The next window shows what is on disk. A key that comes while something else has the focus saves nothing.
+    await until("the note is saved", async () => {
+      await window.editor("My Trip.md").locator(".view-lines").click();
+      await window.save("My Trip.md");
+      return (await readFile(path.join(world.workspace, "trips", "My Trip.md"), "utf8")).includes("](");
+    });
   });
 
   test("EX N7 the same picture again is linked, not stored twice", async () => {
