@@ -63,6 +63,18 @@ for (const [system, kept] of [
     });
   });
 
+test("handle() W13 W31 a name that leaves a shadow is no change to who knows it: an edit that was not sent yet stays", async () => {
+  await withDevices(WINDOWS, async (keeps, folds, server) => {
+    const other = await device(server, LINUX, new Map());
+    keeps.stock.folder.set("A.jpg", UPPER).set("a.jpg", LOWER);
+    for (const one of [keeps, folds, other]) await one.sync();
+    other.stock.folder.set("a.jpg", Buffer.from("edited here")).set("new.png", Buffer.from("new"));
+    keeps.stock.folder.delete("A.jpg");
+    for (const one of [keeps, other, keeps, folds]) await one.sync();
+    for (const one of [keeps, other, folds]) assert.deepEqual(filesOf(one), { "a.jpg": "edited here", "new.png": "new" });
+  });
+});
+
 test("handle() W13 a twin comes to the device that lacks it when the one before it goes, and not sooner", async () => {
   await withDevices(WINDOWS, async (keeps, folds) => {
     keeps.stock.folder.set("A.jpg", UPPER).set("a.jpg", LOWER);

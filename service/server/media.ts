@@ -44,6 +44,14 @@ const NONE: ReadonlySet<string> = new Set();
 async function unseen(tx: AccountTx, { folds }: Caller, { cased }: Memory): Promise<ReadonlySet<string>> {
   return folds === true && !cased ? await tx.shadows() : NONE;
 }
+/** Rows above `last` that only got another number when they left a shadow, and that this device was told of before: told again, one would take an edit that
+ * was not sent yet with it (W31). */
+async function known(tx: AccountTx, { folds }: Caller, last: number): Promise<ReadonlySet<number>> {
+  if (folds === true || last === 0) return NO_USNS;
+  const rows = await tx.renumbered(last);
+  return new Set([...rows].filter(([, before]) => before <= last).map(([usn]) => usn));
+}
+const NO_USNS: ReadonlySet<number> = new Set();
 export type MediaParts = {
   readonly clock: Clock;
   readonly compute: Compute;
@@ -95,7 +103,11 @@ export async function mediaChanges(caller: Caller, last: number, { faults }: Med
         const ask = asked(before, session, last, { ...state, strangers: last === 0 && (await strangers(tx, caller)) });
         if (ask.wentBack) await tx.newEpoch();
         if (ask.answer === "empty") return { memory: ask.memory, result: [] };
-        const { rows, end } = await readPage(tx, last, state.top, limit, { ...ask, unseen: await unseen(tx, caller, before) });
+        const { rows, end } = await readPage(tx, last, state.top, limit, {
+          ...ask,
+          unseen: await unseen(tx, caller, before),
+          known: await known(tx, caller, last),
+        });
         const page = rows.map(({ name, usn, sha1 }): [string, number, string] => [name, usn, sha1 ?? ""]);
         // Without a row at the top the client would ask three times per sync for ever (W8).
         if (rows.at(-1)?.usn !== end && end > last) page.push([CARRIER, end, ""]);
@@ -118,7 +130,13 @@ async function readPage(
   last: number,
   top: number,
   limit: number,
-  { hidden, bulk, bornAt, unseen: twins }: Asked & { readonly unseen: ReadonlySet<string> },
+  {
+    hidden,
+    bulk,
+    bornAt,
+    unseen: twins,
+    known: told,
+  }: Asked & { readonly unseen: ReadonlySet<string>; readonly known: ReadonlySet<number> },
 ): Promise<{ readonly rows: readonly Row[]; readonly end: number }> {
   const rows: Row[] = [];
   let tombstones = 0;
@@ -126,7 +144,7 @@ async function readPage(
   for (;;) {
     const more = await tx.feed(from, limit, bornAt);
     for (const row of more) {
-      if (isHidden(hidden, row.usn) || twins.has(row.name)) continue;
+      if (isHidden(hidden, row.usn) || twins.has(row.name) || told.has(row.usn)) continue;
       tombstones += row.sha1 === null ? 1 : 0;
       if (rows.length === limit || (tombstones > 1 && !bulk)) return { rows, end: rows.at(-1)?.usn ?? last };
       rows.push(row);
