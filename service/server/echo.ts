@@ -41,6 +41,8 @@ const memorySchema = z.object({
   bornAt: position.nullable().default(null),
   /** Its system folds names as a rule, but it sent both of two twins: its disk keeps them apart. */
   cased: z.boolean().default(false),
+  /** Rows that only got another number, and that it knew before: name and number. Never told to it, unless its system folds names. */
+  knows: z.array(z.tuple([z.string(), position])).default([]),
   /** What this session said of names without a real change: name and whether it has it. */
   claims: z.array(z.tuple([z.string(), z.boolean()])),
   /** Counts the syncs of clients that send no session (before 2.1.57). */
@@ -71,6 +73,7 @@ export function newMemory(generation: number): Memory {
     fresh: null,
     bornAt: null,
     cased: false,
+    knows: [],
     claims: [],
     legacy: 0,
   };
@@ -78,6 +81,17 @@ export function newMemory(generation: number): Memory {
 
 /** What cannot be read (a later version wrote it) is as good as never seen, but for one thing: its client may have rows. The other cures
  * then rest for one sync. */
+/** These rows got another number: the client knows those whose old one it has passed for certain, or made itself. The same memory where it knows none. */
+export function knowing(memory: Memory, moved: readonly { readonly name: string; readonly from: number; readonly to: number }[]): Memory {
+  if (memory.pos === null) return memory;
+  const stands = Math.min(...memory.pos);
+  const own = memory.echo?.own ?? [];
+  const known = moved.filter(({ from }) => from <= stands || own.some(([first, last]) => from >= first && from <= last));
+  if (known.length === 0) return memory;
+  const open = memory.knows.filter(([, usn]) => usn > stands);
+  return { ...memory, knows: [...open, ...known.map(({ name, to }): [string, number] => [name, to])].slice(-CLAIMS_MAX) };
+}
+
 export function parseMemory(text: string | null, generation: number): Memory {
   if (text === null) return newMemory(generation);
   const parsed = memorySchema.safeParse(jsonOrNull(text));

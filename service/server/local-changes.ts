@@ -160,11 +160,10 @@ function txOf({ rows, clock, secrets }: LocalContext, { files }: Change, batch: 
     write: async (entries, sender) => {
       const atMs = clock.wallMs();
       await step({ kind: "write", entries, sender, atMs });
-      const freed = outOfShadow(rows);
+      const freed = renumbered(rows);
       if (freed.length > 0) await step({ kind: "write", entries: freed, sender: TWINS, atMs });
     },
     shadows: async () => await soon(rows.shadows()),
-    renumbered: async (usn) => await soon(rows.renumbered(usn, TWINS)),
     log: async (usn) => await soon(rows.log(usn)),
     memory: async (device) => await soon(rows.memory(device)),
     remember: async (device, memory) => await step({ kind: "remember", device, memory }),
@@ -174,11 +173,11 @@ function txOf({ rows, clock, secrets }: LocalContext, { files }: Change, batch: 
   };
 }
 
-/** Nobody's key: to every device that did not know the name the new number is somebody else's change. */
+/** Nobody's key: to every device the new number is somebody else's change. */
 const TWINS: Sender = { device: "server", session: "twins" };
 
 /** Shadows whose leader went, with a number that no device has passed. */
-function outOfShadow(rows: LocalContext["rows"]): Entry[] {
+function renumbered(rows: LocalContext["rows"]): Entry[] {
   const { top } = rows.state();
   return rows.freed().flatMap((name, at) => {
     const row = rows.row(name);

@@ -25,6 +25,7 @@ import { brakeDeletions, isKey } from "./burst.ts";
 import { Refusal } from "./exchange.ts";
 import { CARRIER, nameFault } from "./names.ts";
 import type { Account, AccountTx } from "./storage.ts";
+import { writeRows } from "./write-rows.ts";
 
 /** Raw bytes after which a download reply is closed. Anki's own server stops at 2.5 MiB; more means fewer round trips (W21). */
 const DOWNLOAD_BYTES = 8 * 1024 * 1024;
@@ -44,14 +45,10 @@ const NONE: ReadonlySet<string> = new Set();
 async function unseen(tx: AccountTx, { folds }: Caller, { cased }: Memory): Promise<ReadonlySet<string>> {
   return folds === true && !cased ? await tx.shadows() : NONE;
 }
-/** Rows above `last` that only got another number when they left a shadow, and that this device was told of before: told again, one would take an edit that
- * was not sent yet with it (W31). */
-async function known(tx: AccountTx, { folds }: Caller, last: number): Promise<ReadonlySet<number>> {
-  if (folds === true || last === 0) return NO_USNS;
-  const rows = await tx.renumbered(last);
-  return new Set([...rows].filter(([, before]) => before <= last).map(([usn]) => usn));
+/** What only got another number. A device whose system folds names may have passed the old one without being told. */
+function knownRows({ folds }: Caller, { knows, twin }: Memory): ReadonlyMap<string, number> {
+  return new Map(folds === true || twin ? [] : knows);
 }
-const NO_USNS: ReadonlySet<number> = new Set();
 export type MediaParts = {
   readonly clock: Clock;
   readonly compute: Compute;
@@ -73,8 +70,11 @@ export async function withMemory<T>(
   const text = await tx.memory(caller.device);
   const before = text === null ? newMemory(state.generation) : parseMemory(text, state.generation);
   const { memory, result } = await work(before, caller.session ?? legacySession(before), state);
-  const next = JSON.stringify(memory);
-  if (next !== text) await tx.remember(caller.device, next);
+  // What it knows is written by whoever writes rows, which `work` may have done.
+  const now = await tx.memory(caller.device);
+  const { knows } = now === text ? memory : parseMemory(now, state.generation);
+  const next = JSON.stringify({ ...memory, knows });
+  if (next !== now) await tx.remember(caller.device, next);
   return result;
 }
 
@@ -106,7 +106,7 @@ export async function mediaChanges(caller: Caller, last: number, { faults }: Med
         const { rows, end } = await readPage(tx, last, state.top, limit, {
           ...ask,
           unseen: await unseen(tx, caller, before),
-          known: await known(tx, caller, last),
+          known: knownRows(caller, before),
         });
         const page = rows.map(({ name, usn, sha1 }): [string, number, string] => [name, usn, sha1 ?? ""]);
         // Without a row at the top the client would ask three times per sync for ever (W8).
@@ -135,8 +135,8 @@ async function readPage(
     bulk,
     bornAt,
     unseen: twins,
-    known: told,
-  }: Asked & { readonly unseen: ReadonlySet<string>; readonly known: ReadonlySet<number> },
+    known,
+  }: Asked & { readonly unseen: ReadonlySet<string>; readonly known: ReadonlyMap<string, number> },
 ): Promise<{ readonly rows: readonly Row[]; readonly end: number }> {
   const rows: Row[] = [];
   let tombstones = 0;
@@ -144,7 +144,7 @@ async function readPage(
   for (;;) {
     const more = await tx.feed(from, limit, bornAt);
     for (const row of more) {
-      if (isHidden(hidden, row.usn) || twins.has(row.name) || told.has(row.usn)) continue;
+      if (isHidden(hidden, row.usn) || twins.has(row.name) || known.get(row.name) === row.usn) continue;
       tombstones += row.sha1 === null ? 1 : 0;
       if (rows.length === limit || (tombstones > 1 && !bulk)) return { rows, end: rows.at(-1)?.usn ?? last };
       rows.push(row);
@@ -200,7 +200,7 @@ export async function uploadChanges(caller: Caller, entries: readonly Hashed[], 
         const claims = entries.map(({ name, sha1 }): [string, boolean] => [name, sha1 !== null]);
         return { memory: claimed(memory, session, claims), result: [entries.length, 0] satisfies [number, number] };
       }
-      await tx.write(numbered, { device: caller.device, session });
+      await writeRows(tx, numbered, { device: caller.device, session });
       const nowMs = parts.clock.wallMs();
       burst = await brakeDeletions(tx, { device: caller.device, nowMs, top, live, rows, written: numbered, back: true });
       twins = await twinsAmong(tx, numbered);

@@ -14,6 +14,7 @@ import { Refusal } from "./exchange.ts";
 import { filesOf, hashEntries, twinsAmong, withMemory, type Caller, type Hashed, type MediaParts } from "./media.ts";
 import { CARRIER, nameFault } from "./names.ts";
 import type { Storage } from "./storage.ts";
+import { writeRows } from "./write-rows.ts";
 
 type Results = z.input<typeof SATCHEL.upload.reply>;
 type Page = z.input<typeof SATCHEL.changes.reply>;
@@ -59,7 +60,7 @@ export async function satchelUpload(caller: Caller, entries: readonly BasedEntry
     });
     if (real.length > 0) {
       await withMemory(tx, caller, async (memory, session) => {
-        await tx.write(real, { device: caller.device, session });
+        await writeRows(tx, real, { device: caller.device, session });
         const nowMs = parts.clock.wallMs();
         // Our clients ask their user before they delete so much: what comes was meant.
         burst = await brakeDeletions(tx, { device: caller.device, nowMs, top, live, rows, written: real, back: false });

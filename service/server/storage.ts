@@ -41,8 +41,6 @@ export interface AccountTx {
   write(entries: readonly Entry[], sender: Sender): Promise<void>;
   /** Names with bytes that differ in case alone from one that came before them (W13). */
   shadows(): Promise<ReadonlySet<string>>;
-  /** Rows above `usn` that only left a shadow: their number, and the one of the change that made them what they are; 0: before the log's time. */
-  renumbered(usn: number): Promise<ReadonlyMap<number, number>>;
   /** The log strictly after `usn`, ascending; null: it does not reach back so far. */
   log(usn: number): Promise<readonly Logged[] | null>;
   /** What the server remembers of a device key; null: nothing. */

@@ -35,8 +35,6 @@ export interface ServerAccountRows extends BlobRows, Session, TwinRows, WholeRow
   dropTombstone(name: string): void;
   /** null: trimmed so far that it can't tell. */
   log(usn: number): Logged[] | null;
-  /** What this sender logged above `usn`: its number, and that of the same name's change before it by anybody else; 0: the log does not reach back so far. */
-  renumbered(usn: number, sender: Sender): ReadonlyMap<number, number>;
   memory(device: string): string | null;
   remember(device: string, memory: string): void;
   newEpoch(epoch: string): void;
@@ -201,22 +199,11 @@ function prepareWrite(
     });
 }
 
-function prepareLog(db: Database): Pick<ServerAccountRows, "log" | "renumbered" | "trimLog"> {
+function prepareLog(db: Database): Pick<ServerAccountRows, "log" | "trimLog"> {
   type Line = { usn: number; name: string; live: number; wasLive: number; device: string; session: string };
   const after = db.prepare<[number], Line>(
     `SELECT usn, name, live, was_live AS wasLive, device, session FROM log JOIN upload ON upload.id = log.upload WHERE usn > ? ORDER BY usn`,
   );
-  const by = db
-    .prepare<{ usn: number; device: string; session: string }, [number, number]>(
-      `WITH renumbered AS MATERIALIZED (
-         SELECT usn, name FROM log JOIN upload ON upload.id = log.upload WHERE usn > @usn AND device = @device AND session = @session
-       )
-       SELECT usn, (
-         SELECT coalesce(max(log.usn), 0) FROM log JOIN upload ON upload.id = log.upload
-         WHERE log.name = renumbered.name AND log.usn < renumbered.usn AND NOT (device = @device AND session = @session)
-       ) FROM renumbered`,
-    )
-    .raw();
   const first = db.prepare<[], number | null>("SELECT min(usn) FROM log").pluck();
   const trim = db.prepare<[number]>("DELETE FROM log WHERE usn <= (SELECT max(usn) FROM log) - ?");
   const trimUploads = db.prepare("DELETE FROM upload WHERE id < (SELECT upload FROM log ORDER BY usn LIMIT 1)");
@@ -227,7 +214,6 @@ function prepareLog(db: Database): Pick<ServerAccountRows, "log" | "renumbered" 
         if (start !== null && start > usn + 1) return null;
         return after.all(usn).map((line) => ({ ...line, live: line.live === 1, wasLive: line.wasLive === 1 }));
       }),
-    renumbered: (usn, { device, session }) => withFault("read the log", () => new Map(by.all({ usn, device, session }))),
     trimLog: (keep) =>
       withFault("trim the log", () => {
         trim.run(keep);
