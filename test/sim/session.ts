@@ -180,6 +180,7 @@ class Session {
         deletes: habits.deletes,
         acknowledged: (sha1) => void this.#uploaded.add(sha1),
         restored: () => this.#restored,
+        judgesEchoes: this.#options.stock !== undefined || canaryOf(this.#options.canary)?.session?.stock !== undefined,
       });
     });
   }
