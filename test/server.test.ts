@@ -178,6 +178,14 @@ withServer("handle() W31 a lost reply is answered without the upload's own rows,
   assert.equal(await sanity(server, next, 1), "OK");
 });
 
+withServer("handle() W31 an upload that a proxy sends twice proves nothing of the first one's reply", async (server, key) => {
+  const a = Buffer.from("a");
+  await begin(server, { key, session: "s1" });
+  await upload(server, { key, session: "s1" }, { a });
+  await upload(server, { key, session: "s1" }, { a });
+  assert.deepEqual(await changes(server, { key, session: "s2" }, 0), [[":usn", 1, ""]]);
+});
+
 withServer("handle() W31 never hides anything once two clients share a key", async (server, key) => {
   const a = Buffer.from("a");
   await begin(server, { key, session: "s1" });

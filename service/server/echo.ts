@@ -236,9 +236,12 @@ function joined(own: Echo["own"], from: number, to: number): Echo["own"] {
   return own.length >= RANGES_MAX ? [...own.slice(1), [from, to]] : [...own, [from, to]];
 }
 
-/** An upload changed nothing; `claims` is what it says that the client has. */
+/**
+ * An upload changed nothing; `claims` is what it says that the client has. It may be one that came twice (a proxy that tried again), so it proves nothing of
+ * the reply before it.
+ */
 export function claimed(before: Memory, session: string, claims: Memory["claims"]): Memory {
-  const memory = enter(before, session);
+  const memory = before.session === session ? before : enter(before, session);
   const stand = memory.stand ?? memory.told;
   return { ...memory, stand, claims: [...memory.claims, ...claims].slice(-CLAIMS_MAX) };
 }

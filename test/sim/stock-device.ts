@@ -32,7 +32,7 @@ export type StockGiven = {
   readonly deletes: boolean;
   /** The server has said 200 to these bytes (S1′). */
   readonly acknowledged: (sha1: string) => void;
-  /** Own bytes that come back are a violation; else they are only noted: seed 265 shows one that is not explained yet. */
+  /** Own bytes that come back are a violation; else they are only noted, as others may have brought them back. */
   readonly judgesEchoes: boolean;
   /** The server was put back to a backup: what it said before no longer holds. */
   readonly restored: () => boolean;
