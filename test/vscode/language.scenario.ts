@@ -65,9 +65,16 @@ scenario("media in notes", { files: { "cats.md": NOTE, "empty.md": "", "media/ca
     await window.openMedia();
     await writeFile(path.join(world.media, "nobody.png"), Buffer.concat([PIXEL, Buffer.from("nobody")]));
     await joined.cli(["sync", "--wait"]);
-    await window.command("Satchel: Check Notes and Media");
     const list = window.quick();
-    await list.locator(".monaco-list-row", { hasText: "gone.png" }).waitFor();
+    const missing = list.locator(".monaco-list-row", { hasText: "gone.png" });
+    // A list goes when the focus does, and a window that is still being put together moves it: asked again then, as a user would.
+    await until("the check lists what is missing", async () => {
+      await window.command("Satchel: Check Notes and Media");
+      return await missing.waitFor({ timeout: 8000 }).then(
+        () => true,
+        () => false,
+      );
+    });
     await window.shot("check-notes");
     await window.pick("1 file that no note uses");
     const unused = list.locator(".monaco-list-row", { hasText: "nobody.png" });
