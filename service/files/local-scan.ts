@@ -3,6 +3,7 @@ import type { Observation } from "../core/local.ts";
 import type { Stat } from "../core/model.ts";
 import { DiskError, PACK_NUMBERS, type DiskFault, type WalkFound, type WalkPack } from "../core/ports.ts";
 import { foldersAbove, parentOf } from "./apply-context.ts";
+import type { DiskNames } from "./disk-names.ts";
 import { EarlyWalk } from "./early-walk.ts";
 import { KnownFiles } from "./known-files.ts";
 import {
@@ -37,11 +38,7 @@ export interface ScanState {
   readonly troubled: Set<string>;
   /** Directories seen. */
   readonly folders: Set<string>;
-  /** Name on disk, composed → path, where it is more than a spelling (FN10). */
-  readonly twins: Map<string, string>;
-  pathOf(diskPath: string): string;
-  /** Finds out whose a stand-in name is; from then on `pathOf` knows. @throws DiskError */
-  resolveTwin(diskPath: string, stat: Stat, spellings: Spellings): Promise<void>;
+  readonly names: DiskNames;
   note(observation: Observation): Observation;
   settle(read: Read): readonly Observation[];
   vanished(path: string, diskPath: string): void;
@@ -87,7 +84,7 @@ async function lookAtStandIns(scan: Scan, state: ScanState): Promise<void> {
   const spellings = new Spellings(state.context);
   for (const found of scan.standIns) {
     try {
-      if (found.stat !== null) await state.resolveTwin(found.diskPath, found.stat, spellings);
+      if (found.stat !== null) await state.names.resolve(found.diskPath, found.stat, spellings);
       await lookAt(scan, state, found);
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
@@ -137,14 +134,11 @@ async function loadKnown(state: ScanState, walk: Pick<EarlyWalk<unknown>, "stop"
 async function readKnown(state: ScanState): Promise<KnownFiles> {
   const { entries, clock, problems } = state.context;
   const known = new KnownFiles();
-  state.twins.clear();
+  state.names.forgetAll();
   let untilMs = clock.monoMs() + SLICE_MS;
   for (const page of entries.fingerprints()) {
     known.add(page);
-    for (const [index, diskPath] of page.diskPaths) {
-      const [path, name] = [page.paths[index] ?? "", diskPath.normalize("NFC")];
-      if (name !== path) state.twins.set(name, path);
-    }
+    for (const [index, diskPath] of page.diskPaths) state.names.remember(diskPath, page.paths[index] ?? "");
     if (clock.monoMs() < untilMs) continue;
     await clock.sleep(0);
     untilMs = clock.monoMs() + SLICE_MS;
@@ -220,7 +214,7 @@ class Scan {
   }
 
   #isKnown(diskPath: string, stats: Float64Array, at: number): boolean {
-    const path = this.#state.pathOf(diskPath);
+    const path = this.#state.names.pathOf(diskPath);
     if (this.#troubledLeft.size > 0 && this.#troubledLeft.has(path)) return false;
     if (!this.#known.isUnchanged(path, diskPath, stats, at)) return false;
     this.#state.dirty.delete(diskPath);
@@ -231,7 +225,7 @@ class Scan {
   doubtful(found: WalkFound): { readonly path: string; readonly stat: Stat } | null {
     const { diskPath, stat } = found;
     if (stat === null || !found.validUnicode) return null;
-    const path = this.#state.pathOf(diskPath);
+    const path = this.#state.names.pathOf(diskPath);
     return path === diskPath || this.#state.context.ignored(diskPath, false) ? null : { path, stat };
   }
 
@@ -244,7 +238,7 @@ class Scan {
     const state = this.#state;
     const { context } = state;
     const { diskPath, stat } = found;
-    const path = state.pathOf(diskPath);
+    const path = state.names.pathOf(diskPath);
     if (context.ignored(diskPath, false)) return this.#met(path);
     this.#troubledLeft.delete(found.validUnicode ? path : diskPath);
     if (!found.validUnicode) {

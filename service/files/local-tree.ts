@@ -3,8 +3,8 @@ import { foldKey } from "../core/case-folding.ts";
 import type { LocalTree, Observation, RootState } from "../core/local.ts";
 import type { Entry, Stat } from "../core/model.ts";
 import { DiskError } from "../core/ports.ts";
-import { standsFor } from "../core/twin-names.ts";
 import { OWN_DIRECTORY } from "./apply-context.ts";
+import { DiskNames, type NamesLook, type Seen } from "./disk-names.ts";
 import { isSameFile } from "./disk-steps.ts";
 import { everyFound } from "./every-found.ts";
 import { Absence } from "./local-absence.ts";
@@ -15,8 +15,6 @@ import {
   isOwn,
   isTwin,
   lookOrFault,
-  mayStandIn,
-  ownerOf,
   readAll,
   refused,
   twinProblem,
@@ -25,7 +23,6 @@ import {
   type ToRead,
 } from "./local-look.ts";
 import { dueMs, judge, lastAbsenceMs, newDirty, type Dirty } from "./settle.ts";
-import { Spellings } from "./spellings.ts";
 
 /** No write to a path that vanished or re-appeared this lately: an editor is at work (RELIABILITY 3.8). */
 const RESTLESS_MS = 4_000;
@@ -35,9 +32,6 @@ const LATER_MS = 2_000;
 const RACY_MS = 2_000;
 /** Paths hashed together when events come in thousands. */
 const READ_MAX = 2_000;
-/** Only such names have other spellings. */
-// oxlint-disable-next-line no-control-regex -- the range is meant
-const NOT_ASCII = /[^\u0000-\u007f]/;
 const IGNORE_FILE = `${OWN_DIRECTORY}ignore`;
 
 /** @see LookContext for the options. */
@@ -50,13 +44,14 @@ class Tree implements LocalTree, ScanState {
   readonly dirty = new Map<string, Dirty>();
   readonly troubled = new Set<string>();
   readonly folders = new Set<string>();
-  readonly twins = new Map<string, string>();
+  readonly names: DiskNames;
   readonly #restless = new Map<string, number>();
   #scanDue = true;
   #identity: { readonly dev: number; readonly fileId: number } | null = null;
 
   constructor(context: LookContext) {
     this.context = context;
+    this.names = new DiskNames(context);
   }
 
   hint(diskPath: string | null, agoMs?: number): void {
@@ -136,14 +131,13 @@ class Tree implements LocalTree, ScanState {
     const due = [...this.dirty].filter(([, dirty]) => dueMs(dirty, lastAbsence) <= nowMs);
     if (due.length === 0) return [];
     const absence = new Absence(this.context, this.#identity);
-    const doubles = this.#doubles(this.dirty.keys());
-    const spellings = new Spellings(this.context);
+    const look = this.names.beginLook(absence, this.dirty.keys());
     const observations: Observation[] = [];
     const reads: ToRead[] = [];
     const gone: string[] = [];
     for (const [diskPath, dirty] of due) {
       signal.throwIfAborted();
-      const found = await this.#look(diskPath, dirty, absence, doubles, spellings);
+      const found = await this.#look(diskPath, dirty, look);
       if (found === "gone") gone.push(diskPath);
       else if (found === null) continue;
       else if ("kind" in found) observations.push(this.note(found));
@@ -154,14 +148,9 @@ class Tree implements LocalTree, ScanState {
     }
     // A path that was just read under another spelling is not gone, whatever became of this one.
     const standing = new Set(observations.flatMap((one) => ("entry" in one ? [one.entry.path] : [])));
-    for (const diskPath of gone) if (!standing.has(this.pathOf(diskPath))) observations.push(...(await this.#conclude(diskPath, absence)));
+    for (const diskPath of gone)
+      if (!standing.has(this.names.pathOf(diskPath))) observations.push(...(await this.#conclude(diskPath, absence)));
     return observations;
-  }
-
-  /** The path that a name on disk stands for. */
-  pathOf(diskPath: string): string {
-    const path = NOT_ASCII.test(diskPath) ? diskPath.normalize("NFC") : diskPath;
-    return this.twins.size === 0 ? path : (this.twins.get(path) ?? path);
   }
 
   /** Remembers what an observation means for later ones. */
@@ -229,19 +218,12 @@ class Tree implements LocalTree, ScanState {
   }
 
   /** One due path: null when there is nothing to say (yet). */
-  async #look(
-    diskPath: string,
-    dirty: Dirty,
-    absence: Absence,
-    doubles: ReadonlySet<string>,
-    spellings: Spellings,
-  ): Promise<Observation | ToRead | "gone" | null> {
+  async #look(diskPath: string, dirty: Dirty, look: NamesLook): Promise<Observation | ToRead | "gone" | null> {
     const { clock } = this.context;
     const wasAway = dirty.absentMs !== null;
-    let seen: { stat: Stat | null; fault: DiskError["fault"] | null };
+    let seen: Seen;
     try {
-      seen = await this.#statOf(diskPath, dirty, absence, doubles, spellings);
-      if (seen.stat !== null && mayStandIn(this.context, diskPath)) await this.resolveTwin(diskPath, seen.stat, spellings);
+      seen = await look.at(diskPath, wasAway);
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
       // Which name stands can't be told now: nothing is concluded. A scan says what keeps the folder from being listed.
@@ -249,8 +231,7 @@ class Tree implements LocalTree, ScanState {
       return null;
     }
     const { stat: found, fault } = seen;
-    if (found === null && mayStandIn(this.context, diskPath)) this.#recallTwin(diskPath);
-    const path = this.pathOf(diskPath);
+    const path = this.names.pathOf(diskPath);
     const entry = this.#ownerOf(path, diskPath, found);
     // A folder in a file's place: the file is away, for as long as any other before it counts as gone.
     const stat = found?.kind === "directory" && (entry?.diskPath ?? entry?.path) === diskPath ? null : found;
@@ -283,53 +264,12 @@ class Tree implements LocalTree, ScanState {
       return twinProblem(path, diskPath);
     }
     // A name that is new here may be the new spelling of one that is recorded.
-    const twin = this.#folds && entry === undefined ? context.entries.twinOf(path, foldKey(path)) : undefined;
+    const twin = this.names.folds && entry === undefined ? context.entries.twinOf(path, foldKey(path)) : undefined;
     if (twin !== undefined) this.#mark(twin.diskPath ?? twin.path);
     const look = classify(context, path, stat);
     if (look.kind === "read") return { path, diskPath, stat };
     this.dirty.delete(diskPath);
     return look.kind === "problem" ? { ...look, path } : null;
-  }
-
-  /** The look itself, where neither a symlinked folder nor a disk that folds names can deceive it. */
-  async #statOf(
-    diskPath: string,
-    dirty: Dirty,
-    absence: Absence,
-    doubles: ReadonlySet<string>,
-    spellings: Spellings,
-  ): Promise<{ stat: Stat | null; fault: DiskError["fault"] | null }> {
-    if ((await absence.folderAbove(diskPath)) === "symlink") return { stat: null, fault: "symlink" };
-    const seen = await lookOrFault(this.context, diskPath);
-    if (!this.#folds || seen.stat === null) return seen;
-    const doubtful = dirty.absentMs !== null || doubles.has(foldKey(diskPath)) || this.#isDoubtful(diskPath, seen.stat);
-    // Asked for `a.jpg`, such a disk shows `A.jpg`: only the listing tells which name stands (FN11).
-    return doubtful && (await spellings.other(diskPath)) !== null ? { stat: null, fault: null } : seen;
-  }
-
-  get #folds(): boolean {
-    return this.context.caps.foldsCase || this.context.caps.foldsNormalization;
-  }
-
-  /** What stands there may bear another spelling: all but a plain edit of a file whose name nothing else comes near. */
-  #isDoubtful(diskPath: string, stat: Stat): boolean {
-    const path = this.pathOf(diskPath);
-    const { entries } = this.context;
-    const entry = entries.get(path);
-    if (entry === undefined || (entry.diskPath ?? path) !== diskPath || entry.fileId !== stat.fileId) return true;
-    if (entry.mtimeNs === stat.mtimeNs && entry.ctimeNs !== stat.ctimeNs) return true;
-    return entries.twinOf(path, foldKey(path)) !== undefined;
-  }
-
-  #doubles(diskPaths: Iterable<string>): ReadonlySet<string> {
-    const doubles = new Set<string>();
-    if (!this.#folds) return doubles;
-    const seen = new Set<string>();
-    for (const diskPath of diskPaths) {
-      const key = foldKey(diskPath);
-      (seen.has(key) ? doubles : seen).add(key);
-    }
-    return doubles;
   }
 
   /** The entry that this very name on disk stands for. Another spelling's absence says nothing of the file (FN09). */
@@ -338,20 +278,6 @@ class Tree implements LocalTree, ScanState {
     if (entry === undefined || stat !== null || (entry.diskPath ?? entry.path) === diskPath) return entry;
     this.#mark(entry.diskPath ?? entry.path);
     return undefined;
-  }
-
-  async resolveTwin(diskPath: string, stat: Stat, spellings: Spellings): Promise<void> {
-    const name = diskPath.normalize("NFC");
-    const owner = await ownerOf(this.context, diskPath, stat, spellings);
-    if (owner === name) this.twins.delete(name);
-    else this.twins.set(name, owner);
-  }
-
-  /** What stood there may have been put since the last scan. */
-  #recallTwin(diskPath: string): void {
-    const name = diskPath.normalize("NFC");
-    const real = standsFor(name, this.context.sha1);
-    if (real !== null && this.context.entries.get(real)?.diskPath?.normalize("NFC") === name) this.twins.set(name, real);
   }
 
   /** Nothing is there, and nothing was: an editor's temporary file, or a folder. A folder's files are looked for, each by itself. */
@@ -399,7 +325,7 @@ class Tree implements LocalTree, ScanState {
 
   /** Gone only when the root is the root, the directory was listed to its end, and the name is not in it (N2). */
   async #conclude(diskPath: string, absence: Absence): Promise<readonly Observation[]> {
-    const entry = this.#ownerOf(this.pathOf(diskPath), diskPath, null);
+    const entry = this.#ownerOf(this.names.pathOf(diskPath), diskPath, null);
     const path = entry?.path ?? diskPath;
     const verdict = await absence.conclude(diskPath);
     if (verdict === "unsure") {

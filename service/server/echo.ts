@@ -55,6 +55,8 @@ type Echo = z.output<typeof echoSchema>;
 export type Hidden = readonly (readonly [from: number, to: number])[];
 
 const CLAIMS_MAX = 500;
+/** Beyond it the oldest are told again, which can cost an edit that was not sent yet, and only then. */
+const KNOWS_MAX = 500;
 const AT_MAX = 1000;
 const RANGES_MAX = 10_000;
 const NEVER_FRESH = "";
@@ -79,8 +81,6 @@ export function newMemory(generation: number): Memory {
   };
 }
 
-/** What cannot be read (a later version wrote it) is as good as never seen, but for one thing: its client may have rows. The other cures
- * then rest for one sync. */
 /** These rows got another number: the client knows those whose old one it has passed for certain, or made itself. The same memory where it knows none. */
 export function knowing(memory: Memory, moved: readonly { readonly name: string; readonly from: number; readonly to: number }[]): Memory {
   if (memory.pos === null) return memory;
@@ -89,9 +89,11 @@ export function knowing(memory: Memory, moved: readonly { readonly name: string;
   const known = moved.filter(({ from }) => from <= stands || own.some(([first, last]) => from >= first && from <= last));
   if (known.length === 0) return memory;
   const open = memory.knows.filter(([, usn]) => usn > stands);
-  return { ...memory, knows: [...open, ...known.map(({ name, to }): [string, number] => [name, to])].slice(-CLAIMS_MAX) };
+  return { ...memory, knows: [...open, ...known.map(({ name, to }): [string, number] => [name, to])].slice(-KNOWS_MAX) };
 }
 
+/** What cannot be read (a later version wrote it) is as good as never seen, but for one thing: its client may have rows. The other cures
+ * then rest for one sync. */
 export function parseMemory(text: string | null, generation: number): Memory {
   if (text === null) return newMemory(generation);
   const parsed = memorySchema.safeParse(jsonOrNull(text));

@@ -18,7 +18,7 @@ export interface TwinRows {
 export type TwinMarks = TwinRows & {
   /** A row has bytes now, or has none any more. */
   stood(name: string, live: boolean): void;
-  /** A freed one was numbered anew, so that all devices are told of it. */
+  /** A freed one was numbered anew, so that every device that was not told of it is. */
   released(name: string): void;
   /** The rows are not any more what they were. */
   forget(): void;
