@@ -24,6 +24,8 @@ export type Entry = {
   readonly sizeBytes: number;
   readonly real: boolean;
 };
+/** A row that got another number without a change of its own. */
+export type Renumbered = { readonly name: string; readonly from: number; readonly to: number };
 /** Who sent it: the id of a device key, and the session of the header. */
 export type Sender = { readonly device: string; readonly session: string };
 /** One line of the log: what stood before and after. */

@@ -4,6 +4,8 @@
  */
 import * as z from "zod";
 
+import type { Renumbered } from "../core/server-rows.ts";
+
 const position = z.int().min(0);
 const echoSchema = z.object({
   /** Positions from which the client may ask for its own upload again. */
@@ -82,7 +84,7 @@ export function newMemory(generation: number): Memory {
 }
 
 /** These rows got another number: the client knows those whose old one it has passed for certain, or made itself. The same memory where it knows none. */
-export function knowing(memory: Memory, moved: readonly { readonly name: string; readonly from: number; readonly to: number }[]): Memory {
+export function knowing(memory: Memory, moved: readonly Renumbered[]): Memory {
   if (memory.pos === null) return memory;
   const stands = Math.min(...memory.pos);
   const own = memory.echo?.own ?? [];

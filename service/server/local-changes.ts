@@ -1,6 +1,6 @@
 /** Changes of one account in a directory: those that wait together share one append, and the rows follow in a transaction of many. */
 import type { Sha1 } from "../core/model.ts";
-import type { Entry, Sender } from "../core/server-rows.ts";
+import type { Entry, Renumbered, Sender } from "../core/server-rows.ts";
 import type { PackBatch } from "../files/pack-batch.ts";
 import type { Stage } from "../store/server-blobs.ts";
 import { perform, writeNote, type Step } from "./journal.ts";
@@ -160,8 +160,9 @@ function txOf({ rows, clock, secrets }: LocalContext, { files }: Change, batch: 
     write: async (entries, sender) => {
       const atMs = clock.wallMs();
       await step({ kind: "write", entries, sender, atMs });
-      const freed = renumbered(rows);
+      const { entries: freed, told } = renumbered(rows);
       if (freed.length > 0) await step({ kind: "write", entries: freed, sender: TWINS, atMs });
+      return told;
     },
     shadows: async () => await soon(rows.shadows()),
     log: async (usn) => await soon(rows.log(usn)),
@@ -177,10 +178,11 @@ function txOf({ rows, clock, secrets }: LocalContext, { files }: Change, batch: 
 const TWINS: Sender = { device: "server", session: "twins" };
 
 /** Shadows whose leader went, with a number that no device has passed. */
-function renumbered(rows: LocalContext["rows"]): Entry[] {
+function renumbered(rows: LocalContext["rows"]): { readonly entries: readonly Entry[]; readonly told: readonly Renumbered[] } {
   const { top } = rows.state();
-  return rows.freed().flatMap((name, at) => {
-    const row = rows.row(name);
-    return row === undefined ? [] : [{ ...row, usn: top + 1 + at, real: true }];
-  });
+  const freed = rows.freed().flatMap((name) => rows.row(name) ?? []);
+  return {
+    entries: freed.map((row, at) => ({ ...row, usn: top + 1 + at, real: true })),
+    told: freed.map(({ name, usn }, at) => ({ name, from: usn, to: top + 1 + at })),
+  };
 }

@@ -12,6 +12,7 @@ import type {
   Entry,
   KeptVersion,
   Logged,
+  Renumbered,
   Row,
   Sender,
 } from "../core/server-rows.ts";
@@ -36,9 +37,9 @@ export interface AccountTx {
   rows(names: readonly string[]): Promise<ReadonlyMap<string, Row>>;
   /** Strictly after `usn`, ascending, at most `limit`, without tombstones up to `bornAt`. */
   feed(usn: number, limit: number, bornAt?: number): Promise<readonly Row[]>;
-  /** Writes and logs the entries (ascending usns, above `top`) and raises `top`; where the leader of a shadow goes, the shadow gets the next usn. Replaced and deleted bytes become versions. Bytes must be
+  /** Writes and logs the entries (ascending usns, above `top`) and raises `top`; where the leader of a shadow goes, the shadow gets the next usn, and is returned. Replaced and deleted bytes become versions. Bytes must be
    * among the change's files or stored already. @throws StorageError io where they are not (S11) */
-  write(entries: readonly Entry[], sender: Sender): Promise<void>;
+  write(entries: readonly Entry[], sender: Sender): Promise<readonly Renumbered[]>;
   /** Names with bytes that differ in case alone from one that came before them (W13). */
   shadows(): Promise<ReadonlySet<string>>;
   /** The log strictly after `usn`, ascending; null: it does not reach back so far. */

@@ -9,15 +9,7 @@ import type { AccountTx } from "./storage.ts";
  * told again, it would take an edit that was not sent yet with it (W31).
  */
 export async function writeRows(tx: AccountTx, entries: readonly Entry[], sender: Sender): Promise<void> {
-  const shadows = [...(await tx.shadows())];
-  if (shadows.length === 0) return await tx.write(entries, sender);
-  const stood = await tx.rows(shadows);
-  await tx.write(entries, sender);
-  const written = new Set(entries.map(({ name }) => name));
-  const moved = [...(await tx.rows(shadows)).values()].flatMap(({ name, usn, sha1 }) => {
-    const before = stood.get(name);
-    return sha1 === null || written.has(name) || before === undefined || before.usn === usn ? [] : [{ name, from: before.usn, to: usn }];
-  });
+  const moved = await tx.write(entries, sender);
   if (moved.length === 0) return;
   const { generation } = await tx.state();
   for (const [device, text] of await tx.memories()) {
