@@ -7,7 +7,7 @@ import type { Conflict, FolderStatus, Hold, RunSummary } from "../protocol/api/m
 import type { Board } from "./board.ts";
 import type { FileNode, Group, MediaNode } from "./media-nodes.ts";
 import type { Change } from "./recent.ts";
-import { problemSentence } from "./sentences.ts";
+import { faultSentence, problemSentence } from "./sentences.ts";
 import { agoText, counted, lookOf, nameOf, problemText, shown, sizeText } from "./words.ts";
 
 const { l10n } = vscode;
@@ -68,6 +68,7 @@ function groupItem(group: Group, count: number | null): vscode.TreeItem {
 function folderItem(folder: FolderStatus): vscode.TreeItem {
   const { icon, text } = lookOf(folder);
   const name = shown(nameOf(folder));
+  const why = faultSentence(folder, folder.fault, folder.detail);
   const item = new vscode.TreeItem(name, None);
   item.id = `folder:${folder.folder}`;
   item.iconPath = new vscode.ThemeIcon(folder.state === "syncing" ? "sync~spin" : icon);
@@ -77,7 +78,7 @@ function folderItem(folder: FolderStatus): vscode.TreeItem {
     shown(folder.root),
     `${counted("file", folder.files)}, ${sizeText(folder.bytes)}`,
     folder.lastRunAt === null ? l10n.t("not synced yet") : l10n.t("last sync {0}", agoText(folder.lastRunAt)),
-    ...(folder.detail === null ? [] : [folder.detail]),
+    ...(why === null ? [] : [why]),
     ...(folder.watching === "timed" ? [l10n.t("File events can't be had here; the folder is looked at every minute.")] : []),
   ];
   item.tooltip = lines.join("\n");
@@ -187,6 +188,7 @@ function changeItem(change: Change, board: Board): vscode.TreeItem {
 function runItem(run: RunSummary, board: Board): vscode.TreeItem {
   const folder = board.folder(run.folder);
   const text = l10n.t("The last sync failed");
+  const why = faultSentence(run, run.fault, run.error) ?? "";
   const item = new vscode.TreeItem(text, None);
   item.id = `run:${run.run}`;
   item.contextValue = "run";
@@ -194,7 +196,7 @@ function runItem(run: RunSummary, board: Board): vscode.TreeItem {
   item.description = [...(folder === undefined || board.folders.length < 2 ? [] : [shown(nameOf(folder))]), agoText(run.startedAtMs)].join(
     " · ",
   );
-  item.tooltip = [new Date(run.startedAtMs).toLocaleString(vscode.env.language), run.error ?? ""].join("\n");
-  item.accessibilityInformation = { label: [text, item.description, run.error ?? ""].join(", ") };
+  item.tooltip = [new Date(run.startedAtMs).toLocaleString(vscode.env.language), why].join("\n");
+  item.accessibilityInformation = { label: [text, item.description, why].join(", ") };
   return item;
 }

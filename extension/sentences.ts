@@ -4,9 +4,10 @@
  */
 import * as vscode from "vscode";
 
+import type { FolderStatus } from "../protocol/api/model.ts";
 import { ErrorCode } from "../protocol/errors.ts";
 import { RequestError, type SessionState } from "./session.ts";
-import { reasonOf } from "./words.ts";
+import { nameOf, reasonOf, shown } from "./words.ts";
 
 const { l10n } = vscode;
 
@@ -42,6 +43,12 @@ export function causeSentence(cause: string, file: string, detail: string): stri
   // The service's words name a command of the command line, which may not be there: the editor has a view for it.
   return isEnglish() && cause !== "conflict" ? detail : (CAUSES.get(cause)?.(file) ?? detail);
 }
+/** Why a folder is offline or at fault, or a run of it failed; null: nothing to say. `detail`: the service's words. */
+export function faultSentence(folder: Pick<FolderStatus, "root">, fault: string | null, detail: string | null): string | null {
+  if (isEnglish() || fault === null) return detail;
+  return FAULTS.get(fault)?.(shown(nameOf(folder))) ?? detail;
+}
+
 const ERRORS: Readonly<Record<ErrorCode, () => string>> = {
   [ErrorCode.ParseError]: () => l10n.t("The service could not read the request."),
   [ErrorCode.InvalidRequest]: () => l10n.t("The service refused the request: it breaks a limit."),
@@ -99,6 +106,56 @@ const PROBLEMS: ReadonlyMap<string, () => string> = new Map([
   ["hashMismatch", () => l10n.t("It arrived damaged and was not taken. It is tried again.")],
   ["diskFull", () => l10n.t("There is no room for it on this disk. Make room; it is then fetched.")],
   ["applyFailed", () => l10n.t("It could not be put in its place. It is tried again.")],
+]);
+
+const FAULTS: ReadonlyMap<string, (name: string) => string> = new Map([
+  ["offline", () => l10n.t("The server can't be reached. It is tried again by itself.")],
+  ["retry", () => l10n.t("The server is busy or in trouble. It is tried again by itself.")],
+  ["auth", () => l10n.t("The server does not accept this device's key any more. Sign in again.")],
+  ["changed", () => l10n.t("The server's files changed during the sync. It is tried again by itself.")],
+  ["refused", () => l10n.t("The server refused the request. Its own log tells why.")],
+  ["notFound", () => l10n.t("The server does not have what it was asked for. Check its address.")],
+  [
+    "tooLarge",
+    () =>
+      l10n.t("What was to be sent or fetched is larger than the limits allow. Raise the limit of the server, or make the files smaller."),
+  ],
+  ["notOurServer", () => l10n.t("Something else than a sync server answers at this address. Check the address.")],
+  ["protocol", () => l10n.t("The server's answer can't be understood. Check its address, and that its version is supported.")],
+  ["quota", () => l10n.t("The server has no room left for this account. Make room there; it is tried again by itself.")],
+  [
+    "otherServer",
+    (name: string) =>
+      l10n.t(
+        "Another server answers than the one that {0} was synced with. Nothing was changed. Answer the question in the Media view.",
+        name,
+      ),
+  ],
+  ["noRemote", (name: string) => l10n.t("{0} has no server yet. Sign in to one.", name)],
+  [
+    "rootMissing",
+    (name: string) =>
+      l10n.t("{0} is not there: moved, deleted, or on a disk that is not connected. Nothing was synced. Put it back.", name),
+  ],
+  [
+    "rootReplaced",
+    (name: string) => l10n.t("Another folder stands where {0} was. Nothing was synced. Answer the question in the Media view.", name),
+  ],
+  [
+    "markerGone",
+    (name: string) =>
+      l10n.t(
+        "Files of {0} are gone, and it may be an empty place for a disk that is not connected. Nothing was synced. Connect it, or answer the question in the Media view.",
+        name,
+      ),
+  ],
+  ["unreadable", (name: string) => l10n.t("{0} is there and can't be read. Nothing was synced. Check its permissions and the disk.", name)],
+  ["notADirectory", (name: string) => l10n.t("{0} is no folder that can be read. Put it back.", name)],
+  ["rootLocked", (name: string) => l10n.t("Another Satchel service looks after {0}. Stop that one first.", name)],
+  ["disk", () => l10n.t("The disk refused. Look at its permissions and at its health; it is tried again by itself.")],
+  ["diskFull", () => l10n.t("There is no room left on this disk. Nothing was lost. Make room; it is tried again by itself.")],
+  ["cancelled", () => l10n.t("The sync was cancelled; what it had finished stays.")],
+  ["internal", () => l10n.t("The service met a fault of its own. Nothing was lost; it is tried again, and its log tells more.")],
 ]);
 
 const CAUSES: ReadonlyMap<string, (file: string) => string> = new Map([

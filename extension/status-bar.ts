@@ -3,7 +3,7 @@ import * as vscode from "vscode";
 
 import type { FolderStatus } from "../protocol/api/model.ts";
 import type { Parts } from "./parts.ts";
-import { stateSentence } from "./sentences.ts";
+import { faultSentence, stateSentence } from "./sentences.ts";
 import type { SessionState } from "./session.ts";
 import { counted, filesOf, lookOf, nameOf, shown } from "./words.ts";
 
@@ -74,9 +74,8 @@ function tooltipOf(label: string, folders: readonly FolderStatus[]): vscode.Mark
   text.appendText(`${label}\n`);
   for (const folder of folders) {
     const { icon, text: words } = lookOf(folder);
-    text
-      .appendMarkdown(`\n\n$(${icon}) `)
-      .appendText(`${shown(nameOf(folder))}: ${words}${folder.detail === null ? "" : `. ${folder.detail}`}`);
+    const why = faultSentence(folder, folder.fault, folder.detail);
+    text.appendMarkdown(`\n\n$(${icon}) `).appendText(`${shown(nameOf(folder))}: ${words}${why === null ? "" : `. ${why}`}`);
   }
   return text;
 }

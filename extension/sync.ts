@@ -9,6 +9,7 @@ import { ErrorCode } from "../protocol/errors.ts";
 import type { Notes } from "./language.ts";
 import type { MediaNode } from "./media-nodes.ts";
 import type { Parts } from "./parts.ts";
+import { faultSentence } from "./sentences.ts";
 import { RequestError } from "./session.ts";
 import { counted, filesOf, nameOf, reasonOf, shown } from "./words.ts";
 
@@ -72,7 +73,9 @@ async function withProgress({ session, board }: Parts, { running, folder, stop }
 function tell(runs: readonly RunSummary[]): void {
   const failed = runs.filter(({ result }) => result === "failed");
   if (failed.length > 0)
-    return void vscode.window.showErrorMessage(failed.map(({ error }) => `Satchel: ${error ?? l10n.t("failed")}`).join("\n"));
+    return void vscode.window.showErrorMessage(
+      failed.map((run) => `Satchel: ${faultSentence(run, run.fault, run.error) ?? l10n.t("failed")}`).join("\n"),
+    );
   const sum = (key: "uploadedFiles" | "downloadedFiles" | "conflicts" | "problems") => runs.reduce((total, run) => total + run[key], 0);
   const facts = [
     l10n.t("{0} sent, {1} received", sum("uploadedFiles"), sum("downloadedFiles")),

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { DiskError } from "../service/core/ports.ts";
+import { DiskError, RemoteError } from "../service/core/ports.ts";
+import { EngineError } from "../service/engine/facade.ts";
 import { openMemoryEngine, type MemoryEngine } from "./support/memory-engine.ts";
 
 /** A folder of three files that is in sync, and nobody touches any more. */
@@ -96,6 +97,38 @@ test("guard.reject markerGone: what does stand and was edited stays edited", asy
   assert.equal(folder.text("b.png"), "edited");
   assert.equal(account.text("b.png"), "edited");
   assert.equal(folder.files.size, 3, "no conflict with our own past");
+  await engine.close();
+});
+
+test("status() whatever a folder says in words, it says by a closed word too: not opened, nobody signed in, no remote, offline", async () => {
+  const TOOK = new EngineError("rootLocked", "Another service has it.");
+  const memory = await openMemoryEngine(["taken", "out", "far", "none"], {
+    before: (one) => {
+      if (one.id === "taken") one.openFails = TOOK;
+    },
+  });
+  const { engine, at, settings } = memory;
+  at("far").remote.before = () => {
+    throw new RemoteError("offline", "The server can't be reached.");
+  };
+  await memory.sync("far");
+  await engine.remotes.logout("out@memory");
+  await settings.saveFolders(settings.folders().map((one) => (one.id === "none" ? { ...one, remote: null } : one)));
+  const told = engine.folders.list().map(({ folder, detail, fault }) => [folder, detail?.slice(0, 12), fault]);
+  assert.deepEqual(told, [
+    ["taken", "Another serv", "rootLocked"],
+    ["out", "Nobody is si", "auth"],
+    ["far", "The server c", "offline"],
+    ["none", "No remote is", "noRemote"],
+  ]);
+  assert.deepEqual(
+    (await memory.sync(null)).map(({ root, fault }) => [root, fault]),
+    [
+      ["/media/taken", "rootLocked"],
+      ["/media/out", "auth"],
+      ["/media/far", "offline"],
+    ],
+  );
   await engine.close();
 });
 

@@ -4,6 +4,7 @@ import path from "node:path";
 import { test } from "node:test";
 
 import { ErrorCode } from "../protocol/errors.ts";
+import { RUN_FAULTS } from "../protocol/run-faults.ts";
 import type { LocalReason, RemoteReason } from "../service/core/model.ts";
 import type { Cause } from "../service/notes/knowledge.ts";
 
@@ -121,7 +122,7 @@ const CAUSES: Readonly<Record<Exclude<Cause, "present">, true>> = {
   never: true,
 };
 
-test("l10n every error code, every reason of a problem and every cause of missing media has a German sentence", () => {
+test("l10n every error code, every fault of a run, every reason of a problem and every cause of missing media has a sentence in both languages", () => {
   const german = json("l10n/bundle.l10n.de.json");
   const source = readFileSync(path.join(EXTENSION, "sentences.ts"), "utf8");
   const sentences = (keys: readonly string[], table: string): void => {
@@ -131,10 +132,9 @@ test("l10n every error code, every reason of a problem and every cause of missin
         .split("\n]);\n")[0]
         ?.split("\n};\n")[0] ?? "";
     const found = new Map(
-      [...part.matchAll(/^ {2}\[("?)([\w.]+)\1\]?[,:] .*?=>\s+l10n\.t\(("(?:[^"\\]|\\.)*")/gm)].map(([, , key = "", text = '""']) => [
-        key,
-        text,
-      ]),
+      [...part.matchAll(/^ {2}\[\s*("?)([\w.]+)\1\]?[,:]\s.*?=>\s+l10n\.t\(\s*("(?:[^"\\]|\\.)*")/gm)].map(
+        ([, , key = "", text = '""']) => [key, text],
+      ),
     );
     for (const key of keys) {
       const text: string = JSON.parse(found.get(key) ?? '""');
@@ -146,6 +146,7 @@ test("l10n every error code, every reason of a problem and every cause of missin
     Object.keys(ErrorCode).map((name) => `ErrorCode.${name}`),
     "ERRORS",
   );
+  sentences(RUN_FAULTS, "FAULTS");
   sentences(Object.keys(REASONS), "PROBLEMS");
   sentences(Object.keys(CAUSES), "CAUSES");
 });

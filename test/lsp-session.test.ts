@@ -233,6 +233,25 @@ suite("hover, completion, links", () => {
     assert.equal(fetch?.title, "far.png jetzt holen");
   });
 
+  test("l10n in German, what the service refuses and why a file is not synced too", async () => {
+    await editor.begin("/media", {}, undefined, "de");
+    const text = "![](m/away.png) ![[void.png]]\n";
+    memory.at("m").folder.troubles.set("void.png", "empty");
+    memory.at("m").folder.write("void.png", "");
+    await memory.sync("m");
+    assert.match(await hover(text, "void"), /Andere Geräte bekommen void\.png nicht\. Sie ist leer\./);
+    await onRemoteAlone("away.png", PNG);
+    const [fetch] = await actionsAt(editor, text, "m/away");
+    await meanwhile(editor.call("workspace/executeCommand", fetch?.command));
+    const OFFLINE = "away.png wurde nicht geholt. Der Server ist nicht erreichbar. Es wird von selbst wieder versucht.";
+    const told = editor.notices.findLast(({ method }) => method === "window/showMessage");
+    assert.deepEqual(told?.["params"], { type: 2, message: OFFLINE });
+    await memory.engine.sync.pause("m");
+    await editor.call("workspace/executeCommand", fetch?.command);
+    const said = editor.notices.findLast(({ method }) => method === "window/showMessage");
+    assert.deepEqual(said?.["params"], { type: 1, message: "Der Ordner pausiert. Setze ihn erst fort." });
+  });
+
   test("completion: spelled for the place it stands in", async () => {
     await begin();
     assert.deepEqual(await labels("![[deep|>"), [["deep one.png", "deep one.png"]]);

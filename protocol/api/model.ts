@@ -1,6 +1,8 @@
 /** The plain data of the API. Times are milliseconds since 1970, sizes bytes of file content. */
 import * as z from "zod";
 
+import { RUN_FAULTS } from "../run-faults.ts";
+
 /** Read-only all the way down. */
 export type Frozen<T> = T extends readonly (infer Item)[]
   ? readonly Frozen<Item>[]
@@ -37,6 +39,8 @@ export const progressToken = z
 export const conflictId = count.describe("Conflict id, from `conflicts/list`.");
 export const holdId = count.describe("Hold id, from `guard/list`.");
 
+const runFault = z.enum(RUN_FAULTS);
+
 export const runSummary = z
   .object({
     run: z.string().describe("Run id."),
@@ -54,7 +58,7 @@ export const runSummary = z
     durationMs: count,
     startedAtMs: timeMs,
     error: z.string().nullable().describe("Why the run failed, for people."),
-    fault: z.string().nullable().describe("The word behind `error`: `auth`, `offline`, `retry`, `disk` …"),
+    fault: runFault.nullable().describe("The word behind `error`; null: it did not fail."),
   })
   .meta({ id: "RunSummary" });
 export type RunSummary = Frozen<z.infer<typeof runSummary>>;
@@ -67,10 +71,7 @@ export const folderStatus = z
     policy,
     state: z.enum(["insync", "pending", "syncing", "offline", "held", "paused", "error"]),
     detail: z.string().nullable().describe("One sentence that says why, where the state is not plain."),
-    fault: z
-      .string()
-      .nullable()
-      .describe("The closed word behind it, as in a run's summary: auth, offline, ...; null where nothing failed."),
+    fault: runFault.nullable().describe("The word behind `detail`; null where there is none."),
     files: count.describe("Files here."),
     bytes: count.describe("Their content, in bytes."),
     pending: count.describe("Paths that the next run will look at."),

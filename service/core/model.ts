@@ -1,4 +1,5 @@
 /** The words of the design as plain data. Everything here is immutable and says its units. */
+import type { RunFault } from "../../protocol/run-faults.ts";
 
 /** SHA-1 of file bytes: 40 lower-case hex characters, the identity used on Anki's wire. */
 export type Sha1 = string;
@@ -193,7 +194,7 @@ export type RunSummary = RunCounts & {
   readonly startedAtMs: number;
   /** Why the run failed, in words for people; null when it did not. `fault` is the closed word behind it. */
   readonly error: string | null;
-  readonly fault: string | null;
+  readonly fault: RunFault | null;
 };
 
 /** "Could not tell" as its own value: never a string that could pass for a hash, never the same as absent (N2). */

@@ -4,6 +4,7 @@ import type { Action } from "../core/plan.ts";
 import { currentConfig, type EngineContext } from "./deps.ts";
 import { EngineError, type Engine, type PlannedAction } from "./facade.ts";
 import type { Folder } from "./folder.ts";
+import { runFaultOf } from "./halt.ts";
 import { undoLast } from "./undo.ts";
 
 export function syncArea(context: EngineContext): Engine["sync"] {
@@ -61,7 +62,7 @@ async function runOneOfAll(context: EngineContext, folder: Folder, scan: boolean
   } catch (error) {
     if (error instanceof EngineError && error.fault === "stopping") throw error;
     const message = error instanceof Error ? error.message : String(error);
-    return folder.notRun("failed", error instanceof EngineError ? error.fault : "internal", message);
+    return folder.notRun("failed", error instanceof EngineError ? runFaultOf(error) : "internal", message);
   }
 }
 

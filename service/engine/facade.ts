@@ -1,4 +1,5 @@
 /** What the API offers of the engine: `service/rpc/` maps methods to this one interface and nothing else. */
+import type { RunFault } from "../../protocol/run-faults.ts";
 import type { Change, Conflict, Hold, Policy, Problem, RunSummary, Version } from "../core/model.ts";
 import type { EventLog } from "../core/state.ts";
 import type { KeptVersions } from "./remote-versions.ts";
@@ -25,8 +26,8 @@ export type FolderStatus = {
   readonly state: FolderState;
   /** One sentence that says why, where the state is not plain; else null. */
   readonly detail: string | null;
-  /** The closed word behind `detail`, as in a run's summary: `auth`, `offline` …; null where nothing failed. */
-  readonly fault: string | null;
+  /** The closed word behind `detail`, as in a run's summary; null where there is none. */
+  readonly fault: RunFault | null;
   readonly files: number;
   readonly bytes: number;
   readonly pending: number;

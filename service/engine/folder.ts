@@ -1,10 +1,12 @@
 /** One folder while the service runs: its root opened and locked, its loop, its watcher and its change stream. */
+import type { RunFault } from "../../protocol/run-faults.ts";
 import { NO_COUNTS, type RunResult, type RunSummary } from "../core/model.ts";
 import { DiskError, type Remote, type WatchHint } from "../core/ports.ts";
 import type { FolderState } from "../core/state.ts";
 import { currentConfig, policyOf, type EngineDeps, type OpenedRoot } from "./deps.ts";
 import { EngineError, type FolderConfig, type FolderState as FolderWord, type FolderStatus } from "./facade.ts";
 import { FolderLoop } from "./folder-loop.ts";
+import { runFaultOf } from "./halt.ts";
 import { newRunId, type FolderParts } from "./parts.ts";
 import { recoverFolder } from "./recover.ts";
 import { followRemote } from "./stream.ts";
@@ -68,13 +70,13 @@ export class Folder {
     const trouble = this.#trouble;
     return this.notRun(
       trouble?.fault === "notADirectory" ? "held" : "failed",
-      trouble?.fault ?? "disk",
+      trouble === null ? "disk" : runFaultOf(trouble),
       trouble?.message ?? "The folder is not open.",
     );
   }
 
   /** The row of a folder that could not even begin. */
-  notRun(result: RunResult, fault: string, error: string): RunSummary {
+  notRun(result: RunResult, fault: RunFault, error: string): RunSummary {
     return {
       run: newRunId(this.#deps),
       folder: this.config.id,
@@ -153,9 +155,10 @@ export class Folder {
     return failure?.error ?? null;
   }
 
-  #fault(config: FolderConfig, failure: RunSummary | null): string | null {
-    if (this.#opened === null) return this.#trouble?.fault ?? null;
-    if (config.remote !== null && this.#remote() === null) return "auth";
+  #fault(config: FolderConfig, failure: RunSummary | null): RunFault | null {
+    if (this.#opened === null) return this.#trouble === null ? null : runFaultOf(this.#trouble);
+    if (config.remote === null) return "noRemote";
+    if (this.#remote() === null) return "auth";
     return failure?.fault ?? null;
   }
 

@@ -1,4 +1,5 @@
 /** One run of one folder: observe, fetch, plan, apply, push, verify (DESIGN §4). Ends in a summary, whatever happens. */
+import type { RunFault } from "../../protocol/run-faults.ts";
 import type { Origin, RunResult, RunSummary } from "../core/model.ts";
 import { planHash } from "../core/plan.ts";
 import { DiskError, RemoteError, TransportError, type Remote } from "../core/ports.ts";
@@ -271,14 +272,14 @@ const WHAT_NEXT: ReadonlyMap<DiskError["fault"], string> = new Map([
 
 type Failure = {
   readonly result: RunResult;
-  readonly fault: string;
+  readonly fault: RunFault;
   readonly message: string;
   readonly retry: boolean;
   readonly retryAfterMs: number | null;
 };
 
 function failureOf(error: unknown, signal: AbortSignal): Failure {
-  const failed = (fault: string, message: string, retry: boolean, retryAfterMs: number | null = null): Failure => ({
+  const failed = (fault: RunFault, message: string, retry: boolean, retryAfterMs: number | null = null): Failure => ({
     result: "failed",
     fault,
     message,

@@ -26,7 +26,7 @@ export async function carryOut(command: string, values: readonly unknown[], give
     else if (command === COMMANDS.follow) await follow(followArguments.parse(values)[0], given);
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
-    await say(given.connection, MessageType.Error, error.message);
+    await say(given.connection, MessageType.Error, given.options.words.refusal(error));
   }
 }
 
@@ -38,7 +38,7 @@ async function fetch(
   const [run] = await engine.sync.run({ folder, scan: false }, signal);
   const known = await media.know({ folder, path });
   if (!known.knowledge.missing) return;
-  const why = run?.error ?? words.sentence(known);
+  const why = (run === undefined ? null : words.failed(run)) ?? words.sentence(known);
   await say(connection, MessageType.Warning, words.notFetched(baseName(path), why));
 }
 

@@ -1,6 +1,9 @@
 /** What the language server says by itself, in the editor's language: English, and German where the editor asks for it. Causes are the service's (`notes/knowledge.ts`). */
+import type { Problem, RunSummary } from "../core/model.ts";
+import type { EngineError } from "../engine/facade.ts";
 import { baseName } from "../notes/paths.ts";
 import type { Looked } from "./diagnostics.ts";
+import { PROBLEM, REFUSAL, RUN_FAULT } from "./german.ts";
 
 type Missing = Pick<Looked, "facts" | "knowledge">;
 
@@ -22,6 +25,9 @@ export type Words = {
   readonly linksTo: (name: string) => string;
   readonly notFetched: (name: string, why: string) => string;
   readonly refused: (why: string) => string;
+  /** Why a run failed; null: it did not. */
+  readonly failed: (run: Pick<RunSummary, "error" | "fault">) => string | null;
+  readonly refusal: (error: EngineError) => string;
 };
 
 const counted = (count: number, one: string, more: string): string => `${count} ${count === 1 ? one : more}`;
@@ -43,6 +49,8 @@ const ENGLISH: Words = {
   linksTo: (name) => `Links to ${name}`,
   notFetched: (name, why) => `${name} was not fetched. ${why}`,
   refused: (why) => `The links were not changed: the editor refused the edit${why}. Try again.`,
+  failed: ({ error }) => error,
+  refusal: ({ message }) => message,
 };
 
 const GERMAN: Words = {
@@ -62,10 +70,12 @@ const GERMAN: Words = {
   linksTo: (name) => `Verweise auf ${name}`,
   notFetched: (name, why) => `${name} wurde nicht geholt. ${why}`,
   refused: (why) => `Die Verweise blieben, wie sie waren: Der Editor lehnte die Änderung ab${why}. Versuche es noch einmal.`,
+  failed: ({ error, fault }) => (fault === null ? error : RUN_FAULT[fault]),
+  refusal: ({ fault }) => REFUSAL[fault],
 };
 
-/** It says less than the service: a problem's own words are English. */
-function germanSentence({ facts: { path, synced, movedTo }, knowledge: { cause } }: Missing): string {
+/** It says less than the service: no sizes, and no names but those of files. */
+function germanSentence({ facts: { path, synced, movedTo, problems }, knowledge: { cause } }: Missing): string {
   switch (cause) {
     case "present":
       return synced ? "abgeglichen" : "noch nicht abgeglichen";
@@ -76,11 +86,11 @@ function germanSentence({ facts: { path, synced, movedTo }, knowledge: { cause }
     case "tooLargeHere":
       return `Andere Geräte bekommen ${path} nicht: Es ist zu groß.`;
     case "troubleHere":
-      return `Andere Geräte bekommen ${path} nicht.`;
+      return `Andere Geräte bekommen ${path} nicht.${problemOf(problems, "local")}`;
     case "remote":
       return `${path} ist auf dem Server und noch nicht geholt.`;
     case "remoteTrouble":
-      return `${path} ist auf dem Server und kann nicht geholt werden.`;
+      return `${path} ist auf dem Server und kann nicht geholt werden.${problemOf(problems, "remote")}`;
     case "tooLarge":
       return `${path} ist auf dem Server und für dieses Gerät zu groß.`;
     case "renamed":
@@ -92,6 +102,12 @@ function germanSentence({ facts: { path, synced, movedTo }, knowledge: { cause }
     case "never":
       return `${path} war noch nie da, weder hier noch auf dem Server.`;
   }
+}
+
+/** As the cause was found: what is wrong here counts before what is wrong there. */
+function problemOf(problems: readonly Problem[], side: Problem["side"]): string {
+  const problem = problems.find((one) => one.side === side) ?? problems[0];
+  return problem === undefined ? "" : ` ${PROBLEM[problem.reason]}`;
 }
 
 /** `locale`: BCP 47, as the editor tells it. */

@@ -28,6 +28,7 @@ export type MemoryEngine = {
   readonly clock: SteppedClock;
   readonly state: StateStore;
   readonly keys: Map<string, string>;
+  readonly settings: Settings;
   readonly at: (id: string) => FolderInEngine;
   /** Syncs, letting time pass where something waits for it. */
   readonly sync: (id: string | null, scan?: boolean) => ReturnType<Engine["sync"]["run"]>;
@@ -48,12 +49,13 @@ export async function openMemoryEngine(
     return one;
   };
   const keys = new Map(ids.map((id) => [remoteOf(id), "key"]));
+  const settings = settingsInMemory(ids, keys);
   const [first] = folders.values();
   if (first === undefined) throw new Error("an engine of no folders");
   let seed = 1;
   const deps: EngineDeps = {
     state,
-    settings: settingsInMemory(ids, keys),
+    settings,
     versions: first.folder.versions,
     clock,
     random: { u32: () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) },
@@ -75,7 +77,7 @@ export async function openMemoryEngine(
     await clock.settle();
     return await running;
   };
-  return { engine, clock, state, keys, at, sync };
+  return { engine, clock, state, keys, settings, at, sync };
 }
 
 /** An engine that nobody asks about notes. */
