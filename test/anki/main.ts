@@ -1,5 +1,6 @@
-/** `npm run test:anki`: every case with the real Anki on at least one side, or with it as the reference. `-- WORD …` picks cases whose titles have them all, `@contract`, `@names`, `@storm` the other parts. */
+/** `npm run test:anki`: every case with the real Anki on at least one side, or with it as the reference. `-- WORD …` picks cases whose titles have them all, `@contract`, `@names`, `@corpus`, `@storm` the other parts. */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 
 import { startSyncServer, type SyncServer } from "../support/sync-server.ts";
@@ -7,6 +8,7 @@ import { PLAIN_CASES } from "./cases-plain.ts";
 import { SERVER_CASES } from "./cases-server.ts";
 import { WEAK_CASES } from "./cases-weak.ts";
 import { serverContract } from "./contract.ts";
+import { carryCorpus, CORPUS } from "./corpus.ts";
 import { officialDevice, type Kind } from "./device.ts";
 import { legalEncoding, sameJudgement } from "./names.ts";
 import { startDriver, type Driver } from "./official-client.ts";
@@ -39,6 +41,7 @@ const played = cases
 const withContract = words.length === 0 || words.includes("@contract");
 const withStorm = words.length === 0 || words.includes("@storm");
 const withNames = words.length === 0 || words.includes("@names");
+const withCorpus = words.length === 0 || words.includes("@corpus");
 
 const anki = await findAnki();
 if ("missing" in anki) {
@@ -82,7 +85,7 @@ if ("missing" in anki) {
     driver = startDriver(python);
     for (const kind of ["official", "satchel"] as const) {
       const needed = played.filter(({ cast }) => cast.server === kind).length;
-      if (needed > 0 || withContract || withNames || withStorm) shared.set(kind, await startServer(kind, needed + 6));
+      if (needed > 0 || withContract || withNames || withCorpus || withStorm) shared.set(kind, await startServer(kind, needed + 6));
     }
   });
   after(async () => {
@@ -113,6 +116,15 @@ if ("missing" in anki) {
         } finally {
           await device.close();
         }
+      });
+  if (withCorpus)
+    for (const kind of ["official", "satchel"] as const)
+      test(`S1 the media of real notes reach another device through the ${kind} server`, async (context) => {
+        if (!existsSync(CORPUS)) return context.skip("no notes beside the project (../shared/corpus)");
+        const server = shared.get(kind);
+        assert.ok(server !== undefined);
+        const files = await carryCorpus(server, nextUser(kind));
+        outcomes.push(`corpus  ${String(files)} files through the ${kind} server: in sync on both, nothing pending, no difference`);
       });
   describe("real Anki", { concurrency: CONCURRENCY }, () => {
     if (withStorm)
