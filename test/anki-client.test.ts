@@ -121,6 +121,7 @@ test("Satchel's routes: plain bodies, sizes in the feed, conditional results, mi
       return plain({
         rows: [
           ["a", 7, "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d", 5],
+          ["b", 8, "", 0, { by: "laptop", atMs: 3 }],
           [":usn", 9, "", 0],
         ],
         more: false,
@@ -138,7 +139,13 @@ test("Satchel's routes: plain bodies, sizes in the feed, conditional results, mi
   const pages = [];
   for await (const one of remote.feed("0", never)) pages.push(one);
   assert.deepEqual(pages, [
-    { rows: [{ name: "a", usn: 7, sha1: "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d", sizeBytes: 5 }], position: "9" },
+    {
+      rows: [
+        { name: "a", usn: 7, sha1: "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d", sizeBytes: 5 },
+        { name: "b", usn: 8, sha1: null, sizeBytes: 0, deleted: { by: "laptop", atMs: 3 } },
+      ],
+      position: "9",
+    },
   ]);
   const got = await remote.upload([putOf("a"), putOf("b"), putOf("c"), putOf("d")], never);
   assert.deepEqual(got, [{ kind: "done" }, { kind: "done" }, { kind: "changed" }, { kind: "refused", detail: "too odd" }]);

@@ -24,10 +24,24 @@ const changeRow = z.union([
   z.tuple([z.string(), int32, sha1OrGone]).transform(([name, at, hash]) => ({ name, usn: at, sha1: hash })),
   z.object({ fname: z.string(), usn: int32, sha1: sha1OrGone }).transform((row) => ({ name: row.fname, usn: row.usn, sha1: row.sha1 })),
 ]);
-/** `[name, usn, sha1 | "", size in bytes]`. */
-const sizedRow = z
-  .tuple([z.string(), usn, sha1OrGone, bytes])
-  .transform(([name, at, hash, sizeBytes]) => ({ name, usn: at, sha1: hash, sizeBytes }));
+/** `by`: a name for people, null where the server does not know it (any more). What is no such name says nothing: a row counts without it. */
+const deletion = z.object({
+  by: z
+    .string()
+    .regex(/^[\x20-\x7e]{1,40}$/)
+    .nullable()
+    .catch(null),
+  /** Milliseconds since 1970 by the server's clock. */
+  atMs: z.int().min(0),
+});
+/** `[name, usn, sha1 | "", size in bytes]`, and of a tombstone who deleted it and when, for those who ask: words for people, which decide nothing. */
+const sizedRow = z.tuple([z.string(), usn, sha1OrGone, bytes, deletion.optional()]).transform(([name, at, hash, sizeBytes, deleted]) => ({
+  name,
+  usn: at,
+  sha1: hash,
+  sizeBytes,
+  ...(deleted === undefined ? {} : { deleted }),
+}));
 
 export const ANKI = {
   hostKey: {
@@ -87,9 +101,12 @@ export const SATCHEL = {
       }),
     }),
   },
-  /** Rows strictly after `lastUsn`, ascending, at most 5000; `more` false: nothing followed when it was read. Tombstones have size 0. In the usual envelope. */
+  /**
+   * Rows strictly after `lastUsn`, ascending, at most 5000; `more` false: nothing followed when it was read. Tombstones have size 0. In the usual envelope.
+   * `deletions`: the asker takes rows that tell who deleted a file. Servers from before that pass over the question, older clients don't ask.
+   */
   changes: {
-    request: z.object({ lastUsn: usn }),
+    request: z.object({ lastUsn: usn, deletions: z.boolean().default(false) }),
     reply: z.object({ rows: z.array(sizedRow), more: z.boolean() }),
   },
   /** Request: a ZIP with `[name, member | null, base sha1 | ""]` (`readSatchelUpload`). Reply in the usual envelope, one result per entry, in order. */

@@ -219,7 +219,16 @@ export class RemoteError extends Error {
 
 /** Bytes that moved since the last call: what is said of files, and what goes with it on the wire. */
 export type OnBytes = (bytes: number) => void;
-export type FeedRow = { readonly name: string; readonly usn: number; readonly sha1: Sha1 | null; readonly sizeBytes: number | null };
+export type FeedRow = {
+  readonly name: string;
+  readonly usn: number;
+  readonly sha1: Sha1 | null;
+  readonly sizeBytes: number | null;
+  /** Of a tombstone, where the remote tells it. For people: nothing is decided by it. */
+  readonly deleted?: Deleted;
+};
+/** `by`: the device's name; null: not known (any more). `atMs`: by the remote's clock. */
+export type Deleted = { readonly by: string | null; readonly atMs: number };
 /** `position` is where the next read begins; rows ascend by usn. */
 export type FeedPage = { readonly rows: readonly FeedRow[]; readonly position: string };
 export type Download =

@@ -28,6 +28,8 @@ export type Entry = {
 export type Renumbered = { readonly name: string; readonly from: number; readonly to: number };
 /** Who sent it: the id of a device key, and the session of the header. */
 export type Sender = { readonly device: string; readonly session: string };
+/** An upload: the device key that sent it, and when it came (milliseconds since 1970). */
+export type Sent = { readonly device: string; readonly atMs: number };
 /** One line of the log: what stood before and after. */
 export type Logged = Sender & { readonly usn: number; readonly name: string; readonly live: boolean; readonly wasLive: boolean };
 

@@ -1,6 +1,6 @@
 /** Changes of one account in a directory: those that wait together share one append, and the rows follow in a transaction of many. */
 import type { Sha1 } from "../core/model.ts";
-import type { Entry, Renumbered, Sender } from "../core/server-rows.ts";
+import type { Entry, Renumbered, Sender, Sent } from "../core/server-rows.ts";
 import type { PackBatch } from "../files/pack-batch.ts";
 import type { Stage } from "../store/server-blobs.ts";
 import { perform, writeNote, type Step } from "./journal.ts";
@@ -166,6 +166,13 @@ function txOf({ rows, clock, secrets }: LocalContext, { files }: Change, batch: 
     },
     shadows: async () => await soon(rows.shadows()),
     log: async (usn) => await soon(rows.log(usn)),
+    uploads: async (usns) => {
+      const sent = usns.flatMap((usn): (readonly [number, Sent])[] => {
+        const found = rows.upload(usn);
+        return found === undefined ? [] : [[usn, found]];
+      });
+      return await soon(new Map(sent));
+    },
     memory: async (device) => await soon(rows.memory(device)),
     remember: async (device, memory) => await step({ kind: "remember", device, memory }),
     memories: async () => await soon(rows.memories()),

@@ -18,7 +18,7 @@ import { parsed, plainReply, Refusal } from "./exchange.ts";
 import { frameStream } from "./frame.ts";
 import { SIZE_HEADER } from "../../protocol/anki/header.ts";
 import { downloadFiles, hashEntries, mediaChanges, mediaSanity, tellUsn, uploadChanges, type Caller } from "./media.ts";
-import { eventStream, keptVersions, satchelChanges, satchelUpload, versionBytes } from "./satchel.ts";
+import { deviceNameOf, eventStream, keptVersions, satchelChanges, satchelUpload, versionBytes } from "./satchel.ts";
 import { StorageError, type Storage } from "./storage.ts";
 
 /** What a route works with. */
@@ -177,8 +177,11 @@ async function sanity({ content, caller }: Call): Promise<Payload> {
 }
 
 async function changesWithSizes({ server, content, caller }: Call): Promise<ServerResponse> {
-  const { lastUsn } = parsed(() => parseMessage(SATCHEL.changes.request, content, "the body of satchel/changes"));
-  return plainReply(buildEnvelope(await satchelChanges(caller, lastUsn, server)), "application/json");
+  const { lastUsn, deletions } = parsed(() => parseMessage(SATCHEL.changes.request, content, "the body of satchel/changes"));
+  const keys = deletions ? await server.storage.accounts.keys(caller.account.id) : [];
+  const names = new Map(keys.map(({ id, client }) => [id, deviceNameOf(client)]));
+  const nameOf = deletions ? (device: string): string | null => names.get(device) ?? null : null;
+  return plainReply(buildEnvelope(await satchelChanges(caller, lastUsn, nameOf, server)), "application/json");
 }
 
 async function conditionalUpload({ server, content, caller }: Call): Promise<ServerResponse> {

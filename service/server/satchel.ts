@@ -6,7 +6,7 @@ import type { SATCHEL } from "../../protocol/anki/messages.ts";
 import type { BasedEntry } from "../../protocol/anki/zip-messages.ts";
 import type { Sha1 } from "../core/model.ts";
 import type { Clock } from "../core/ports.ts";
-import type { Entry, KeptVersion } from "../core/server-rows.ts";
+import type { Entry, KeptVersion, Row, Sent } from "../core/server-rows.ts";
 import type { Burst } from "./brake.ts";
 import { brakeDeletions } from "./burst.ts";
 import { stood } from "./echo.ts";
@@ -19,20 +19,40 @@ import { writeRows } from "./write-rows.ts";
 type Results = z.input<typeof SATCHEL.upload.reply>;
 type Page = z.input<typeof SATCHEL.changes.reply>;
 
-/** One page of the feed with sizes. */
-export async function satchelChanges(caller: Caller, last: number, { faults }: MediaParts): Promise<Page> {
+/** The name of a device key for people; null: there is no such key (any more). */
+export type NameOfKey = (device: string) => string | null;
+
+/** One page of the feed with sizes. `nameOf`: for who asks which device deleted a file; null: nobody does. */
+export async function satchelChanges(caller: Caller, last: number, nameOf: NameOfKey | null, { faults }: MediaParts): Promise<Page> {
   const limit = faults("server/feedOf1") ? 1 : LIMITS.satchelFeedRows;
   return await caller.account.change({ durable: false, files: [] }, async (tx) => {
     const { top } = await tx.state();
     const found = await tx.feed(last, limit + 1);
     const more = found.length > limit;
-    const rows: Page["rows"] = found.slice(0, limit).map(({ name, usn, sha1, sizeBytes }) => [name, usn, sha1 ?? "", sizeBytes]);
+    const page = found.slice(0, limit);
+    const gone = nameOf === null ? [] : page.filter(({ sha1 }) => sha1 === null);
+    const uploads = gone.length === 0 ? new Map<number, Sent>() : await tx.uploads(gone.map(({ usn }) => usn));
+    const rows = page.map((row) => lineOf(row, uploads.get(row.usn), nameOf));
     const end = more ? (found[limit - 1]?.usn ?? last) : Math.max(top, last);
     // A withdrawn row may have been the top one.
     if (!more && end > last && found.at(-1)?.usn !== end) rows.push([CARRIER, end, "", 0]);
     await withMemory(tx, caller, async (memory, session) => await Promise.resolve({ memory: stood(memory, session, end), result: null }));
     return { rows, more };
   });
+}
+
+function lineOf({ name, usn, sha1, sizeBytes }: Row, sent: Sent | undefined, nameOf: NameOfKey | null): Page["rows"][number] {
+  // The server's own lines (a snapshot's, a renumbered twin's) say nothing of a deletion.
+  if (sent === undefined || sent.device === "server" || nameOf === null) return [name, usn, sha1 ?? "", sizeBytes];
+  return [name, usn, "", sizeBytes, { by: nameOf(sent.device), atMs: sent.atMs }];
+}
+
+/** What a client called itself at its login, for people: a Satchel device's own name, or what Anki runs on. */
+export function deviceNameOf(client: string): string {
+  const ours = /^satchel-[^,]*,([a-z0-9-]{1,16}),/.exec(client)?.[1];
+  if (ours !== undefined) return ours;
+  const system = /,([a-z]{1,16})[^,]*$/i.exec(client)?.[1];
+  return system === undefined ? "Anki" : `Anki (${system})`;
 }
 
 type Judged = { readonly entry: Hashed & BasedEntry; readonly fault: string | null };

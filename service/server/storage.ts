@@ -15,6 +15,7 @@ import type {
   Renumbered,
   Row,
   Sender,
+  Sent,
 } from "../core/server-rows.ts";
 
 /** `full`: no room may be used up further. `io`: the disk or the database refused. `gone`: no such account any more. `damaged`: this account can't be
@@ -44,6 +45,8 @@ export interface AccountTx {
   shadows(): Promise<ReadonlySet<string>>;
   /** The log strictly after `usn`, ascending; null: it does not reach back so far. */
   log(usn: number): Promise<readonly Logged[] | null>;
+  /** Who took these usns; absent where the log does not reach back so far. */
+  uploads(usns: readonly number[]): Promise<ReadonlyMap<number, Sent>>;
   /** What the server remembers of a device key; null: nothing. */
   memory(device: string): Promise<string | null>;
   remember(device: string, memory: string): Promise<void>;

@@ -2,7 +2,7 @@
 import type { Database, Statement } from "better-sqlite3";
 
 import type { Sha1 } from "../core/model.ts";
-import type { AccountState, CollectionVersion, Entry, KeptVersion, Logged, Row, Sender } from "../core/server-rows.ts";
+import type { AccountState, CollectionVersion, Entry, KeptVersion, Logged, Row, Sender, Sent } from "../core/server-rows.ts";
 import { openDatabase } from "./database.ts";
 import { StoreError, withFault } from "./errors.ts";
 import { prepareBlobs, type BlobRows, type Stage } from "./server-blobs.ts";
@@ -35,6 +35,8 @@ export interface ServerAccountRows extends BlobRows, Session, TwinRows, WholeRow
   dropTombstone(name: string): void;
   /** null: trimmed so far that it can't tell. */
   log(usn: number): Logged[] | null;
+  /** Who took this usn; undefined: trimmed. */
+  upload(usn: number): Sent | undefined;
   memory(device: string): string | null;
   remember(device: string, memory: string): void;
   newEpoch(epoch: string): void;
@@ -199,11 +201,12 @@ function prepareWrite(
     });
 }
 
-function prepareLog(db: Database): Pick<ServerAccountRows, "log" | "trimLog"> {
+function prepareLog(db: Database): Pick<ServerAccountRows, "log" | "upload" | "trimLog"> {
   type Line = { usn: number; name: string; live: number; wasLive: number; device: string; session: string };
   const after = db.prepare<[number], Line>(
     `SELECT usn, name, live, was_live AS wasLive, device, session FROM log JOIN upload ON upload.id = log.upload WHERE usn > ? ORDER BY usn`,
   );
+  const upload = db.prepare<[number], Sent>("SELECT device, at_ms AS atMs FROM log JOIN upload ON upload.id = log.upload WHERE usn = ?");
   const first = db.prepare<[], number | null>("SELECT min(usn) FROM log").pluck();
   const trim = db.prepare<[number]>("DELETE FROM log WHERE usn <= (SELECT max(usn) FROM log) - ?");
   const trimUploads = db.prepare("DELETE FROM upload WHERE id < (SELECT upload FROM log ORDER BY usn LIMIT 1)");
@@ -214,6 +217,7 @@ function prepareLog(db: Database): Pick<ServerAccountRows, "log" | "trimLog"> {
         if (start !== null && start > usn + 1) return null;
         return after.all(usn).map((line) => ({ ...line, live: line.live === 1, wasLive: line.wasLive === 1 }));
       }),
+    upload: (usn) => withFault("read the log", () => upload.get(usn)),
     trimLog: (keep) =>
       withFault("trim the log", () => {
         trim.run(keep);

@@ -1,0 +1,73 @@
+/** Who deleted a file, and when: told with tombstones to those who ask (SPEC "Who deleted a file"). */
+import assert from "node:assert/strict";
+import { hash } from "node:crypto";
+import { test } from "node:test";
+
+import { SATCHEL } from "../protocol/anki/messages.ts";
+import { buildSatchelUpload, buildUploadZip } from "../protocol/anki/zip-messages.ts";
+import { joinChunks } from "../protocol/anki/zip.ts";
+import { shortClientVersion } from "../service/remotes/anki/client.ts";
+import { deviceNameOf } from "../service/server/satchel.ts";
+import { jsonOf, openSyncHandle, type SyncHandle } from "./support/sync-handle.ts";
+
+const LAPTOP = shortClientVersion({ version: "0.1.0", device: "laptop", platform: "linux" });
+const sha1 = (bytes: Uint8Array): string => hash("sha1", bytes);
+const DESKTOP = "26.09.3,29bb700b,windows:10";
+
+async function keyOf(server: SyncHandle, client: string): Promise<string> {
+  return String(jsonOf(await server.ask("sync/hostKey", { u: "user", p: "pass" }, { key: "", client }))["key"]);
+}
+
+test("satchel/changes tells who deleted a file and when, to those who ask and to nobody else", async () => {
+  const server = await openSyncHandle();
+  try {
+    const [laptop, desktop] = [await keyOf(server, LAPTOP), await keyOf(server, DESKTOP)];
+    const bytes = Buffer.from("bytes");
+    const stock = async (...entries: readonly (readonly [string, Uint8Array | null])[]): Promise<unknown> => {
+      const zip = joinChunks(buildUploadZip(entries.map(([name, content]) => ({ name, bytes: content }))));
+      return await server.data("msync/uploadChanges", zip, { key: desktop, client: DESKTOP });
+    };
+    await stock(["a.png", bytes], ["b.png", bytes], ["c.png", bytes]);
+    server.clock.nowMs += 1000;
+    const aGone = server.clock.wallMs();
+    const zip = joinChunks(buildSatchelUpload([{ name: "a.png", bytes: null, baseSha1: sha1(bytes) }]));
+    await server.data("satchel/upload", zip, { key: laptop, client: LAPTOP });
+    server.clock.nowMs += 1000;
+    const bGone = server.clock.wallMs();
+    await stock(["b.png", null]);
+    const asked = async (request: object): Promise<unknown> => await server.data("satchel/changes", request, { key: laptop });
+    const live = ["c.png", 3, sha1(bytes), bytes.length];
+    const told = [live, ["a.png", 4, "", 0, { by: "laptop", atMs: aGone }], ["b.png", 5, "", 0, { by: "Anki (windows)", atMs: bGone }]];
+    assert.deepEqual(await asked({ lastUsn: 0, deletions: true }), { rows: told, more: false });
+    const bare = [live, ["a.png", 4, "", 0], ["b.png", 5, "", 0]];
+    assert.deepEqual(await asked({ lastUsn: 0 }), { rows: bare, more: false }, "a client from before does not know the fifth element");
+    await server.restart();
+    assert.deepEqual(await asked({ lastUsn: 0, deletions: true }), { rows: told, more: false });
+
+    await server.accounts.revoke(desktop.slice(0, 12));
+    const revoked = [live, told[1], ["b.png", 5, "", 0, { by: null, atMs: bGone }]];
+    assert.deepEqual(await asked({ lastUsn: 0, deletions: true }), { rows: revoked, more: false });
+  } finally {
+    await server.close();
+  }
+});
+
+test("SATCHEL.changes a client takes rows with and without it, and a name that is no name for people as null", () => {
+  const reply = (...more: readonly unknown[]) => SATCHEL.changes.reply.parse({ rows: [["a", 1, "", 0, ...more]], more: false }).rows[0];
+  assert.deepEqual(reply(), { name: "a", usn: 1, sha1: null, sizeBytes: 0 });
+  assert.deepEqual(reply({ by: "laptop", atMs: 5 }), { name: "a", usn: 1, sha1: null, sizeBytes: 0, deleted: { by: "laptop", atMs: 5 } });
+  for (const by of ["", "a\nb", "x".repeat(41), "\u202e", 7])
+    assert.deepEqual(reply({ by, atMs: 5 })?.deleted, { by: null, atMs: 5 }, JSON.stringify(by));
+});
+
+test("deviceNameOf() is Satchel's own name for a device, and the system of others", () => {
+  for (const [client, name] of [
+    [LAPTOP, "laptop"],
+    ["satchel-0.1.0,a\nb,linux", "Anki (linux)"],
+    ["26.09.3,29bb700b,win:10", "Anki (win)"],
+    ["anki-droid,2.17,android:14:Pixel 8", "Anki (android)"],
+    ["legacy", "Anki"],
+    ["", "Anki"],
+  ] as const)
+    assert.equal(deviceNameOf(client), name, client);
+});
