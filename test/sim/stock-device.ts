@@ -2,7 +2,7 @@
 import { parseEnvelope } from "../../protocol/anki/messages.ts";
 import { ANKI } from "../../protocol/anki/messages.ts";
 import { readUploadZip } from "../../protocol/anki/zip-messages.ts";
-import { toWire } from "../../service/core/wire-names.ts";
+import { fromWire, toWire } from "../../service/core/wire-names.ts";
 import { syncCompute } from "../../service/files/compute.ts";
 import { parseEndpoint } from "../../service/remotes/endpoint.ts";
 import { openSession, type Session } from "../../service/remotes/anki/session.ts";
@@ -122,9 +122,21 @@ export class StockDevice {
     const body = payload instanceof Uint8Array ? payload : Buffer.from(JSON.stringify(payload));
     const question = { path: route, method: "POST", doing: `ask ${route} of`, replyBytesMax: REPLY_BYTES_MAX, stallMs: STALL_MS } as const;
     const before = this.#given.restored();
+    if (payload instanceof Uint8Array) this.#loosenSent(payload);
     const reply = Buffer.from(await session.call(question, [body], AbortSignal.any([])));
     if (payload instanceof Uint8Array && before === this.#given.restored()) this.#acknowledge(payload, reply);
     return reply;
+  }
+
+  /**
+   * It sends more than its user made: what a session that broke off had fetched counts as its own file afterwards, and so a file that
+   * others deleted meanwhile comes back.
+   */
+  #loosenSent(sent: Uint8Array): void {
+    for (const { name } of readUploadZip(sent)) {
+      const decoded = fromWire(name);
+      this.#given.ledger.loosen(decoded.kind === "path" ? decoded.path : name);
+    }
   }
 
   /** S1′: what the server says that it has processed, it has. */
