@@ -22,47 +22,58 @@ const syncFile = promisify(fsync);
 async function createAll({ paths, shapes, memory }: CreateRequest): Promise<CreateReply> {
   const stats = new Float64Array(paths.length * STAT_NUMBERS);
   const faults = new Map<number, WorkerFault>();
-  const ends: Promise<void>[] = [];
+  const open = new Set<Promise<void>>();
   let at = 0;
   for (const [index, path] of paths.entries()) {
     const length = shapes[index * 2] ?? 0;
     const mode = shapes[index * 2 + 1] ?? -1;
     const bytes = new Uint8Array(memory, at, length);
     at += length;
-    ends.push(
-      createOne(
-        path,
-        bytes,
-        mode < 0 ? 0o666 : mode,
-        (stat) => putStat(stats, index, stat),
-        (fault) => faults.set(index, fault),
-      ),
-    );
+    const fd = await openNew(path, mode < 0 ? 0o666 : mode, open);
+    if (typeof fd !== "number") {
+      faults.set(index, fd);
+      continue;
+    }
+    const made = (stat: Stat): void => putStat(stats, index, stat);
+    const failed = (fault: WorkerFault): unknown => faults.set(index, fault);
+    const one = fill(fd, path, bytes, made, failed).finally(() => open.delete(one));
+    open.add(one);
   }
-  await Promise.all(ends);
+  await Promise.all(open);
   return { kind: "create", stats, faults, memory };
 }
 
+/** Where the process may open no more, half of what is open here is finished first: the other threads need some, too. */
+async function openNew(path: string, mode: number, open: ReadonlySet<Promise<void>>): Promise<number | WorkerFault> {
+  for (;;) {
+    try {
+      return openSync(path, "wx", mode);
+    } catch (error) {
+      const fault = faultOf(error);
+      if (fault !== "tooManyOpen" || open.size === 0) return { fault, code: codeOf(error) ?? String(error) };
+    }
+    for (const half = open.size / 2; open.size > half;) await Promise.race(open);
+  }
+}
+
 /** What was begun and failed is removed again: no half file stays behind (DK01). Never rejects. */
-async function createOne(
+async function fill(
+  fd: number,
   path: string,
   bytes: Uint8Array,
-  mode: number,
   made: (stat: Stat) => void,
-  failed: (fault: WorkerFault) => void,
+  failed: (fault: WorkerFault) => unknown,
 ): Promise<void> {
-  let fd: number | null = null;
   try {
-    fd = openSync(path, "wx", mode);
     for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
     await syncFile(fd);
     made(statOf(fstatSync(fd)));
   } catch (error) {
     failed({ fault: faultOf(error), code: codeOf(error) ?? String(error) });
-    if (fd !== null) removeHalf(path);
+    removeHalf(path);
   } finally {
     // At once: after an fsync nothing is left to be written, and a hop to another thread costs more than the rest of the call.
-    if (fd !== null) closeQuietly(fd);
+    closeQuietly(fd);
   }
 }
 

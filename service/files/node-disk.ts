@@ -13,6 +13,7 @@ import { diskError, faultOf, READ_FLAGS, refuse, statOf, unmoved } from "./disk-
 import { openCreations } from "./creations.ts";
 import { DiskCrew } from "./disk-crew.ts";
 import { walkTree } from "./node-walk.ts";
+import { openTurns, type InTurn } from "./open-turns.ts";
 
 // The promise API of node:fs wraps each handle in an object with a finaliser; the callbacks cost half of it.
 const open = promisify(fs.open);
@@ -45,6 +46,9 @@ export type NodeDisk = Disk & { close(): Promise<void> };
 export function openNodeDisk(options: { readonly diskWorker: URL; readonly nearNames?: number }): NodeDisk {
   const crew = new DiskCrew(options.diskWorker);
   const breathe = breather();
+  const inTurn = openTurns();
+  const opening = async <T>(what: string, path: string, work: () => Promise<T>): Promise<T> =>
+    await attempt(what, path, async () => await inTurn(work));
   const creations = openCreations(crew, async ({ path, bytes, mode }) => await createSmall(path, bytes, mode));
   return {
     close: async () => await crew.close(),
@@ -54,30 +58,35 @@ export function openNodeDisk(options: { readonly diskWorker: URL; readonly nearN
     },
     walk: (root, skip, signal) =>
       walkTree(root, skip, signal, { listFar: (path) => crew.list(path), nearNames: options.nearNames ?? NEAR_NAMES }),
-    list: async (path) => await attempt("list", path, async () => await listNames(path)),
+    list: async (path) => await opening("list", path, async () => await listNames(path)),
     hash: async (paths, maxBytes, signal) => {
       signal.throwIfAborted();
-      if (crew.awake || paths.length > HERE_FILES) return await crew.hash(paths, maxBytes, signal);
-      const here = await Promise.all(paths.map(async (path) => await hashHere(path, maxBytes)));
-      const large = paths.filter((_, index) => here[index] === null);
+      const away = crew.awake || paths.length > HERE_FILES;
+      const here = away ? paths.map(() => null) : await Promise.all(paths.map(async (path) => await hashHere(path, maxBytes)));
+      const large = away ? paths : paths.filter((_, index) => here[index] === null);
       const there = large.length === 0 ? [] : [...(await crew.hash(large, maxBytes, signal))];
+      const results = away ? there : here.map((result): HashResult => result ?? there.shift() ?? { kind: "changed" });
       signal.throwIfAborted();
-      return here.map((result) => result ?? there.shift() ?? { kind: "changed" });
+      if (!results.some(isRefusedOpen)) return results;
+      return await hashAgain(results, inTurn, async (index) => {
+        const [again] = await crew.hash(paths.slice(index, index + 1), maxBytes, signal);
+        return again ?? { kind: "changed" };
+      });
     },
     read: async (path, maxBytes, memory) => {
       await breathe();
-      return await attempt("read", path, async () => await readWhole(path, maxBytes, memory));
+      return await opening("read", path, async () => await readWhole(path, maxBytes, memory));
     },
     readRange: async (path, offsetBytes, lengthBytes) =>
-      await attempt("read", path, async () => await withFile(path, READ_FLAGS, async (fd) => await readSome(fd, offsetBytes, lengthBytes))),
+      await opening("read", path, async () => await withFile(path, READ_FLAGS, async (fd) => await readSome(fd, offsetBytes, lengthBytes))),
     create: async (path, bytes, mode) =>
-      await attempt(
+      await opening(
         "write",
         path,
         async () => await (bytes.length > SMALL_BYTES ? createFile(path, bytes, mode) : creations.create({ path, bytes, mode })),
       ),
-    append: async (path, bytes) => await attempt("append to", path, async () => await appendTo(path, bytes)),
-    copy: async (from, to) => await attempt("copy", `${from} to ${to}`, async () => await copyFile(from, to)),
+    append: async (path, bytes) => await opening("append to", path, async () => await appendTo(path, bytes)),
+    copy: async (from, to) => await opening("copy", `${from} to ${to}`, async () => await copyFile(from, to)),
     link: async (from, to) => {
       await breathe();
       linkFile(from, to);
@@ -95,10 +104,10 @@ export function openNodeDisk(options: { readonly diskWorker: URL; readonly nearN
         await mkdir(path, { recursive: true, ...(mode === undefined ? {} : { mode }) });
       }),
     rmdir: async (path) => await attempt("remove the folder", path, async () => await rmdir(path)),
-    fsyncFile: async (path) => await attempt("make durable", path, async () => await syncFile(path)),
-    fsyncDir: async (path) => await attempt("make durable", path, async () => await syncDirectory(path)),
+    fsyncFile: async (path) => await opening("make durable", path, async () => await syncFile(path)),
+    fsyncDir: async (path) => await opening("make durable", path, async () => await syncDirectory(path)),
     space: spaceAt,
-    caps: async (directory) => await attempt("try names in", directory, async () => await probe(directory)),
+    caps: async (directory) => await opening("try names in", directory, async () => await probe(directory)),
   };
 }
 
@@ -182,6 +191,32 @@ async function hashHere(path: string, maxBytes: number): Promise<HashResult | nu
     const fault = faultOf(error);
     return fault === "notFound" || fault === "notDirectory" ? { kind: "absent" } : { kind: "trouble", fault };
   }
+}
+
+function isRefusedOpen(result: HashResult): boolean {
+  return result.kind === "trouble" && result.fault === "tooManyOpen";
+}
+
+/** Those that could not be opened, as too many were open, one after another; what stays refused is the result. */
+async function hashAgain(
+  results: readonly HashResult[],
+  inTurn: InTurn,
+  one: (index: number) => Promise<HashResult>,
+): Promise<readonly HashResult[]> {
+  const all = [...results];
+  for (const [index, result] of results.entries()) {
+    if (!isRefusedOpen(result)) continue;
+    try {
+      all[index] = await inTurn(async () => {
+        const again = await one(index);
+        if (isRefusedOpen(again)) throw refuse("tooManyOpen", "read", "a file");
+        return again;
+      });
+    } catch (error) {
+      if (faultOf(error) !== "tooManyOpen") throw error;
+    }
+  }
+  return all;
 }
 
 async function readWhole(path: string, maxBytes: number, memory?: Uint8Array): Promise<{ bytes: Uint8Array; stat: Stat } | "changed"> {
