@@ -18,6 +18,21 @@ test("openFinder() long notes are parsed in a worker, several at once keep apart
   await finder.close();
 });
 
+test("openFinder() what is one of many is parsed in the worker, short as it is, and what has no reference asks nobody", async () => {
+  const nowhere = openFinder(new URL("no-such-worker.ts", WORKER));
+  assert.deepEqual(await nowhere.find("![](short.png)"), findReferences("![](short.png)"));
+  assert.deepEqual(await nowhere.findAmongMany("only a [note](other.md) and https://example.org"), []);
+  await assert.rejects(nowhere.findAmongMany("![](short.png)"));
+  await nowhere.close();
+  const finder = openFinder(WORKER);
+  const texts = Array.from({ length: 30 }, (_, index) => `${"\n".repeat(index)}![](a${index}.png) ![[b.png]]\n`);
+  assert.deepEqual(
+    await Promise.all(texts.map(async (text) => await finder.findAmongMany(text))),
+    texts.map((text) => findReferences(text)),
+  );
+  await finder.close();
+});
+
 test("openFinder() a note that takes too long is given up, the next one is looked at", async () => {
   // Unpaired brackets: the parser looks for the other end of each.
   const endless = `![](a.png)\n\n${"[".repeat(400_000)}`;

@@ -113,6 +113,7 @@ function lazyFinder(diskWorker: URL): Finder {
   const open = async (): Promise<Finder> => (await import("../notes/finder.ts")).openFinder(worker);
   return {
     find: async (text) => await (await (opened ??= open())).find(text),
+    findAmongMany: async (text) => await (await (opened ??= open())).findAmongMany(text),
     close: async () => await (await opened)?.close(),
   };
 }

@@ -78,10 +78,7 @@ function factsOf(folder: Folder, path: string): MediaFacts {
   const { rows, config } = folder;
   const entry = rows.entries.get(path);
   const remote = rows.remote.get(path);
-  const changes = rows.changes.ofPath(path, CHANGES_SHOWN);
-  const last = changes.find(({ kind }) => kind === "put")?.sha1 ?? null;
-  const moved = entry === undefined && last !== null ? rows.entries.withSha1(last) : undefined;
-  return {
+  const known = {
     folder: config.id,
     path,
     diskPath: `${slashed(config.root)}/${entry?.diskPath ?? path}`,
@@ -89,12 +86,26 @@ function factsOf(folder: Folder, path: string): MediaFacts {
     synced: entry !== undefined && rows.base.get(path) === entry.sha1,
     remote: remote === undefined ? null : { sha1: remote.sha1, sizeBytes: remote.sizeBytes },
     ignoredBy: folder.partsIfOpen?.ignoredBy(path) ?? null,
-    problems: rows.problems.get(path),
-    changes,
-    versions: rows.versions.ofPath(path),
-    conflicts: rows.conflicts.ofPath(path).filter(({ state }) => state === "open"),
-    movedTo: moved === undefined || moved.path === path ? null : moved.path,
+    // Mostly there are none at all, and that is known without a look.
+    problems: rows.problems.count() === 0 ? [] : rows.problems.get(path),
+    conflicts: rows.conflicts.openCount() === 0 ? [] : rows.conflicts.ofPath(path).filter(({ state }) => state === "open"),
   };
+  // What stands here is asked for far more often than what is missing, and its past by nobody but who looks at the one file.
+  if (entry !== undefined)
+    return {
+      ...known,
+      get changes() {
+        return rows.changes.ofPath(path, CHANGES_SHOWN);
+      },
+      get versions() {
+        return rows.versions.ofPath(path);
+      },
+      movedTo: null,
+    };
+  const changes = rows.changes.ofPath(path, CHANGES_SHOWN);
+  const last = changes.find(({ kind }) => kind === "put")?.sha1 ?? null;
+  const moved = last === null ? undefined : rows.entries.withSha1(last);
+  return { ...known, changes, versions: rows.versions.ofPath(path), movedTo: moved === undefined ? null : moved.path };
 }
 
 function renamesSince({ rows }: Folder, after: number | null): ReturnType<Engine["notes"]["renames"]> {
@@ -183,7 +194,7 @@ async function notesIn(
 }
 
 async function readReferences(
-  { disk, find }: NotesSource,
+  { disk, findAmongMany }: NotesSource,
   note: string,
   workspace: string,
   given: { readonly folder: string; readonly index: MediaIndex; readonly reading: Reading; readonly signal: AbortSignal },
@@ -191,7 +202,7 @@ async function readReferences(
   const { reading, index, signal } = given;
   signal.throwIfAborted();
   const text = await readNote(disk, note);
-  const found = text === null ? null : await find(text);
+  const found = text === null ? null : await findAmongMany(text);
   if (text === null || found === null) {
     reading.unread.push(note);
     return;

@@ -155,7 +155,7 @@ export class Notes {
   }
 
   async #parse(text: string): Promise<Pick<OnDisk, "references" | "ranges">> {
-    const references = (await this.#source.find(text)) ?? [];
+    const references = (await this.#source.findAmongMany(text)) ?? [];
     if (references.length === 0) return { references, ranges: [] };
     const document = TextDocument.create("", "markdown", 0, text);
     return {

@@ -1,9 +1,8 @@
-/** Finds references without holding up anybody: short notes here and at once, long ones in a worker. */
-import { once } from "node:events";
+/** Finds references without holding up anybody: short notes here and at once, long ones and those of many in a worker. */
 import { Worker } from "node:worker_threads";
 
 import type { NotesDisk } from "./note-files.ts";
-import { findReferences, type MediaReference } from "./references.ts";
+import { findReferences, mayRefer, type MediaReference } from "./references.ts";
 
 /** Parsed here: a few milliseconds at most. */
 const HERE_CHARS = 8 * 1024;
@@ -15,11 +14,10 @@ const IDLE_MS = 60_000;
 /** null: the text can't be looked at in reasonable time. */
 export type FindReferences = (text: string) => Promise<readonly MediaReference[] | null>;
 
-/** Where notes come from and what is in them. */
-export type NotesSource = { readonly disk: NotesDisk; readonly find: FindReferences };
+/** Where notes come from and what is in them. `findAmongMany`: for one note of a whole workspace, where nobody waits for this one. */
+export type NotesSource = { readonly disk: NotesDisk; readonly find: FindReferences; readonly findAmongMany: FindReferences };
 
-export interface Finder {
-  readonly find: FindReferences;
+export interface Finder extends Pick<NotesSource, "find" | "findAmongMany"> {
   close(): Promise<void>;
 }
 
@@ -43,13 +41,15 @@ export function openFinder(workerUrl: URL, longestMs = LONGEST_MS): Finder {
     idle.unref();
     return found;
   };
+  const inTurn: FindReferences = async (text) => {
+    const found = turn.then(async () => await findThere(text));
+    turn = found.catch(() => undefined);
+    return await found;
+  };
   return {
-    find: async (text) => {
-      if (text.length <= HERE_CHARS) return findReferences(text);
-      const found = turn.then(async () => await findThere(text));
-      turn = found.catch(() => undefined);
-      return await found;
-    },
+    find: async (text) => (text.length <= HERE_CHARS ? findReferences(text) : await inTurn(text)),
+    // A few milliseconds each, and seconds for a workspace: those are the worker's. What needs no parser needs no message either.
+    findAmongMany: async (text) => (mayRefer(text) ? await inTurn(text) : []),
     close: async () => {
       await end();
     },
@@ -65,23 +65,19 @@ function start(workerUrl: URL): Worker {
   return worker;
 }
 
-/** null: it takes too long. @throws Error where the worker died */
+/** null: it takes too long. @throws Error where the worker died. One at a time; plain listeners, as there are thousands of calls in a row. */
 async function askWorker(worker: Worker, text: string, longestMs: number): Promise<readonly MediaReference[] | null> {
-  const late = AbortSignal.timeout(longestMs);
-  const over = new AbortController();
-  const signal = AbortSignal.any([late, over.signal]);
-  const died = once(worker, "exit", { signal }).then(() => {
-    throw new Error("the note worker ended in the middle of a note");
-  });
+  const { promise, resolve, reject } = Promise.withResolvers<readonly MediaReference[] | null>();
+  const died = () => reject(new Error("the note worker ended in the middle of a note"));
+  const late = setTimeout(() => resolve(null), longestMs);
+  worker.once("message", resolve);
+  worker.once("exit", died);
   worker.postMessage(text);
   try {
-    const answers: unknown[] = await Promise.race([once(worker, "message", { signal }), died]);
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- our own worker answers
-    return answers[0] as readonly MediaReference[];
-  } catch (error) {
-    if (late.aborted) return null;
-    throw error;
+    return await promise;
   } finally {
-    over.abort();
+    clearTimeout(late);
+    worker.off("message", resolve);
+    worker.off("exit", died);
   }
 }

@@ -47,15 +47,16 @@ export type Knowledge = {
   readonly missing: boolean;
   /** For people, without a full stop where it is the name of a state. */
   readonly sentence: string;
-  /** Kept bytes that `versions/restore` would put back; null: none. */
+  /** Kept bytes that `versions/restore` would put back; null: none, or nothing is missing. */
   readonly restorable: Version | null;
 };
 
 /** `onDisk`: something stands at the path right now, whatever was observed. */
 export function knowledgeOf(facts: MediaFacts, onDisk: boolean): Knowledge {
-  const [cause, sentence] = onDisk || stands(facts) ? here(facts) : missing(facts);
-  const restorable = facts.versions.find(({ why }) => why !== "fetched" && why !== "restored") ?? null;
-  return { cause, sentence, missing: MISSING.has(cause), restorable };
+  const [cause, sentence] = onDisk || stands(facts) ? here(facts) : gone(facts);
+  const missing = MISSING.has(cause);
+  const kept = missing ? facts.versions.find(({ why }) => why !== "fetched" && why !== "restored") : undefined;
+  return { cause, sentence, missing, restorable: kept ?? null };
 }
 
 const MISSING: ReadonlySet<Cause> = new Set<Cause>(["remote", "remoteTrouble", "tooLarge", "renamed", "deleted", "ignored", "never"]);
@@ -81,7 +82,7 @@ function here(facts: MediaFacts): Verdict {
   return [cause, `Other devices don't get ${path}. ${problem.detail}`];
 }
 
-function missing(facts: MediaFacts): Verdict {
+function gone(facts: MediaFacts): Verdict {
   const { path, ignoredBy, remote, problems, movedTo } = facts;
   if (ignoredBy !== null) return ["ignored", `${path} is not here: it is left alone by ${ignoredBy}, so it is not fetched either.`];
   if (remote !== null && remote.sha1 !== null) {
@@ -95,10 +96,10 @@ function missing(facts: MediaFacts): Verdict {
     return ["remote", `${path} is on the remote${size} and not fetched yet.`];
   }
   if (movedTo !== null) return ["renamed", `${path} is not here any more: the same file is now ${movedTo}.`];
-  return gone(facts);
+  return goneForGood(facts);
 }
 
-function gone({ path, remote, changes, versions }: MediaFacts): Verdict {
+function goneForGood({ path, remote, changes, versions }: MediaFacts): Verdict {
   const [newest] = changes;
   const kept = versions.length > 0 ? " Its bytes are kept." : "";
   if (newest?.kind === "remove") return ["deleted", `${path} was deleted ${BY[newest.origin]} on ${timeText(newest.atMs)}.${kept}`];

@@ -47,8 +47,8 @@ const ANYTHING = /!\[\[|\[sound:|<(?:img|audio|video|source)\b/i;
 const DESTINATIONS = /\](?:\(|:)[\s>]*(?:<([^<>\n]*)|([^\s<>()]*)(\()?)/g;
 const NO_MEDIA = /^(?:(?!file:)[a-z][a-z0-9+.-]+:|#|$)|\.(?:md|markdown)(?:[#?].*)?$/i;
 
-/** Parsing costs a thousand times this look, and most notes of a large collection link to notes and the web alone. */
-function mayRefer(text: string): boolean {
+/** False: there is no reference. Parsing costs a thousand times this look, and most notes of a large collection link to notes and the web alone. */
+export function mayRefer(text: string): boolean {
   if (ANYTHING.test(text)) return true;
   for (const [, angled, bare, more] of text.matchAll(DESTINATIONS))
     if (more !== undefined || !NO_MEDIA.test(angled ?? bare ?? "")) return true;

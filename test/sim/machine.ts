@@ -23,6 +23,7 @@ import type { WatchFaults } from "./watcher.ts";
 
 const FOLDER = "folder-1";
 const REMOTE = "ada@server";
+const noReferences = async (): Promise<null> => await Promise.resolve(null);
 
 export type MachineGiven = {
   readonly name: string;
@@ -251,7 +252,7 @@ export class Machine {
       observer: given.observer,
       rebuilt: store.fresh && this.#lives > 1,
       realRoot: async (path) => ((await disk.lstat(path))?.kind === "directory" ? path : null),
-      notes: { disk, find: async () => await Promise.resolve(null) },
+      notes: { disk, find: noReferences, findAmongMany: noReferences },
       openRoot: async () => await openSimRoot(given.mutate.root?.(rootGiven) ?? rootGiven),
       openRemote: () => {
         const remote = given.openRemote(life, clock);

@@ -40,7 +40,8 @@ export async function openLspWorld(): Promise<LspWorld> {
   const faults: unknown[] = [];
   const known = new KnownNotes();
   const notes = new MemoryNotes();
-  const source = { disk: notes, find: async (text: string) => await Promise.resolve(findReferences(text)) };
+  const find = async (text: string) => await Promise.resolve(findReferences(text));
+  const source = { disk: notes, find, findAmongMany: find };
   const memory = await openMemoryEngine(["m"], { notes: source });
   notes.others = (absolute) =>
     absolute.startsWith(`${ROOT}/`) ? (memory.at("m").folder.files.get(absolute.slice(ROOT.length + 1))?.bytes ?? null) : null;

@@ -49,6 +49,7 @@ export async function openMemoryEngine(
     return one;
   };
   const keys = new Map(ids.map((id) => [remoteOf(id), "key"]));
+  const find = async (text: string) => await Promise.resolve(findReferences(text));
   const settings = settingsInMemory(ids, keys);
   const [first] = folders.values();
   if (first === undefined) throw new Error("an engine of no folders");
@@ -65,7 +66,7 @@ export async function openMemoryEngine(
     observer: given.observer ?? {},
     rebuilt: false,
     realRoot: async (path) => await Promise.resolve(path),
-    notes: given.notes ?? { disk: noDisk, find: async (text) => await Promise.resolve(findReferences(text)) },
+    notes: given.notes ?? { disk: noDisk, find, findAmongMany: find },
     openRoot: async ({ id }) => await openRoot(at(id)),
     openRemote: ({ id }) => at(id.slice(0, id.indexOf("@"))).remote,
     remoteIdOf: (url, user) => ({ id: remoteOf(user), url }),
