@@ -56,6 +56,34 @@ test("changes.knows() N3 only bytes that stood at this path of this folder", (t)
   assert.deepEqual(folder.changes.ofPath("img-zki6.png", 5), []);
 });
 
+test("changes.ofPath() and knows() N3 answer the same however many rows are not filed yet, and when what was filed is rolled back", (t) => {
+  const { state, folder } = memory(t);
+  const append = (count: number, text: string): void => {
+    for (let row = 0; row < count; row++) folder.changes.append(changeOf(`p${row % 5}`, `${text}${row}`));
+  };
+  const newest = (): readonly number[] => folder.changes.ofPath("p0", 2).map((change) => change.seq);
+  state.transaction(() => append(50, "x"));
+  assert.deepEqual(newest(), [46, 41]);
+  state.transaction(() => append(50, "y"));
+  assert.deepEqual(newest(), [96, 91]);
+  assert.throws(() =>
+    state.transaction(() => {
+      append(100, "lost");
+      assert.deepEqual(newest(), [196, 191]);
+      throw new Error("no");
+    }),
+  );
+  assert.deepEqual(newest(), [96, 91]);
+  state.transaction(() => append(100, "z"));
+  assert.deepEqual(newest(), [196, 191]);
+  const asked = ["x0", "y45", "z95", "lost0", "x1"];
+  assert.deepEqual(
+    asked.map((text) => folder.changes.knows("p0", sha(text))),
+    [true, true, true, false, false],
+  );
+  assert.equal(folder.changes.ofPath("p0", 1000).length, 40);
+});
+
 /** A log of three transactions (rows 1, 2–601, 602) in a file, closed; the triggers are gone, so that a test can damage it. */
 function damagedLog(t: TestContext, damage: string): number | null {
   const file = path.join(directory(t), "state.db");

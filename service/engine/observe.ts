@@ -2,6 +2,7 @@
 import type { Observation } from "../core/local.ts";
 import type { Origin } from "../core/model.ts";
 import { DiskError } from "../core/ports.ts";
+import { inPathOrder } from "./in-path-order.ts";
 import { clearWay } from "./in-the-way.ts";
 import { digestOf, type FolderParts } from "./parts.ts";
 import { unreadable } from "./root-guard.ts";
@@ -89,7 +90,8 @@ export async function observe(
   const { local, clock } = parts;
   if (options.scan || local.needsScan()) {
     try {
-      for await (const batch of local.observeAll({ rehash: options.rehash }, signal)) record(context, batch, options.origin);
+      const batches = local.observeAll({ rehash: options.rehash }, signal);
+      for await (const batch of inPathOrder(batches, clock)) record(context, batch, options.origin);
     } catch (error) {
       // It may be entered but not listed: the same trouble, seen later.
       if (error instanceof DiskError && error.fault === "access") throw unreadable(parts);

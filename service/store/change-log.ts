@@ -2,6 +2,7 @@ import { createHash, type Hash } from "node:crypto";
 
 import type { Change, Origin, Sha1 } from "../core/model.ts";
 import type { FolderState } from "../core/state.ts";
+import { openChangeIndex } from "./change-index.ts";
 import { fromText, toText } from "./name-text.ts";
 import type { FolderRow, Session } from "./session.ts";
 import { checkedSha1 } from "./sha1-text.ts";
@@ -23,7 +24,7 @@ type Stored = [
   origin: Origin,
   atMs: number,
 ];
-const COLUMNS = "seq, folder, path, kind, iif(sha1 IS NULL, NULL, lower(hex(sha1))), size_bytes, origin, at_ms";
+const COLUMNS = "c.seq, c.folder, c.path, c.kind, iif(c.sha1 IS NULL, NULL, lower(hex(c.sha1))), c.size_bytes, c.origin, c.at_ms";
 
 export type ChangeLog = {
   readonly since: (seq: number, limit: number) => readonly Change[];
@@ -40,17 +41,11 @@ export function openChangeLog(session: Session): ChangeLog {
   const insert = db.prepare<[number, number, string, number, string, string | null, number | null, string, number]>(
     `INSERT INTO change (seq, folder, path, path_hash, kind, sha1, size_bytes, origin, at_ms) VALUES (?, ?, ?, ?, ?, unhex(?), ?, ?, ?)`,
   );
-  const since = db.prepare<[number, number], Stored>(`SELECT ${COLUMNS} FROM change WHERE seq > ? ORDER BY seq LIMIT ?`).raw();
+  const since = db.prepare<[number, number], Stored>(`SELECT ${COLUMNS} FROM change c WHERE seq > ? ORDER BY seq LIMIT ?`).raw();
   const sinceOf = db
-    .prepare<[number, number, number], Stored>(`SELECT ${COLUMNS} FROM change WHERE seq > ? AND folder = ? ORDER BY seq LIMIT ?`)
+    .prepare<[number, number, number], Stored>(`SELECT ${COLUMNS} FROM change c WHERE seq > ? AND folder = ? ORDER BY seq LIMIT ?`)
     .raw();
-  const here = "path_hash = ? AND path = ? AND folder = ?";
-  const ofPath = db
-    .prepare<[number, string, number, number], Stored>(`SELECT ${COLUMNS} FROM change WHERE ${here} ORDER BY seq DESC LIMIT ?`)
-    .raw();
-  const knows = db
-    .prepare<[number, string, number, string], number>(`SELECT 1 FROM change WHERE ${here} AND sha1 = unhex(?) LIMIT 1`)
-    .pluck();
+  const ofPath = prepareOfPath(session, chain);
   const changeOf = (row: Stored): Change => toChange(row, session.idOf(row[1]));
   return {
     since: session.read("read the change log", (seq: number, limit: number) => since.all(seq, limit).map(changeOf)),
@@ -69,12 +64,50 @@ export function openChangeLog(session: Session): ChangeLog {
       since: session.read("read the change log", (seq: number, limit: number) => sinceOf.all(seq, folder.key, limit).map(changeOf)),
       lastSeq: () => chain.lastSeq,
       ofPath: session.read("read the changes of a path", (path: string, limit: number) =>
-        ofPath.all(pathHash(folder.key, path), toText(path), folder.key, limit).map(changeOf),
+        ofPath.newest(folder.key, path, limit).map(changeOf),
       ),
-      knows: session.read("look for bytes in the change log", (path: string, sha1: Sha1) => {
-        return knows.get(pathHash(folder.key, path), toText(path), folder.key, checkedSha1(sha1)) !== undefined;
-      }),
+      knows: session.read("look for bytes in the change log", (path: string, sha1: Sha1) =>
+        ofPath.knows(folder.key, path, checkedSha1(sha1)),
+      ),
     }),
+  };
+}
+
+/** Rows of one path: those that are not filed yet, then those that are. */
+function prepareOfPath(session: Session, chain: { readonly lastSeq: number }) {
+  const { db } = session;
+  const index = openChangeIndex(session);
+  const here = "c.path_hash = ? AND c.path = ? AND c.folder = ?";
+  const inTail = `FROM change c WHERE c.seq > ? AND ${here}`;
+  const filed = `FROM change_by_path i CROSS JOIN change c ON c.seq = i.seq WHERE i.path_hash = ? AND ${here}`;
+  const newestInTail = db
+    .prepare<[number, number, string, number, number], Stored>(`SELECT ${COLUMNS} ${inTail} ORDER BY c.seq DESC LIMIT ?`)
+    .raw();
+  const newestFiled = db
+    .prepare<[number, number, string, number, number], Stored>(`SELECT ${COLUMNS} ${filed} ORDER BY i.seq DESC LIMIT ?`)
+    .raw();
+  const knownInTail = db
+    .prepare<[number, number, string, number, string], number>(`SELECT 1 ${inTail} AND c.sha1 = unhex(?) LIMIT 1`)
+    .pluck();
+  const knownFiled = db
+    .prepare<[number, number, string, number, string], number>(`SELECT 1 ${filed} AND c.sha1 = unhex(?) LIMIT 1`)
+    .pluck();
+  return {
+    newest: (folder: number, path: string, limit: number): readonly Stored[] => {
+      const filedUpTo = index.filedUpTo(chain.lastSeq);
+      const hash = pathHash(folder, path);
+      const text = toText(path);
+      const late = newestInTail.all(filedUpTo, hash, text, folder, limit);
+      return late.length < limit ? [...late, ...newestFiled.all(hash, hash, text, folder, limit - late.length)] : late;
+    },
+    knows: (folder: number, path: string, sha1: Sha1): boolean => {
+      const filedUpTo = index.filedUpTo(chain.lastSeq);
+      const hash = pathHash(folder, path);
+      const text = toText(path);
+      return (
+        knownInTail.get(filedUpTo, hash, text, folder, sha1) !== undefined || knownFiled.get(hash, hash, text, folder, sha1) !== undefined
+      );
+    },
   };
 }
 

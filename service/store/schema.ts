@@ -252,5 +252,19 @@ CREATE TABLE ignore_rules (
 ) STRICT;
 `;
 
+const FILED_CHANGES = `
+DROP INDEX change_by_path;
+CREATE TABLE change_by_path (
+  path_hash INTEGER NOT NULL,                  -- as in change
+  seq       INTEGER NOT NULL,                  -- of a change with it
+  PRIMARY KEY (path_hash, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE change_filed (
+  only     INTEGER PRIMARY KEY CHECK (only = 1),
+  last_seq INTEGER NOT NULL                    -- changes up to this one are in change_by_path
+) STRICT;
+INSERT INTO change_filed (only, last_seq) VALUES (1, 0);
+`;
+
 /** `MIGRATIONS[n]` takes a database from `user_version` n to n + 1. Never edit one that was released: append. */
-export const MIGRATIONS: readonly string[] = [TREES + LOG + JOURNALS + QUESTIONS, LOG_ID, HOLD_PATHS, IGNORE_RULES];
+export const MIGRATIONS: readonly string[] = [TREES + LOG + JOURNALS + QUESTIONS, LOG_ID, HOLD_PATHS, IGNORE_RULES, FILED_CHANGES];
