@@ -18,6 +18,9 @@ const TOGETHER_MAX_MS = 8_000;
 /** A scan, which knows of no event, trusts a file only when its last change is this old. */
 const SCAN_AGE_MS = 2_000;
 
+/** The wall clock is told in whole milliseconds, a file's own time is not: a look that comes on time must not find it a fraction too young. */
+const WALL_TICK_MS = 1;
+
 /** What is known of one path that an event or a scan named. Times are of Clock.monoMs. */
 export type Dirty = {
   /** When it became dirty. */
@@ -74,7 +77,7 @@ export function judge(dirty: Dirty, stat: Stat | null, nowMs: number, wallMs: nu
   if (nowMs >= dirty.firstMs + WAIT_MAX_MS) return "settled";
   if (nowMs < dirty.movedMs + windowMs(dirty)) return "wait";
   const ageMs = wallMs - stat.ctimeNs / 1e6;
-  if (ageMs >= windowMs(dirty)) return "settled";
+  if (ageMs + WALL_TICK_MS >= windowMs(dirty)) return "settled";
   // Young by the wall clock, or from the future: two equal looks a window apart say as much.
   if (before !== undefined && before !== null && still(before, stat)) return "settled";
   dirty.movedMs = ageMs > 0 ? nowMs - ageMs : nowMs;

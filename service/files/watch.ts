@@ -16,6 +16,8 @@ const BURST_MAX_MS = 10_000;
 const LOOKS_MAX = 16;
 /** Older changes are no news of this moment: a copied file keeps its times. */
 const AGE_MAX_MS = 1_000;
+/** Node's two clocks say the same within this. */
+const CLOCKS_APART_MS = 2;
 /** Events stop coming, without a word, when the folder is replaced: so the root is looked at. Every run looks as well, before it does anything. */
 const ROOT_LOOK_MS = 5_000;
 
@@ -93,12 +95,18 @@ function withAge(root: string, hint: Hint): Hint {
   if (hint.diskPath === null) return hint;
   try {
     const stats = lstatSync(`${root}/${hint.diskPath}`, { throwIfNoEntry: false });
-    const agoMs = stats === undefined ? 0 : Date.now() - stats.ctimeMs;
+    const agoMs = stats === undefined ? 0 : wallMs() - stats.ctimeMs;
     return agoMs > 0 && agoMs <= AGE_MAX_MS ? { ...hint, agoMs } : hint;
   } catch {
     // The look that comes later is told the fault.
     return hint;
   }
+}
+
+/** Finer than a millisecond, unless the clock was set since the process began. */
+function wallMs(): number {
+  const [wholeMs, fineMs] = [Date.now(), performance.timeOrigin + performance.now()];
+  return Math.abs(fineMs - wholeMs) <= CLOCKS_APART_MS ? fineMs : wholeMs;
 }
 
 /** Counts events; a burst is told of when it has ended, for a rescan in its middle would find half of it. */
