@@ -158,3 +158,23 @@ test("sync.run over all folders: a fault of our own in one is told in its row", 
   assert.equal(troubles.length, 1);
   await engine.close();
 });
+
+test("onEvent() S20 an event is told when it is durable; what the scan found waits for the disk together with what is done about it", async () => {
+  const unsettled: string[] = [];
+  const told: boolean[] = [];
+  let look = (_phase: string): void => undefined;
+  const memory = await openMemoryEngine(["f"], { observer: { phase: (_folder, _run, phase) => look(phase) } });
+  const { engine, state, at } = memory;
+  await memory.sync("f");
+  const seen = state.events.lastSeq();
+  look = (phase) => {
+    if (!state.settled) unsettled.push(phase);
+  };
+  engine.onEvent(() => told.push(state.settled));
+  at("f").folder.write("a.png", "a");
+  await memory.sync("f");
+  assert.ok(unsettled.includes("plan"), unsettled.join(" "));
+  assert.ok(told.length > 0 && told.every(Boolean), told.join(" "));
+  assert.deepEqual([state.settled, state.events.since(seen, 10).events.map(({ kind }) => kind)], [true, ["local/changed", "run"]]);
+  await engine.close();
+});

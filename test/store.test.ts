@@ -389,6 +389,37 @@ test("transaction() DB10 a statement that was refused inside it can't be committ
   assert.equal(folder.base.get("a"), undefined);
 });
 
+test("transaction() S20 what is committed soon is settled by the next commit that writes, and before a number of it is told", (t) => {
+  const { state, folder } = memory(t);
+  const soon = (name: string): void => {
+    state.transaction(() => {
+      folder.changes.append(changeOf(name, name));
+      state.events.append("file/put", "f1", { path: name }, 1);
+    }, "soon");
+    assert.equal(state.settled, false, name);
+  };
+  assert.equal(state.settled, true);
+  soon("a");
+  state.transaction(() => folder.entries.get("a"));
+  assert.equal(state.settled, false, "a commit that wrote nothing waits for no disk");
+  state.transaction(() => folder.entries.put(entry("a")));
+  assert.equal(state.settled, true);
+  const tellers: readonly (readonly [what: string, ask: () => unknown])[] = [
+    ["settle()", () => state.settle()],
+    ["events.since()", () => state.events.since(0, 10)],
+    ["events.lastSeq()", () => state.events.lastSeq()],
+    ["changesSince()", () => state.changesSince(0, 10)],
+    ["changes.since()", () => folder.changes.since(0, 10)],
+  ];
+  for (const [what, ask] of tellers) {
+    soon(what);
+    ask();
+    assert.equal(state.settled, true, what);
+  }
+  assert.throws(() => state.transaction(() => assert.fail("on purpose"), "soon"));
+  assert.equal(state.settled, true, "nothing was committed");
+});
+
 test("serialize() gives the last commit, and openState() goes on from it", (t) => {
   const { state, folder } = memory(t);
   state.transaction(() => {

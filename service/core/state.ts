@@ -19,8 +19,15 @@ import type {
 } from "./model.ts";
 
 export interface State {
-  /** Runs `work` in one transaction (nested calls join the outer one); durable when it returns. */
-  transaction<T>(work: () => T): T;
+  /**
+   * Runs `work` in one transaction (nested calls join the outer one); durable when it returns. `soon`: only a power cut may still take it back, until the next
+   * one that writes or `settle`; for what a look at the disk finds again.
+   */
+  transaction<T>(work: () => T, when?: "now" | "soon"): T;
+  /** Makes durable what was committed `soon`. What the events and the change log tell is settled first. */
+  settle(): void;
+  /** Nothing waits for `settle`. */
+  readonly settled: boolean;
   /** The rows of one folder. Cheap: statements are prepared once for all folders. */
   folder(id: string): FolderState;
   /** Forgets every row of a folder but its change log and events. */

@@ -95,14 +95,24 @@ function createContext(deps: EngineDeps, tell: () => void): EngineContext {
   };
 }
 
-/** Front ends hear of an event when the transaction that wrote it is over. */
+/** Front ends hear of an event when the transaction that wrote it is over and durable. */
 function withNotices(state: State, tell: () => void): State {
-  let told = true;
+  let [news, queued] = [false, false];
+  const tellIfSettled = (): void => {
+    queued = false;
+    if (!news || !state.settled) return;
+    news = false;
+    tell();
+  };
+  const tellSoon = (): void => {
+    if (news && !queued) queueMicrotask(tellIfSettled);
+    queued ||= news;
+  };
   const events: EventLog = {
     id: state.events.id,
     append: (...fact) => {
-      if (told) queueMicrotask(() => ((told = true), tell()));
-      told = false;
+      news = true;
+      tellSoon();
       return state.events.append(...fact);
     },
     since: (...range) => state.events.since(...range),
@@ -110,7 +120,18 @@ function withNotices(state: State, tell: () => void): State {
     trim: (...limits) => state.events.trim(...limits),
   };
   return {
-    transaction: (work) => state.transaction(work),
+    transaction: (work, when) => {
+      const result = state.transaction(work, when);
+      tellSoon();
+      return result;
+    },
+    settle: () => {
+      state.settle();
+      tellSoon();
+    },
+    get settled() {
+      return state.settled;
+    },
     folder: (id) => state.folder(id),
     dropFolder: (id) => state.dropFolder(id),
     events,

@@ -11,7 +11,10 @@ import type { RunContext } from "./run-context.ts";
 /** A run that somebody waits for gives what is dirty this long to settle. */
 const SETTLE_WAIT_MAX_MS = 30_000;
 
-/** Writes observations to the local tree, the change log and the problems, in one transaction. Returns how many were news. */
+/**
+ * Writes observations to the local tree, the change log and the problems, in one transaction. Returns how many were news. A power cut may take them: the next
+ * look finds them again, and whatever is done because of them is announced in a commit that takes them along.
+ */
 function record(context: RunContext, observations: readonly Observation[], origin: Origin): number {
   if (observations.length === 0) return 0;
   const { parts } = context;
@@ -27,7 +30,7 @@ function record(context: RunContext, observations: readonly Observation[], origi
     }
     if (news > 0) state.events.append("local/changed", rows.id, { paths: news }, atMs);
     return news;
-  });
+  }, "soon");
 }
 
 function recordOne(parts: FolderParts, observation: Observation, origin: Origin, atMs: number): boolean {

@@ -60,6 +60,7 @@ export async function runFolder(parts: FolderParts, options: RunOptions, signal:
     await phases(context, options);
   } catch (error) {
     if (error instanceof EngineError && error.fault === "planDrifted") {
+      parts.state.settle();
       parts.observer.runEnded?.(parts.id, run, "failed");
       throw error;
     }
@@ -163,9 +164,12 @@ async function carryOut(context: RunContext, remote: Remote, { actions, approved
 /** What a run would do now. Observes, fetches and adopts, but moves nothing on either side. The folder's lock is the caller's. */
 export async function lookAhead(parts: FolderParts, signal: AbortSignal): Promise<AheadPlan> {
   const context = newRunContext(parts, newRunId(parts), signal);
-  await lookHere(context, ASKED);
-  const remote = parts.remote();
-  return await planAhead(context, remote);
+  try {
+    await lookHere(context, ASKED);
+    return await planAhead(context, parts.remote());
+  } finally {
+    parts.state.settle();
+  }
 }
 
 /** Adopting comes first, so that a plan is what is left to do: the same whether it is shown or applied. */
@@ -252,6 +256,7 @@ function resultOf(context: RunContext): RunResult {
 
 function recordRun(parts: FolderParts, summary: RunSummary): void {
   const { rows, state } = parts;
+  state.settle();
   const before = rows.runs.last();
   const moved = summary.uploadedFiles + summary.downloadedFiles + summary.deletedLocal + summary.deletedRemote + summary.conflicts > 0;
   // A run that found nothing to do, like the one before it, is no news: it costs no write (O(1), no wear).

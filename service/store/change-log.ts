@@ -48,7 +48,10 @@ export function openChangeLog(session: Session): ChangeLog {
   const ofPath = prepareOfPath(session, chain);
   const changeOf = (row: Stored): Change => toChange(row, session.idOf(row[1]));
   return {
-    since: session.read("read the change log", (seq: number, limit: number) => since.all(seq, limit).map(changeOf)),
+    since: session.read("read the change log", (seq: number, limit: number) => {
+      session.settle(); // a number that is told never comes again
+      return since.all(seq, limit).map(changeOf);
+    }),
     check: session.read("check the change log", () => chain.check(since)),
     ofFolder: (folder) => ({
       append: session.write("append to the change log", (change) => {
@@ -61,7 +64,10 @@ export function openChangeLog(session: Session): ChangeLog {
         chain.add(lineOf([seq, key, change.path, kind, sha1, sizeBytes, origin, atMs], folder.id));
         return seq;
       }),
-      since: session.read("read the change log", (seq: number, limit: number) => sinceOf.all(seq, folder.key, limit).map(changeOf)),
+      since: session.read("read the change log", (seq: number, limit: number) => {
+        session.settle();
+        return sinceOf.all(seq, folder.key, limit).map(changeOf);
+      }),
       lastSeq: () => chain.lastSeq,
       ofPath: session.read("read the changes of a path", (path: string, limit: number) =>
         ofPath.newest(folder.key, path, limit).map(changeOf),

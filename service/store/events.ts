@@ -15,7 +15,10 @@ export function openEvents(session: Session): EventLog {
   const firstYoung = db.prepare<[number], number>("SELECT seq FROM event WHERE at_ms >= ? ORDER BY seq LIMIT 1").pluck();
   const trim = db.prepare<[number]>("DELETE FROM event WHERE seq < ?");
   const id = db.prepare<[], string>("SELECT event_log FROM health").pluck().get() ?? "";
-  const lastSeq = session.read("read the number of the last event", () => last.get() ?? 0);
+  const lastSeq = session.read("read the number of the last event", () => {
+    session.settle(); // a number that is told never comes again
+    return last.get() ?? 0;
+  });
   return {
     id,
     append: session.write("record an event", (kind: string, folder: string | null, data: unknown, atMs: number) =>

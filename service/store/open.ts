@@ -87,7 +87,11 @@ function assemble(db: Database, fresh: boolean, options: OpenOptions): StateStor
   const drops = FOLDER_TABLES.map((table) => db.prepare<[number]>(`DELETE FROM ${table} WHERE folder = ?`));
   const health = openHealth(session, options);
   return {
-    transaction: (work) => session.transaction(work),
+    transaction: (work, when) => session.transaction(work, when),
+    settle: () => session.settle(),
+    get settled() {
+      return session.settled;
+    },
     folder: (id) => {
       let folder = folders.get(id);
       if (folder === undefined) folders.set(id, (folder = make(id)));

@@ -19,7 +19,7 @@ export type FolderRow = FolderTotals & { readonly id: string; key: number };
 export type Participant = {
   /** Inside the transaction, as its last work. */
   beforeCommit?(): void;
-  /** The transaction is durable. */
+  /** The transaction is durable, or will be soon. */
   committed?(): void;
   /** The transaction did not happen: forget what was remembered of it. */
   rolledBack(): void;
@@ -47,6 +47,10 @@ export class Session {
   readonly #participants: Participant[] = [];
   #snapshot: readonly FolderRow[] = [];
   #depth = 0;
+  /** Something was committed without waiting for the disk. */
+  #unsettled = false;
+  /** How safe the next commit is; said to SQLite before it begins. */
+  #waits = true;
   /** The first failure inside the transaction under way: it can't be committed any more, even if somebody caught it. */
   #doom: unknown = null;
   readonly #begin;
@@ -54,12 +58,16 @@ export class Session {
   readonly #rollback;
   readonly #insertFolder;
   readonly #saveFolder;
+  readonly #written;
+  readonly #touch;
 
   constructor(db: Database) {
     this.db = db;
     this.#begin = db.prepare("BEGIN IMMEDIATE");
     this.#commit = db.prepare("COMMIT");
     this.#rollback = db.prepare("ROLLBACK");
+    this.#written = db.prepare<[], number>("SELECT total_changes()").pluck();
+    this.#touch = db.prepare("UPDATE health SET open = open");
     this.#insertFolder = db.prepare<[string], { key: number }>("INSERT INTO folder (id) VALUES (?) RETURNING key");
     this.#saveFolder = db.prepare<[number, number, number, number, number, number, number, number]>(
       "UPDATE folder SET files = ?, bytes = ?, remote_live = ?, base_live = ?, pending = ?, problems = ?, open_conflicts = ? WHERE key = ?",
@@ -106,19 +114,23 @@ export class Session {
     return made.key;
   }
 
-  /** Runs `work` in the outermost transaction; durable when that one returns. @throws StoreError, or what `work` threw. */
-  transaction<T>(work: () => T): T {
+  /** Runs `work` in the outermost transaction; durable when that one returns (`soon`: see `State`). @throws StoreError, or what `work` threw. */
+  transaction<T>(work: () => T, when: "now" | "soon" = "now"): T {
     if (this.#depth > 0) return this.#nested(work);
-    withFault("begin a transaction", () => this.#begin.run());
+    withFault("begin a transaction", () => this.#beginWaiting(when === "now"));
     this.#depth = 1;
     this.#doom = null;
     this.#snapshot = [...this.#folders.values()].map((row) => ({ ...row }));
+    const writtenBefore = this.#written.get();
     try {
       const result = settled(work());
       if (this.#doom !== null) throw new StoreError("other", "Could not commit: a part of this transaction failed.", { cause: this.#doom });
       for (const participant of this.#participants) participant.beforeCommit?.();
       this.#saveTotals();
+      const wrote = this.#written.get() !== writtenBefore;
       this.#commit.run();
+      // A commit that waits for the disk takes all earlier ones there with it; one that wrote nothing waits for nothing.
+      if (wrote) this.#unsettled = when === "soon";
       for (const participant of this.#participants) participant.committed?.();
       return result;
     } catch (error) {
@@ -163,6 +175,22 @@ export class Session {
   serialize(): Buffer {
     if (this.#depth > 0) throw new StoreError("other", "Could not copy the state: a transaction is under way.");
     return withFault("copy the state", () => this.db.serialize());
+  }
+
+  get settled(): boolean {
+    return !this.#unsettled;
+  }
+
+  /** Not within a transaction: its own end does the same. */
+  settle(): void {
+    if (this.#unsettled && this.#depth === 0) this.transaction(() => this.#touch.run());
+  }
+
+  /** How safe a commit is can't be said any more once it has begun. */
+  #beginWaiting(waits: boolean): void {
+    if (this.#waits !== waits) this.db.pragma(`synchronous = ${waits ? "FULL" : "NORMAL"}`);
+    this.#waits = waits;
+    this.#begin.run();
   }
 
   #nested<T>(work: () => T): T {

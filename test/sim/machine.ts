@@ -70,6 +70,8 @@ export class Machine {
   process: Process | null = null;
   #power: Life;
   #image: Buffer | null = null;
+  /** What a power cut leaves while commits wait for `settle`. */
+  #settledImage: Buffer | null = null;
   #lives = 0;
   #told = "";
   #config: FolderConfig = { id: FOLDER, root: ROOT, remote: REMOTE, policy: "keep-both", paused: false };
@@ -155,6 +157,8 @@ export class Machine {
     const { scheduler } = this.given;
     if (process !== null) {
       if (process.life.alive) this.#image = process.store.serialize();
+      if (kind === "power") this.#image = this.#settledImage ?? this.#image;
+      this.#settledImage = null;
       scheduler.kill(process.life);
       process.store.close();
       this.process = null;
@@ -270,15 +274,17 @@ export class Machine {
     const { store, life } = process;
     let depth = 0;
     return {
-      transaction: (work) => {
+      transaction: (work, when) => {
+        if (depth === 0 && when === "soon") this.#settledImage ??= store.serialize();
         depth += 1;
         let result: ReturnType<typeof work>;
         try {
-          result = store.transaction(work);
+          result = store.transaction(work, when);
         } finally {
           depth -= 1;
         }
         if (depth > 0) return result;
+        if (store.settled) this.#settledImage = null;
         this.#tellAbout(process);
         if (life.alive && this.given.dieAfterCommit()) {
           this.#image = store.serialize();
@@ -291,6 +297,13 @@ export class Machine {
           this.startLater(50 + this.given.rng.disk.below(3000));
         }
         return result;
+      },
+      settle: () => {
+        store.settle();
+        this.#settledImage = null;
+      },
+      get settled() {
+        return store.settled;
       },
       folder: (id) => store.folder(id),
       dropFolder: (id) => store.dropFolder(id),
