@@ -26,6 +26,50 @@ test("fetchFeed() L6 W17 a restored server: newer files go up again, deletions m
   assert.equal(account.text("deleted"), "old");
 });
 
+test("fetchFeed() L6 W17 S2 a server put back between the question who it is and the list: what was uploaded is no ancestor of what comes", async () => {
+  const { account, a, remoteA } = pair();
+  a.folder.write("p", "first");
+  await a.sync();
+  const backup = account.backup();
+  a.folder.write("p", "second");
+  await a.sync();
+  remoteA.afterState = () => {
+    remoteA.afterState = () => {};
+    account.restore(backup);
+    account.epoch = "epoch-2";
+    // Somebody who met the backup's bytes alone, and writes on until the numbers of before are reached again.
+    for (const text of ["other", "other again"]) account.put("p", Buffer.from(text));
+  };
+  await a.sync();
+  await a.sync();
+  await a.sync();
+  const texts = [...a.folder.files.keys()].map((path) => a.folder.text(path)).toSorted();
+  assert.deepEqual(texts, ["other again", "second"], "both stand there, for people to see");
+  assertConverged(account, a);
+});
+
+test("fetchFeed() L6 W17 a server put back between two pages of the list: the run ends, the next one begins anew", async () => {
+  const { account, a, remoteA } = pair();
+  for (let index = 0; index < 8; index += 1) account.put(`f${index}`, Buffer.from(`bytes ${index}`));
+  const backup = account.backup();
+  let commits = 0;
+  a.faults = (point) => {
+    commits += point === "fetch/beforeCommit" ? 1 : 0;
+    if (point === "fetch/beforeCommit" && commits === 2) {
+      account.restore(backup);
+      account.epoch = "epoch-2";
+    }
+    return false;
+  };
+  const end = await a.sync();
+  assert.deepEqual([end.summary.result, end.summary.fault, end.retry], ["failed", "retry", true]);
+  assert.equal(a.parts.rows.cursor.get()?.epoch, "epoch-1");
+  await a.sync();
+  assert.equal(a.parts.rows.cursor.get()?.epoch, "epoch-2");
+  assert.equal((await remoteA.state(new AbortController().signal)).epoch, "epoch-2");
+  assertConverged(account, a);
+});
+
 test("fetchFeed() L6 a stock server whose usn went back is noticed without an epoch", async () => {
   const { account, a } = pair({ stock: true });
   a.folder.write("p", "old");

@@ -118,6 +118,7 @@ export function remoteContract(label: string, make: () => Promise<RemoteUnderTes
       await mine.upload(batch, never);
       assert.deepEqual(await mine.upload(batch, never), [{ kind: "done" }, { kind: "done" }]);
       assert.equal(textOf((await fetchAll(theirs, ["twice.txt"])).get("twice.txt")), "twice");
+      await readAll(theirs, "0");
       assert.equal(await theirs.verify(5, never), "ok");
     });
 

@@ -5,6 +5,7 @@ import path from "node:path";
 import { test } from "node:test";
 
 import { buildSyncHeader } from "../protocol/anki/header.ts";
+import { SATCHEL } from "../protocol/anki/messages.ts";
 import { buildSatchelUpload, buildUploadZip, readDownloadZip, readSatchelDownload } from "../protocol/anki/zip-messages.ts";
 import { joinChunks } from "../protocol/anki/zip.ts";
 import { compressSync } from "../protocol/anki/zstd.ts";
@@ -436,12 +437,15 @@ withServer("handle() satchel/upload takes an entry only where what stands there 
     usn: 4,
     results: ["done", "done", { changed: "" }],
   });
+  const { satchel } = SATCHEL.health.reply.parse(jsonOf(await server.ask("health", {}, { key, method: "GET" })));
   assert.deepEqual(await server.data("satchel/changes", { lastUsn: 0 }, { key }), {
     rows: [
       ["a", 3, sha1(two), 1],
       ["b", 4, "", 0],
     ],
     more: false,
+    // Who answers, and how many rows are live, as of the same moment (L6).
+    satchel: { ...satchel, usn: 4, live: 1 },
   });
   assert.deepEqual(await server.data("satchel/versions", { name: "a" }, { key }), [
     { sha1: sha1(one), size: 1, atMs: server.clock.wallMs(), why: "replaced" },

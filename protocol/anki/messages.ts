@@ -86,28 +86,30 @@ export const ANKI = {
   },
 } as const;
 
+/** What our server says of itself to a device that it knows. */
+const greeting = z.object({
+  v: z.literal(1),
+  /** Identity of this server's data; another id is another server. */
+  id: z.string().min(1),
+  /** Changes when the server's data went back in time (restored backup). */
+  epoch: z.string().min(1),
+  usn,
+  limits: z.object({ entries: z.int().min(1), batchBytes: z.int().min(1), fileBytes: z.int().min(1) }),
+});
+
 export const SATCHEL = {
   /** The body of an authenticated `GET health`. Without a key the body is empty, which says: a stock server, or not signed in. */
   health: {
-    reply: z.object({
-      satchel: z.object({
-        v: z.literal(1),
-        /** Identity of this server's data; another id is another server. */
-        id: z.string().min(1),
-        /** Changes when the server's data went back in time (restored backup). */
-        epoch: z.string().min(1),
-        usn,
-        limits: z.object({ entries: z.int().min(1), batchBytes: z.int().min(1), fileBytes: z.int().min(1) }),
-      }),
-    }),
+    reply: z.object({ satchel: greeting }),
   },
   /**
-   * Rows strictly after `lastUsn`, ascending, at most 5000; `more` false: nothing followed when it was read. Tombstones have size 0. In the usual envelope.
-   * `deletions`: the asker takes rows that tell who deleted a file. Servers from before that pass over the question, older clients don't ask.
+   * Rows strictly after `lastUsn`, ascending, at most 5000; `more` false: nothing followed when it was read. Tombstones have size 0. In the usual
+   * envelope. `deletions`: the asker takes rows that tell who deleted a file. Servers from before that pass over the question, older clients don't ask.
+   * `satchel`: as in `health`, and the number of live rows, as of the moment of the rows; servers before it was thought of leave it out.
    */
   changes: {
     request: z.object({ lastUsn: usn, deletions: z.boolean().default(false) }),
-    reply: z.object({ rows: z.array(sizedRow), more: z.boolean() }),
+    reply: z.object({ rows: z.array(sizedRow), more: z.boolean(), satchel: greeting.extend({ live: z.int().min(0) }).optional() }),
   },
   /** Request: a ZIP with `[name, member | null, base sha1 | ""]` (`readSatchelUpload`). Reply in the usual envelope, one result per entry, in order. */
   upload: {

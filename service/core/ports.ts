@@ -229,6 +229,8 @@ export type FeedRow = {
 };
 /** `by`: the device's name; null: not known (any more). `atMs`: by the remote's clock. */
 export type Deleted = { readonly by: string | null; readonly atMs: number };
+/** Who answers, and where its feed ends. */
+export type Head = { readonly serverId: string | null; readonly epoch: string | null; readonly position: string };
 /** `position` is where the next read begins; rows ascend by usn. */
 export type FeedPage = { readonly rows: readonly FeedRow[]; readonly position: string };
 export type Download =
@@ -271,15 +273,19 @@ export interface Remote {
     /** How often to look where there is no change stream. */
     readonly pollEveryMs: number;
   };
-  /** Who answers and how far its feed goes. `serverId`/`epoch` null where the server can't tell. One small request. @throws RemoteError */
-  state(signal: AbortSignal): Promise<{ readonly serverId: string | null; readonly epoch: string | null; readonly position: string }>;
-  /** Pages after `position`, in order; ends when caught up, or throws: a feed that broke off must not look complete. */
+  /**
+   * Who answers and how far its feed goes. `serverId`/`epoch` null where the server can't tell. One small request. `ahead`: the feed after this
+   * position is read next, so its beginning may be asked for at once; a server that can tells both as of one moment. @throws RemoteError
+   */
+  state(signal: AbortSignal, ahead?: string): Promise<Head>;
+  /** Pages after `position`, in order; ends when caught up, or throws: a feed that broke off, or of another epoch than `state` told, must not
+   * look complete. */
   feed(position: string, signal: AbortSignal): AsyncIterable<FeedPage>;
   /** Every name exactly once, in any order, several requests in flight, bounded memory; the bytes are NOT yet verified (N8 is the caller's). */
   download(names: readonly string[], signal: AbortSignal, onBytes?: OnBytes): AsyncIterable<Download>;
   /** One result per entry, in order. Within `limits`. @throws RemoteError when the batch as a whole failed (it may have been taken). */
   upload(batch: readonly Upload[], signal: AbortSignal, onBytes?: OnBytes): Promise<readonly UploadResult[]>;
-  /** `liveRows`: rows with bytes we believe the remote holds. */
+  /** `liveRows`: rows with bytes we believe the remote holds, as of the end of the feed where it was read since the last upload. */
   verify(liveRows: number, signal: AbortSignal): Promise<"ok" | "differs">;
   /** What is kept of a name beside what is current there, newest first. Only where `can.versions`. @throws RemoteError */
   versions(name: string, signal: AbortSignal): Promise<readonly RemoteVersion[]>;

@@ -1,18 +1,18 @@
 /** Phase 2: the remote's feed → the remote tree. The cursor moves only here, in the transaction that records the rows (N10). */
 import type { Cursor, RemoteRow } from "../core/model.ts";
 import { holdHash } from "../core/plan.ts";
-import { RemoteError, type FeedRow, type Remote } from "../core/ports.ts";
+import { RemoteError, type FeedRow, type Head, type Remote } from "../core/ports.ts";
 import { fromWire } from "../core/wire-names.ts";
 import { Halt } from "./halt.ts";
 import { digestOf, type FolderParts } from "./parts.ts";
 import type { RunContext } from "./run-context.ts";
 
-type Head = Awaited<ReturnType<Remote["state"]>>;
+const FROM_START = "0";
 
 /** Reads the feed to its end. @throws RemoteError; Halt when another server answers than the one this folder knows. */
 export async function fetchFeed(context: RunContext, remote: Remote): Promise<void> {
   const { parts, signal } = context;
-  const head = await remote.state(signal);
+  const head = await remote.state(signal, parts.rows.cursor.get()?.position ?? FROM_START);
   let cursor = prepareCursor(parts, head);
   if (!cursor.full && cursor.position === head.position && !context.refetch) return;
   context.refetch = false;

@@ -18,7 +18,7 @@ import { parsed, plainReply, Refusal } from "./exchange.ts";
 import { frameStream } from "./frame.ts";
 import { SIZE_HEADER } from "../../protocol/anki/header.ts";
 import { downloadFiles, hashEntries, mediaChanges, mediaSanity, tellUsn, uploadChanges, type Caller } from "./media.ts";
-import { deviceNameOf, eventStream, keptVersions, satchelChanges, satchelUpload, versionBytes } from "./satchel.ts";
+import { deviceNameOf, eventStream, greetingOf, keptVersions, satchelChanges, satchelUpload, versionBytes } from "./satchel.ts";
 import { StorageError, type Storage } from "./storage.ts";
 
 /** What a route works with. */
@@ -93,9 +93,8 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map<string, Route>([
 
 async function health(call: Bare | null): Promise<ServerResponse> {
   if (call === null) return plainReply("");
-  const { top, epoch } = await tellUsn(call.caller, false);
-  const limits = { entries: LIMITS.satchelEntries, batchBytes: LIMITS.satchelBatchBytes, fileBytes: LIMITS.fileBytes };
-  return plainReply(JSON.stringify({ satchel: { v: 1, id: call.known.account, epoch, usn: top, limits } }), "application/json");
+  const satchel = greetingOf(call.caller.account, await tellUsn(call.caller, false));
+  return plainReply(JSON.stringify({ satchel }), "application/json");
 }
 
 async function hostKey({ server, content, client, address }: LoginCall): Promise<Payload> {

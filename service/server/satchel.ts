@@ -6,7 +6,7 @@ import type { SATCHEL } from "../../protocol/anki/messages.ts";
 import type { BasedEntry } from "../../protocol/anki/zip-messages.ts";
 import type { Sha1 } from "../core/model.ts";
 import type { Clock } from "../core/ports.ts";
-import type { Entry, KeptVersion, Row, Sent } from "../core/server-rows.ts";
+import type { AccountState, Entry, KeptVersion, Row, Sent } from "../core/server-rows.ts";
 import type { Burst } from "./brake.ts";
 import { brakeDeletions } from "./burst.ts";
 import { stood } from "./echo.ts";
@@ -18,15 +18,26 @@ import { writeRows } from "./write-rows.ts";
 
 type Results = z.input<typeof SATCHEL.upload.reply>;
 type Page = z.input<typeof SATCHEL.changes.reply>;
+type Greeting = z.input<typeof SATCHEL.health.reply>["satchel"];
+
+/** What the server says of itself to a device that it knows. */
+export function greetingOf({ id }: { readonly id: string }, { top, epoch }: Pick<AccountState, "top" | "epoch">): Greeting {
+  const limits = { entries: LIMITS.satchelEntries, batchBytes: LIMITS.satchelBatchBytes, fileBytes: LIMITS.fileBytes };
+  return { v: 1, id, epoch, usn: top, limits };
+}
 
 /** The name of a device key for people; null: there is no such key (any more). */
 export type NameOfKey = (device: string) => string | null;
 
-/** One page of the feed with sizes. `nameOf`: for who asks which device deleted a file; null: nobody does. */
+/**
+ * One page of the feed with sizes. Who answers, and how many rows are live, is of the same moment: a backup put back can't come between.
+ * `nameOf`: for who asks which device deleted a file; null: nobody does.
+ */
 export async function satchelChanges(caller: Caller, last: number, nameOf: NameOfKey | null, { faults }: MediaParts): Promise<Page> {
   const limit = faults("server/feedOf1") ? 1 : LIMITS.satchelFeedRows;
   return await caller.account.change({ durable: false, files: [] }, async (tx) => {
-    const { top } = await tx.state();
+    const state = await tx.state();
+    const { top } = state;
     const found = await tx.feed(last, limit + 1);
     const more = found.length > limit;
     const page = found.slice(0, limit);
@@ -37,7 +48,7 @@ export async function satchelChanges(caller: Caller, last: number, nameOf: NameO
     // A withdrawn row may have been the top one.
     if (!more && end > last && found.at(-1)?.usn !== end) rows.push([CARRIER, end, "", 0]);
     await withMemory(tx, caller, async (memory, session) => await Promise.resolve({ memory: stood(memory, session, end), result: null }));
-    return { rows, more };
+    return { rows, more, satchel: { ...greetingOf(caller.account, state), live: state.live } };
   });
 }
 

@@ -78,14 +78,14 @@ export const CANARIES: readonly Canary[] = [
     name: "noUploadIntents",
     bug: "the echo of an own upload whose reply was lost is taken for somebody else's change (W31)",
     needs: ["dropReply"],
-    from: 26,
+    from: 4,
     mutation: { state: (state) => withFolder(state, (rows) => ({ ...rows, uploadIntents: { ...rows.uploadIntents, ofPath: () => [] } })) },
   },
   {
     name: "noApplyIntents",
     bug: "a crash between rename and commit is not known to the next start",
     needs: ["crash", "commitCrash"],
-    from: 59,
+    from: 14,
     mutation: { state: (state) => withFolder(state, (rows) => ({ ...rows, applyIntents: { ...rows.applyIntents, all: () => [] } })) },
   },
   {
@@ -157,7 +157,7 @@ export const CANARIES: readonly Canary[] = [
     bug: "the server does not know what a stock client uploaded itself (W31)",
     needs: ["dropReply"],
     session: { stock: 2, cloud: "server", ops: 60 },
-    from: 15,
+    from: 1,
     mutation: { server: (storage) => withoutMemory(storage) },
   },
   {

@@ -34,7 +34,7 @@ export function modelRemote(given: Given, life: Life): Remote {
     ...inner,
     can: inner.can,
     limits: inner.limits,
-    state: async (signal) => await asked("state", async () => await inner.state(signal)),
+    state: async (signal, ahead) => await asked("state", async () => await inner.state(signal, ahead)),
     feed: async function* (position, signal) {
       let at = position;
       for (;;) {

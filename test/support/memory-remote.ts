@@ -47,6 +47,8 @@ export type MemoryRemote = Remote & {
   /** Throws or changes the account before (or after) a named call; a test sets it. */
   before: (call: string) => void;
   after: (call: string) => void;
+  /** Between the question who answers and what is asked next. */
+  afterState: () => void;
 };
 
 /** A file moves in two pieces, and something of its own goes with it on the wire. */
@@ -57,6 +59,9 @@ function inHalves(bytes: number, onBytes: OnBytes | undefined): void {
 
 export function memoryRemote(account: MemoryAccount, options: { readonly stock?: boolean } = {}): MemoryRemote {
   const stock = options.stock === true;
+  /** What `state` read of the feed in the same moment, as our server does. */
+  let early: { readonly position: string; readonly rows: ReturnType<typeof rowsAfter> } | null = null;
+  let met: string | null = null;
   const remote: MemoryRemote = {
     kind: "memory",
     can: { conditionalUpload: !stock, changeStream: false, versions: false },
@@ -64,18 +69,27 @@ export function memoryRemote(account: MemoryAccount, options: { readonly stock?:
     calls: [],
     before: () => {},
     after: () => {},
-    state: async () => {
+    afterState: () => {},
+    state: async (_signal, ahead) => {
       step("state");
-      return await Promise.resolve({
+      met = account.epoch;
+      early = stock || ahead === undefined ? null : { position: ahead, rows: rowsAfter(ahead) };
+      const head = {
         serverId: stock ? null : account.serverId,
         epoch: stock ? null : account.epoch,
         position: String(account.usn),
-      });
+      };
+      remote.afterState();
+      return await Promise.resolve(head);
     },
     feed: async function* (position): AsyncGenerator<FeedPage> {
       step("feed");
-      const rows = [...account.rows].filter(([, row]) => row.usn > Number(position)).toSorted(([, a], [, b]) => a.usn - b.usn);
+      const known = early?.position === position ? early.rows : null;
+      early = null;
+      const rows = known ?? rowsAfter(position);
       for (let at = 0; at < rows.length; at += 3) {
+        if (!stock && (known === null || at > 0) && met !== account.epoch && met !== null)
+          throw new RemoteError("retry", "the server was put back while its list was read");
         const page = rows
           .slice(at, at + 3)
           .map(([name, row]) => ({ name, usn: row.usn, sha1: row.sha1, sizeBytes: stock ? null : (row.bytes?.length ?? null) }));
@@ -115,6 +129,9 @@ export function memoryRemote(account: MemoryAccount, options: { readonly stock?:
     follow: async () => await Promise.reject(new RemoteError("protocol", "no stream here")),
     close: async () => await Promise.resolve(),
   };
+  function rowsAfter(position: string): readonly (readonly [string, Row])[] {
+    return [...account.rows].filter(([, row]) => row.usn > Number(position)).toSorted(([, a], [, b]) => a.usn - b.usn);
+  }
   function step(call: string): void {
     remote.calls.push(call);
     remote.before(call);

@@ -7,18 +7,14 @@ import { RemoteError, TransportError, type Remote } from "../../core/ports.ts";
 import { parseEndpoint } from "../endpoint.ts";
 import { downloadFiles } from "./download.ts";
 import { readEvents } from "./events.ts";
-import { readFeed } from "./feed.ts";
+import { Look } from "./look.ts";
 import { faultOfStatus, faultOfTransport } from "./reply-faults.ts";
 import { metered, openSession, type Session, type SessionOptions } from "./session.ts";
-import { uploadBatch } from "./upload.ts";
+import { uploadBatch, type SendEntries } from "./upload.ts";
 import {
-  askBegin,
-  askChanges,
   askFiles,
-  askHealth,
   askMeta,
   askSanity,
-  askSatchelChanges,
   askSatchelFiles,
   askVersion,
   askVersions,
@@ -68,10 +64,8 @@ export function openAnkiRemote(options: AnkiRemoteOptions): Remote {
   const session = openSession({ ...options, endpoint, clientVersion: shortClientVersion(options.client) });
   const longVersion = longClientVersion(options.client);
   const inFlight = options.requestsInFlight ?? (endpoint.ankiWeb ? IN_FLIGHT_ANKIWEB : IN_FLIGHT);
-  /** Our server's greeting; `stock`: some other server, so it is not asked again. */
-  let peer: Greeting | "stock" | null = endpoint.ankiWeb ? "stock" : null;
-
-  const greeting = () => (peer === null || peer === "stock" ? null : peer);
+  const look = new Look({ session, clientVersion: longVersion, shown: endpoint.shown, ankiWeb: endpoint.ankiWeb, requestsInFlight: inFlight });
+  const greeting = () => look.greeting();
 
   return {
     kind: "anki",
@@ -82,29 +76,12 @@ export function openAnkiRemote(options: AnkiRemoteOptions): Remote {
     get limits() {
       return limitsOf(greeting(), endpoint.ankiWeb, inFlight);
     },
-    async state(signal) {
+    async state(signal, ahead) {
       session.renew();
       if (endpoint.ankiWeb) await askMeta(session, longVersion, signal);
-      let met: "stock" | "unclear" = "stock";
-      if (peer !== "stock") {
-        const answer = await askHealth(session, signal);
-        if (typeof answer === "object") return headOf((peer = answer));
-        // One odd answer of a proxy may not turn a server that we know into one of whom nothing is known.
-        if (peer !== null) throw notItself(endpoint.shown);
-        met = answer;
-      }
-      const usn = await askBegin(session, longVersion, signal);
-      if (met === "unclear") {
-        // The server is there; so whoever showed a page instead of it may be gone. Taken for a stock one, it would be written to unconditionally.
-        const again = await askHealth(session, signal);
-        if (typeof again === "object") return headOf((peer = again));
-        met = again;
-      }
-      // Remembered only after an answer, and a clear one: whoever just did not know our key, or showed a page, is asked again.
-      if (met === "stock") peer = "stock";
-      return { serverId: null, epoch: null, position: String(usn) };
+      return await look.state(ahead ?? null, signal);
     },
-    feed: (position, signal) => readFeed(pageReader(session, greeting() !== null), position, signal),
+    feed: (position, signal) => look.feed(position, signal),
     download(names, signal, onBytes) {
       const ours = greeting();
       const fetchFiles = ours === null ? askFiles : askSatchelFiles;
@@ -114,10 +91,19 @@ export function openAnkiRemote(options: AnkiRemoteOptions): Remote {
       return downloadFiles({ fetchFiles: request, namesPerRequest, requestsInFlight: inFlight }, names, signal);
     },
     async upload(batch, signal, onBytes) {
-      return await uploadBatch(sender(metered(session, "up", onBytes), greeting() !== null), batch, signal);
+      look.sending();
+      const line = metered(session, "up", onBytes);
+      const send: SendEntries = async (entries, abort) =>
+        greeting() === null
+          ? await sendEntries(line, entries, abort, (usn) => look.sent(usn))
+          : await sendSatchelEntries(line, entries, abort);
+      return await uploadBatch(send, batch, signal);
     },
     async verify(liveRows, signal) {
       session.rest();
+      signal.throwIfAborted();
+      const counted = look.counted();
+      if (counted !== null) return counted === liveRows ? "ok" : "differs";
       return await askSanity(session, liveRows, signal);
     },
     // Other servers have no such routes, and say so.
@@ -132,27 +118,6 @@ export function openAnkiRemote(options: AnkiRemoteOptions): Remote {
       session.rest();
     },
   };
-}
-
-function pageReader(session: Session, ours: boolean): Parameters<typeof readFeed>[0] {
-  const readPage = ours ? askSatchelChanges : askChanges;
-  return async (lastUsn, signal) => await readPage(session, lastUsn, signal);
-}
-
-function sender(session: Session, ours: boolean): Parameters<typeof uploadBatch>[0] {
-  const send = ours ? sendSatchelEntries : sendEntries;
-  return async (entries, signal) => await send(session, entries, signal);
-}
-
-function headOf(greeting: Greeting): Awaited<ReturnType<Remote["state"]>> {
-  return { serverId: greeting.id, epoch: greeting.epoch, position: String(greeting.usn) };
-}
-
-function notItself(shown: string): RemoteError {
-  return new RemoteError(
-    "notOurServer",
-    `Could not reach ${shown}: what answers does not say any more that it is the Satchel server it was a moment ago. A proxy, or a network that wants you to sign in first? Nothing was changed; it is tried again.`,
-  );
 }
 
 function limitsOf(ours: Greeting | null, ankiWeb: boolean, inFlight: number): Remote["limits"] {

@@ -7,14 +7,16 @@ import { ANKI, parseEnvelope, SATCHEL } from "../../../protocol/anki/messages.ts
 import { WireError } from "../../../protocol/anki/wire-error.ts";
 import { buildSatchelUpload, buildUploadZip, readDownloadZip, readSatchelDownload } from "../../../protocol/anki/zip-messages.ts";
 import type { Sha1 } from "../../core/model.ts";
-import { RemoteError, type FeedRow, type RemoteVersion, type Upload, type UploadResult } from "../../core/ports.ts";
+import { RemoteError, type RemoteVersion, type Upload, type UploadResult } from "../../core/ports.ts";
 import type { Received } from "./download.ts";
+import type { Page } from "./feed.ts";
 import { faultOfStatus, isPage, StatusError } from "./reply-faults.ts";
 import type { Ask, Session } from "./session.ts";
 
 /** What our server says of itself to a device that it knows. */
 export type Greeting = z.output<typeof SATCHEL.health.reply>["satchel"];
-type Page = { readonly rows: readonly FeedRow[]; readonly more: boolean };
+/** A page of our own server; `satchel`: who says so, where it is of an age that tells. */
+export type SatchelPage = z.output<typeof SATCHEL.changes.reply>;
 
 const json = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
 const ask = (path: string, doing: string, replyBytesMax: number = LIMITS.jsonBytes): Omit<Ask, "body"> & { readonly method: "POST" } => ({
@@ -95,11 +97,17 @@ async function receive(
   }
 }
 
-/** Results of the first entries that were taken. A server may take fewer than were sent. */
-export async function sendEntries(session: Session, entries: readonly Upload[], signal: AbortSignal): Promise<readonly UploadResult[]> {
+/** Results of the first entries that were taken. A server may take fewer than were sent. `onUsn` hears where its list then ends. */
+export async function sendEntries(
+  session: Session,
+  entries: readonly Upload[],
+  signal: AbortSignal,
+  onUsn: (usn: number) => void = () => undefined,
+): Promise<readonly UploadResult[]> {
   const question = ask("msync/uploadChanges", "send files to");
   const payload = await session.call(question, buildUploadZip(entries), signal);
-  const { processed } = read(session, question, () => parseEnvelope(ANKI.uploadChanges.reply, payload, "the answer of uploadChanges"));
+  const { processed, usn } = read(session, question, () => parseEnvelope(ANKI.uploadChanges.reply, payload, "the answer of uploadChanges"));
+  onUsn(usn);
   // Never more results than the caller can place; `uploadBatch` refuses the number itself.
   return Array.from({ length: Math.min(processed, entries.length + 1) }, () => ({ kind: "done" }));
 }
@@ -114,7 +122,7 @@ export async function askSanity(session: Session, liveRows: number, signal: Abor
 }
 
 /** One page with sizes, from our own server. */
-export async function askSatchelChanges(session: Session, lastUsn: number, signal: AbortSignal): Promise<Page> {
+export async function askSatchelChanges(session: Session, lastUsn: number, signal: AbortSignal): Promise<SatchelPage> {
   const question = ask("satchel/changes", "read the changes from", LIMITS.satchelFeedBytes);
   const body = [json({ lastUsn, deletions: true })];
   const payload = await session.plain(question, body, signal);
