@@ -88,12 +88,15 @@ test("feed() L6 W17 pages of another epoch than the first are refused: they are 
   const remote = openAnki(server);
   await remote.state(never, "0");
   const seen: string[] = [];
-  await assert.rejects(async () => {
-    for await (const { position } of remote.feed("0", never)) {
-      seen.push(position);
-      server.epoch = "e2";
-    }
-  }, fault("retry", /put back to a backup/));
+  await assert.rejects(
+    async () => {
+      for await (const { position } of remote.feed("0", never)) {
+        seen.push(position);
+        server.epoch = "e2";
+      }
+    },
+    fault("retry", /put back to a backup/),
+  );
   assert.deepEqual(seen, ["2"]);
   assert.equal((await remote.state(never, "2")).epoch, "e2");
   assert.deepEqual(await names(remote, "0"), ["f1", "f2", "f3", "f4", "f5"]);

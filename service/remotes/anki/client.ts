@@ -64,7 +64,13 @@ export function openAnkiRemote(options: AnkiRemoteOptions): Remote {
   const session = openSession({ ...options, endpoint, clientVersion: shortClientVersion(options.client) });
   const longVersion = longClientVersion(options.client);
   const inFlight = options.requestsInFlight ?? (endpoint.ankiWeb ? IN_FLIGHT_ANKIWEB : IN_FLIGHT);
-  const look = new Look({ session, clientVersion: longVersion, shown: endpoint.shown, ankiWeb: endpoint.ankiWeb, requestsInFlight: inFlight });
+  const look = new Look({
+    session,
+    clientVersion: longVersion,
+    shown: endpoint.shown,
+    ankiWeb: endpoint.ankiWeb,
+    requestsInFlight: inFlight,
+  });
   const greeting = () => look.greeting();
 
   return {

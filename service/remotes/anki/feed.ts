@@ -41,8 +41,9 @@ export async function* readFeed(options: FeedOptions, position: string, signal: 
       if (!page.more || (top !== null && last >= top)) return;
       signal.throwIfAborted();
       // The next pages are thought to reach as far as this one did. A row that moves meanwhile gets a usn beyond `top`: it comes again.
-      for (let begin = ahead.at(-1)?.from ?? last - step; top !== null && ahead.length < pagesAtOnce - 1 && begin + step < top; ) {
-        begin += step;
+      for (let room = pagesAtOnce - 1 - ahead.length; room > 0; room -= 1) {
+        const begin = (ahead.at(-1)?.from ?? from) + step;
+        if (top === null || begin >= top) break;
         const asking = readPage(begin);
         // Its turn brings its failure; until then it is not unhandled.
         asking.catch(() => undefined);
