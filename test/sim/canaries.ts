@@ -157,7 +157,7 @@ export const CANARIES: readonly Canary[] = [
     bug: "the server does not know what a stock client uploaded itself (W31)",
     needs: ["dropReply"],
     session: { stock: 2, cloud: "server", ops: 60 },
-    from: 1,
+    from: 53,
     mutation: { server: (storage) => withoutMemory(storage) },
   },
   {
