@@ -78,6 +78,35 @@ function files(promise: Promises): void {
     const nowhere = await Promise.allSettled(wanted.map(async (name) => await disk.create(`${root}/none/${name}`, bytesOf("x"))));
     assert.ok(nowhere.every((end) => end.status === "rejected" && end.reason instanceof DiskError && end.reason.fault === "notFound"));
   });
+  promise(
+    "read() of many at once into one memory: whole files, each in its room; what is no file of that length is told",
+    async (given) => {
+      const { disk, root } = given;
+      const text = (index: number): string => `bytes of ${index}`.padEnd(20 + (index % 7), ".");
+      const paths = Array.from({ length: 60 }, (_, index) => `${root}/f${index}`);
+      await Promise.all(paths.map(async (name, index) => await disk.create(name, bytesOf(text(index)))));
+      await disk.unlink(`${root}/f3`);
+      await disk.mkdir(`${root}/f3`);
+      await disk.unlink(`${root}/f4`);
+      await disk.append(`${root}/f5`, bytesOf("more than fits its room"));
+      const memory = new Uint8Array(new SharedArrayBuffer(60 * 40)).fill(1);
+      const rooms = paths.map((_, index) => memory.subarray(index * 40, index * 40 + text(index).length + 1));
+      const got = await Promise.allSettled(paths.map(async (name, index) => await disk.read(name, 1024, rooms[index])));
+      for (const [index, end] of got.entries()) {
+        if (index === 3 || index === 4) {
+          const fault = index === 3 ? "isDirectory" : "notFound";
+          assert.ok(end.status === "rejected" && end.reason instanceof DiskError && end.reason.fault === fault, fault);
+          continue;
+        }
+        assert.ok(end.status === "fulfilled" && end.value !== "changed");
+        const wanted = index === 5 ? `${text(5)}more than fits its room` : text(index);
+        assert.equal(textOf(new Uint8Array(end.value.bytes)), wanted);
+        assert.equal(end.value.stat.sizeBytes, wanted.length);
+        assert.equal(end.value.sha1 ?? sha1Of(wanted), sha1Of(wanted));
+        if (index < 59 && index !== 5) assert.equal(memory[(index + 1) * 40 - 1], 1, "nothing is written behind the room");
+      }
+    },
+  );
   promise("read() gives bytes with their stat, refuses what is too large, absent, or no file", async ({ disk, root }) => {
     await disk.create(`${root}/a`, bytesOf("hello"));
     const got = await disk.read(`${root}/a`, 5);
@@ -136,6 +165,32 @@ function names(promise: Promises): void {
     await refuses(disk.link(`${root}/a`, `${root}/c`), "exists");
     assert.equal(await textAt(disk, `${root}/c`), "three");
     await refuses(disk.link(`${root}/none`, `${root}/d`), "notFound");
+  });
+  promise("link() and unlink() of many at once: each that can be, never in the place of another, and the others say why", async (given) => {
+    const { disk, root } = given;
+    const those = Array.from({ length: 60 }, (_, index) => `f${index}`);
+    await Promise.all(those.map(async (name) => await disk.create(`${root}/${name}`, bytesOf(name))));
+    await disk.create(`${root}/to-f7`, bytesOf("taken"));
+    await disk.unlink(`${root}/f8`);
+    const faultsOf = (ends: readonly PromiseSettledResult<void>[]): unknown =>
+      ends.flatMap((end, index) => (end.status === "rejected" && end.reason instanceof DiskError ? [[index, end.reason.fault]] : []));
+    const links = await Promise.allSettled(those.map(async (name) => await disk.link(`${root}/${name}`, `${root}/to-${name}`)));
+    assert.deepEqual(faultsOf(links), [
+      [7, "exists"],
+      [8, "notFound"],
+    ]);
+    assert.equal(await textAt(disk, `${root}/to-f7`), "taken");
+    const unlinks = await Promise.allSettled(those.map(async (name) => await disk.unlink(`${root}/${name}`)));
+    assert.deepEqual(faultsOf(unlinks), [[8, "notFound"]]);
+    assert.deepEqual(
+      (await disk.list(root)).toSorted(),
+      those
+        .filter((name) => name !== "f8")
+        .map((name) => `to-${name}`)
+        .toSorted(),
+    );
+    assert.equal(await textAt(disk, `${root}/to-f59`), "f59");
+    assert.equal((await disk.lstat(`${root}/to-f59`))?.links, 1);
   });
   promise("rename() replaces in one step; of an absent file it is refused", async ({ disk, root }) => {
     await disk.create(`${root}/a`, bytesOf("new"));

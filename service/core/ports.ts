@@ -98,8 +98,13 @@ export interface Disk {
   /** SHA-1 of each file, in order, read off the main thread; stat before and after must agree. Larger than `maxBytes` ⇒ trouble `tooLarge`, unread. */
   hash(paths: readonly string[], maxBytes: number, signal: AbortSignal): Promise<readonly HashResult[]>;
   /** Whole bytes of a regular file, with its stat after reading. `changed` when it moved under the read. `memory`: where the bytes may
-   * be put, if there is room for one more than there are; the result is then a part of it. */
-  read(path: string, maxBytes: number, memory?: Uint8Array): Promise<{ readonly bytes: Uint8Array; readonly stat: Stat } | "changed">;
+   * be put, if there is room for one more than there are; the result is then a part of it. `sha1`: of the bytes, where they were hashed on the
+   * way; `changed` may then be left to whoever compares it. */
+  read(
+    path: string,
+    maxBytes: number,
+    memory?: Uint8Array,
+  ): Promise<{ readonly bytes: Uint8Array; readonly stat: Stat; readonly sha1?: Sha1 } | "changed">;
   /** A slice, for ranges of versions: at most `lengthBytes` from `offsetBytes`. */
   readRange(path: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
   /** Creates `path` (which must not exist), writes, fsyncs the data, closes. `mode`: at most these permission bits. */

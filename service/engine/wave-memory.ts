@@ -37,11 +37,12 @@ export class Wave {
   }
 }
 
-/** Memories of `bytes` each. Fresh megabytes for each wave would cost more than the reading: the system must find and clear every page. */
+/** Memories of `bytes` each. Fresh megabytes for each wave would cost more than the reading: the system must find and clear every page. They
+ * are shared, so that another thread can read files into them. */
 export function openMemories(bytes: number): { readonly take: () => Wave } {
   const idle: Uint8Array[] = [];
   const giveBack = (memory: Uint8Array): void => {
     if (idle.length < WAVES_KEPT) idle.push(memory);
   };
-  return { take: () => new Wave(idle.pop() ?? new Uint8Array(bytes), giveBack) };
+  return { take: () => new Wave(idle.pop() ?? new Uint8Array(new SharedArrayBuffer(bytes)), giveBack) };
 }

@@ -1,4 +1,4 @@
-/** Hashes and makes files off the main thread: two workers while the data is in memory, eight while the disk must be waited for; none when idle. */
+/** Hashes, reads and makes files off the main thread: two workers while the data is in memory, eight while the disk must be waited for; none when idle. */
 import { availableParallelism } from "node:os";
 import { setImmediate } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
@@ -8,6 +8,7 @@ import { DiskError, type HashResult } from "../core/ports.ts";
 import { refusal } from "./disk-fault.ts";
 import { Hashing } from "./hash-files.ts";
 import {
+  NO_HASH,
   STAT_NUMBERS,
   statAt,
   type CreateReply,
@@ -15,6 +16,7 @@ import {
   type DiskRequest,
   type HashReply,
   type ListReply,
+  type Posted,
 } from "./disk-message.ts";
 
 /** Warm data is bound by processors, cold data by the disk's queue depth (measured: 8 threads read 2.4–3.1 times as fast as one). */
@@ -47,11 +49,17 @@ type Job = {
   readonly answered: (reply: DiskReply) => void;
   readonly failed: (reason: unknown) => void;
 };
-/** A worker and what it was posted, in order. */
-type Hand = { readonly worker: Worker; readonly jobs: Job[] };
+/** A worker and what it was posted, by id. */
+type Hand = { readonly worker: Worker; readonly jobs: Map<number, Job> };
 
 /** A file to be made; `mode` undefined: the usual permission bits. */
 export type NewFile = { readonly path: string; readonly bytes: Uint8Array; readonly mode: number | undefined };
+
+/** A small file to be read whole: into `room`, a view of shared memory, which has one byte more than the file should have. */
+export type Reading = { readonly path: string; readonly room: Uint8Array<SharedArrayBuffer> };
+/** What was read; its hash is of the bytes as they were read. */
+export type ReadHashed = { readonly bytes: Uint8Array; readonly stat: Stat; readonly sha1: string };
+export type NewName = { readonly from: string; readonly to: string };
 
 /** Owns its workers; `close` ends them. */
 export class DiskCrew {
@@ -63,6 +71,7 @@ export class DiskCrew {
   #idle: NodeJS.Timeout | null = null;
   #closed = false;
   #along = false;
+  #posted = 0;
 
   constructor(workerUrl: URL) {
     this.#workerUrl = workerUrl;
@@ -113,6 +122,48 @@ export class DiskCrew {
     }
     this.#deal();
     return (await Promise.all(parts)).flat();
+  }
+
+  /** Small files into one piece of shared memory, in order; null: to be read by whoever can tell what is wrong with it, or has other memory. */
+  async read(files: readonly Reading[]): Promise<readonly (ReadHashed | null)[]> {
+    const memory = files[0]?.room.buffer;
+    if (memory === undefined) return [];
+    const taken = files.filter(({ room }) => room.buffer === memory);
+    const rooms = new Float64Array(taken.flatMap(({ room }) => [room.byteOffset, room.length]));
+    const reply = await this.#ask({ kind: "read", paths: taken.map(({ path }) => path), rooms, memory }, [rooms.buffer]);
+    if (reply.kind !== "read") throw wrongReply(reply);
+    let index = -1;
+    return files.map(({ room }) => {
+      if (room.buffer !== memory) return null;
+      index += 1;
+      const sha1 = reply.sha1s.slice(index * 40, index * 40 + 40);
+      if (sha1 === NO_HASH) return null;
+      return { bytes: room.subarray(0, room.length - 1), stat: statAt(reply.stats, index * STAT_NUMBERS), sha1 };
+    });
+  }
+
+  /** True for each name that was made, in order; null: it could not be. */
+  async link(names: readonly NewName[]): Promise<readonly (true | null)[]> {
+    return await this.#names({ kind: "link", from: names.map(({ from }) => from), to: names.map(({ to }) => to) }, names.length);
+  }
+
+  /** True for each name that went, in order; null: it could not be. */
+  async unlink(paths: readonly string[]): Promise<readonly (true | null)[]> {
+    return await this.#names({ kind: "unlink", paths }, paths.length);
+  }
+
+  async #names(request: DiskRequest, count: number): Promise<readonly (true | null)[]> {
+    const reply = await this.#ask(request, []);
+    if (reply.kind !== "names") throw wrongReply(reply);
+    return Array.from({ length: count }, (_, index) => (reply.failed.has(index) ? null : true));
+  }
+
+  /** Before all that waits: a run waits for it, and a worker answers it while it waits for the disk. */
+  async #ask(request: DiskRequest, transfer: readonly ArrayBuffer[]): Promise<DiskReply> {
+    const { promise, resolve, reject } = Promise.withResolvers<DiskReply>();
+    this.#queue.unshift({ request, transfer, answered: resolve, failed: reject });
+    this.#deal();
+    return await promise;
   }
 
   /** Takes from the end of the queue what the workers have not begun, in slices, so that nobody waits. Never rejects. */
@@ -218,11 +269,12 @@ export class DiskCrew {
       const hand = this.#freest();
       const job = hand === null ? undefined : this.#queue.shift();
       if (hand === null || job === undefined) return;
-      hand.jobs.push(job);
+      const id = this.#posted++;
+      hand.jobs.set(id, job);
       hand.worker.ref();
-      hand.worker.postMessage(job.request, job.transfer);
+      hand.worker.postMessage({ id, message: job.request } satisfies Posted<DiskRequest>, job.transfer);
     }
-    if ([...this.#hands].every((hand) => hand.jobs.length === 0)) {
+    if ([...this.#hands].every((hand) => hand.jobs.size === 0)) {
       this.#idle = setTimeout(() => void this.#dismiss(), IDLE_MS);
       this.#idle.unref();
     }
@@ -231,31 +283,33 @@ export class DiskCrew {
   /** An idle worker, a new one, or the one with the least to do; null when all have enough. */
   #freest(): Hand | null {
     let best: Hand | null = null;
-    for (const hand of this.#hands) if (best === null || hand.jobs.length < best.jobs.length) best = hand;
-    if (best?.jobs.length !== 0 && this.#hands.size < this.#wanted) return this.#hire();
-    return best !== null && best.jobs.length < AHEAD ? best : null;
+    for (const hand of this.#hands) if (best === null || hand.jobs.size < best.jobs.size) best = hand;
+    if (best?.jobs.size !== 0 && this.#hands.size < this.#wanted) return this.#hire();
+    return best !== null && best.jobs.size < AHEAD ? best : null;
   }
 
   #hire(): Hand {
-    const hand: Hand = { worker: new Worker(this.#workerUrl), jobs: [] };
-    hand.worker.on("message", (reply: DiskReply) => {
+    const hand: Hand = { worker: new Worker(this.#workerUrl), jobs: new Map() };
+    hand.worker.on("message", ({ id, message: reply }: Posted<DiskReply>) => {
       this.#wanted = reply.kind === "hash" && isCold(reply) ? COLD_WORKERS : this.#wanted;
-      const more = reply.kind === "list" && reply.more;
-      (more ? hand.jobs[0] : hand.jobs.shift())?.answered(reply);
+      const job = hand.jobs.get(id);
+      if (reply.kind !== "list" || !reply.more) hand.jobs.delete(id);
+      job?.answered(reply);
       // An idle worker keeps no process alive; a busy one does.
-      if (hand.jobs.length === 0) hand.worker.unref();
+      if (hand.jobs.size === 0) hand.worker.unref();
       this.#deal();
     });
     hand.worker.on("error", (error) => {
       this.#hands.delete(hand);
       this.#drop(
-        hand.jobs,
+        [...hand.jobs.values()],
         new DiskError("other", `Could not work on the disk: a disk worker failed (${String(error)}).`, { cause: error }),
       );
       this.#deal();
     });
     hand.worker.on("exit", () => {
-      if (this.#hands.delete(hand)) this.#drop(hand.jobs, new DiskError("other", "Could not work on the disk: a disk worker ended."));
+      if (this.#hands.delete(hand))
+        this.#drop([...hand.jobs.values()], new DiskError("other", "Could not work on the disk: a disk worker ended."));
     });
     hand.worker.unref();
     this.#hands.add(hand);
@@ -269,7 +323,8 @@ export class DiskCrew {
     const hands = [...this.#hands];
     this.#hands.clear();
     this.#memories.length = 0;
-    for (const hand of hands) this.#drop(hand.jobs, new DiskError("other", "Could not look at the disk: the service is stopping."));
+    for (const hand of hands)
+      this.#drop([...hand.jobs.values()], new DiskError("other", "Could not look at the disk: the service is stopping."));
     await Promise.all(hands.map(async (hand) => await hand.worker.terminate()));
   }
 }
@@ -302,6 +357,10 @@ function resultsOf(reply: HashReply, count: number): readonly HashResult[] {
     results.push(other ?? { kind: "hashed", sha1: sha1s.slice(index * 40, index * 40 + 40), stat: statAt(stats, index * STAT_NUMBERS) });
   }
   return results;
+}
+
+function wrongReply(reply: DiskReply): Error {
+  return new Error(`disk-crew: a worker answered something else with ${reply.kind}`);
 }
 
 function madeOf(reply: CreateReply, index: number, path: string): Stat | DiskError {

@@ -13,7 +13,20 @@ export type CreateRequest = {
 };
 /** Every name of one directory and a look at it. */
 export type ListRequest = { readonly kind: "list"; readonly path: string };
-export type DiskRequest = HashRequest | CreateRequest | ListRequest;
+/** Small files, each whole into its room in memory that both threads see. Per path where its room begins and how long it is, which is one byte
+ * more than the file should have. */
+export type ReadRequest = {
+  readonly kind: "read";
+  readonly paths: readonly string[];
+  readonly rooms: Float64Array<ArrayBuffer>;
+  readonly memory: SharedArrayBuffer;
+};
+/** Second names for files, `to[i]` for `from[i]`; never replaces. */
+export type LinkRequest = { readonly kind: "link"; readonly from: readonly string[]; readonly to: readonly string[] };
+export type UnlinkRequest = { readonly kind: "unlink"; readonly paths: readonly string[] };
+export type DiskRequest = HashRequest | CreateRequest | ListRequest | ReadRequest | LinkRequest | UnlinkRequest;
+/** What is posted: replies come in any order. */
+export type Posted<T> = { readonly id: number; readonly message: T };
 
 /** Hashes and numbers in two pieces, which cross to the other thread in a tenth of the time of as many objects. */
 export type HashReply = {
@@ -48,9 +61,16 @@ export type ListReply = {
   /** It could not be listed to its end: nothing may be concluded of it. */
   readonly fault: WorkerFault | null;
 };
+/** As for hashes; a file that is not as long as its room says, or could not be read, has blanks. */
+export type ReadReply = { readonly kind: "read"; readonly sha1s: string; readonly stats: Float64Array<ArrayBuffer> };
+/** `failed`: what could not be done, by index. */
+export type NamesReply = { readonly kind: "names"; readonly failed: ReadonlySet<number> };
 /** `gone`: it went away or refused between the list and the look. */
 export const LOOKED = { file: 0, directory: 1, symlink: 2, special: 3, gone: 4 } as const;
-export type DiskReply = HashReply | CreateReply | ListReply;
+export type DiskReply = HashReply | CreateReply | ListReply | ReadReply | NamesReply;
+
+/** Stands for the hash of what was not hashed. */
+export const NO_HASH = " ".repeat(40);
 
 /** Size, mtime, ctime, file id, dev, links, mode. */
 export const STAT_NUMBERS = PACK_NUMBERS;

@@ -1,18 +1,25 @@
-/** The disk worker: whole batches of paths in, hashes or new files out; synchronous calls and one reused buffer, which is as fast as C. */
-import { closeSync, fstatSync, fsync, lstatSync, openSync, readdirSync, unlinkSync, writeSync } from "node:fs";
+/** The disk worker: whole batches of paths in, hashes, bytes, names or new files out; synchronous calls and memory used again, as fast as C. */
+import { hash } from "node:crypto";
+import { closeSync, fstatSync, fsync, linkSync, lstatSync, openSync, readdirSync, readSync, unlinkSync, writeSync } from "node:fs";
 import { promisify } from "node:util";
 import { parentPort, type MessagePort } from "node:worker_threads";
 
 import type { Stat } from "../core/model.ts";
-import { codeOf, faultOf, statOf } from "./disk-fault.ts";
+import { codeOf, faultOf, READ_FLAGS, statOf } from "./disk-fault.ts";
 import {
   LOOKED,
+  NO_HASH,
   STAT_NUMBERS,
-  type ListReply,
-  type WorkerFault,
   type CreateReply,
   type CreateRequest,
+  type DiskReply,
   type DiskRequest,
+  type ListReply,
+  type NamesReply,
+  type Posted,
+  type ReadReply,
+  type ReadRequest,
+  type WorkerFault,
 } from "./disk-message.ts";
 import { Hashing, putStat } from "./hash-files.ts";
 
@@ -22,14 +29,14 @@ const syncFile = promisify(fsync);
 async function createAll({ paths, shapes, memory }: CreateRequest): Promise<CreateReply> {
   const stats = new Float64Array(paths.length * STAT_NUMBERS);
   const faults = new Map<number, WorkerFault>();
-  const open = new Set<Promise<void>>();
+  const ends: Promise<void>[] = [];
   let at = 0;
   for (const [index, path] of paths.entries()) {
     const length = shapes[index * 2] ?? 0;
     const mode = shapes[index * 2 + 1] ?? -1;
     const bytes = new Uint8Array(memory, at, length);
     at += length;
-    const fd = await openNew(path, mode < 0 ? 0o666 : mode, open);
+    const fd = await openNew(path, mode < 0 ? 0o666 : mode);
     if (typeof fd !== "number") {
       faults.set(index, fd);
       continue;
@@ -38,13 +45,17 @@ async function createAll({ paths, shapes, memory }: CreateRequest): Promise<Crea
     const failed = (fault: WorkerFault): unknown => faults.set(index, fault);
     const one = fill(fd, path, bytes, made, failed).finally(() => open.delete(one));
     open.add(one);
+    ends.push(one);
   }
-  await Promise.all(open);
+  await Promise.all(ends);
   return { kind: "create", stats, faults, memory };
 }
 
+/** Files that are open here and not yet durable. */
+const open = new Set<Promise<void>>();
+
 /** Where the process may open no more, half of what is open here is finished first: the other threads need some, too. */
-async function openNew(path: string, mode: number, open: ReadonlySet<Promise<void>>): Promise<number | WorkerFault> {
+async function openNew(path: string, mode: number): Promise<number | WorkerFault> {
   for (;;) {
     try {
       return openSync(path, "wx", mode);
@@ -128,29 +139,98 @@ function lookInto(path: string, stats: Float64Array, index: number): number {
   }
 }
 
-async function answer(port: MessagePort, request: DiskRequest): Promise<void> {
-  if (request.kind === "hash") {
-    const hashing = new Hashing(request.paths.length, request.maxBytes);
-    for (const path of request.paths) hashing.add(path);
-    const reply = hashing.reply();
-    port.postMessage(reply, [reply.stats.buffer]);
-  } else if (request.kind === "list") {
-    listAll(request.path, (reply) => port.postMessage(reply, [reply.stats.buffer, reply.kinds.buffer]));
-  } else {
-    const reply = await createAll(request);
-    port.postMessage(reply, [reply.stats.buffer, reply.memory]);
+/** What is not read here is read by the other thread, which can tell why not. */
+function readAll({ paths, rooms, memory }: ReadRequest): ReadReply {
+  const stats = new Float64Array(paths.length * STAT_NUMBERS);
+  let sha1s = "";
+  for (const [index, path] of paths.entries()) {
+    const room = new Uint8Array(memory, rooms[index * 2] ?? 0, rooms[index * 2 + 1] ?? 0);
+    sha1s += readInto(path, room, (stat) => putStat(stats, index, stat)) ?? NO_HASH;
+  }
+  return { kind: "read", sha1s, stats };
+}
+
+/** The hash of the bytes as they were read; null: something else than a file of that length stands there. */
+function readInto(path: string, room: Uint8Array, found: (stat: Stat) => void): string | null {
+  let fd: number | null = null;
+  try {
+    fd = openSync(path, READ_FLAGS);
+    const stats = fstatSync(fd);
+    const wanted = room.length - 1;
+    if (!stats.isFile() || stats.size !== wanted) return null;
+    let length = 0;
+    for (let got = -1; got !== 0 && length < wanted; length += got) got = readSync(fd, room, length, room.length - length, length);
+    if (length !== wanted) return null;
+    found(statOf(stats));
+    return hash("sha1", room.subarray(0, length), "hex");
+  } catch {
+    // Read again by the other thread, which says what is wrong.
+    return null;
+  } finally {
+    if (fd !== null) closeQuietly(fd);
   }
 }
 
-/** One message after another: the main thread reckons with answers in order. */
+/** Does it for each index; one that the system refuses is done again by the other thread, which says why or waits. */
+function namesReply(count: number, work: (index: number) => void): NamesReply {
+  const failed = new Set<number>();
+  for (let index = 0; index < count; index += 1) {
+    try {
+      work(index);
+    } catch {
+      failed.add(index);
+    }
+  }
+  return { kind: "names", failed };
+}
+
+type Quick = Exclude<DiskRequest, CreateRequest>;
+type Post = (reply: DiskReply, transfer: readonly ArrayBuffer[]) => void;
+
+function answer(request: Quick, post: Post): void {
+  switch (request.kind) {
+    case "hash": {
+      const hashing = new Hashing(request.paths.length, request.maxBytes);
+      for (const path of request.paths) hashing.add(path);
+      const reply = hashing.reply();
+      return post(reply, [reply.stats.buffer]);
+    }
+    case "list":
+      return listAll(request.path, (reply) => post(reply, [reply.stats.buffer, reply.kinds.buffer]));
+    case "read": {
+      const reply = readAll(request);
+      return post(reply, [reply.stats.buffer]);
+    }
+    case "link": {
+      const { from, to } = request;
+      return post(
+        namesReply(from.length, (index) => linkSync(from[index] ?? "", to[index] ?? "")),
+        [],
+      );
+    }
+    case "unlink":
+      return post(
+        namesReply(request.paths.length, (index) => unlinkSync(request.paths[index] ?? "")),
+        [],
+      );
+  }
+}
+
+/** New files that are being written at once: while the disk makes those of one message durable, those of the next are written. */
+const CREATIONS = 2;
+
+/** Creations begin in order, a few at a time; all else is answered at once, while they wait for the disk. */
 function serve(port: MessagePort): void {
-  let turn = Promise.resolve();
-  const next = async (before: Promise<void>, request: DiskRequest): Promise<void> => {
+  const turns = Array.from({ length: CREATIONS }, async () => await Promise.resolve());
+  const create = async (before: Promise<void>, request: CreateRequest, post: Post): Promise<void> => {
     await before;
-    await answer(port, request);
+    const reply = await createAll(request);
+    post(reply, [reply.stats.buffer, reply.memory]);
   };
-  port.on("message", (request: DiskRequest) => {
-    turn = next(turn, request);
+  port.on("message", ({ id, message }: Posted<DiskRequest>) => {
+    const post: Post = (reply, transfer) => port.postMessage({ id, message: reply } satisfies Posted<DiskReply>, [...transfer]);
+    if (message.kind === "create") turns.push(create(turns.shift() ?? Promise.resolve(), message, post));
+    else answer(message, post);
   });
 }
 

@@ -5,9 +5,8 @@ import { closeSync, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import type { Stat } from "../core/model.ts";
 import type { HashResult } from "../core/ports.ts";
 import { faultOf, READ_FLAGS, statOf, unmoved } from "./disk-fault.ts";
-import { STAT_NUMBERS, type HashReply } from "./disk-message.ts";
+import { NO_HASH, STAT_NUMBERS, type HashReply } from "./disk-message.ts";
 
-const BLANK = " ".repeat(40);
 /** Larger files are hashed piece by piece. */
 const BUFFER_BYTES = 1024 * 1024;
 let memory: Buffer | null = null;
@@ -33,7 +32,7 @@ export class Hashing {
     const index = this.#index++;
     if (result.kind !== "hashed") {
       this.#others.set(index, result);
-      this.#sha1s += BLANK;
+      this.#sha1s += NO_HASH;
       return result.kind !== "trouble" || result.fault !== "tooLarge";
     }
     this.#bytes += result.stat.sizeBytes;

@@ -8,12 +8,12 @@ import { setImmediate } from "node:timers/promises";
 import { promisify } from "node:util";
 
 import type { Stat } from "../core/model.ts";
-import type { Disk, HashResult } from "../core/ports.ts";
+import { DiskError, type Disk, type HashResult } from "../core/ports.ts";
 import { diskError, faultOf, READ_FLAGS, refuse, statOf, unmoved } from "./disk-fault.ts";
-import { openCreations } from "./creations.ts";
-import { DiskCrew } from "./disk-crew.ts";
+import { DiskCrew, type NewFile, type NewName, type Reading } from "./disk-crew.ts";
 import { walkTree } from "./node-walk.ts";
 import { openTurns, type InTurn } from "./open-turns.ts";
+import { openTogether, orHere } from "./together.ts";
 
 // The promise API of node:fs wraps each handle in an object with a finaliser; the callbacks cost half of it.
 const open = promisify(fs.open);
@@ -49,7 +49,7 @@ export function openNodeDisk(options: { readonly diskWorker: URL; readonly nearN
   const inTurn = openTurns();
   const opening = async <T>(what: string, path: string, work: () => Promise<T>): Promise<T> =>
     await attempt(what, path, async () => await inTurn(work));
-  const creations = openCreations(crew, async ({ path, bytes, mode }) => await createSmall(path, bytes, mode));
+  const many = calls(crew, breathe);
   return {
     close: async () => await crew.close(),
     lstat: async (path) => {
@@ -74,6 +74,8 @@ export function openNodeDisk(options: { readonly diskWorker: URL; readonly nearN
       });
     },
     read: async (path, maxBytes, memory) => {
+      if (memory !== undefined && isShared(memory) && memory.length <= Math.min(SMALL_BYTES, maxBytes))
+        return await opening("read", path, async () => await many.read({ path, room: memory, maxBytes }));
       await breathe();
       return await opening("read", path, async () => await readWhole(path, maxBytes, memory));
     },
@@ -83,22 +85,16 @@ export function openNodeDisk(options: { readonly diskWorker: URL; readonly nearN
       await opening(
         "write",
         path,
-        async () => await (bytes.length > SMALL_BYTES ? createFile(path, bytes, mode) : creations.create({ path, bytes, mode })),
+        async () => await (bytes.length > SMALL_BYTES ? createFile(path, bytes, mode) : many.create({ path, bytes, mode })),
       ),
     append: async (path, bytes) => await opening("append to", path, async () => await appendTo(path, bytes)),
     copy: async (from, to) => await opening("copy", `${from} to ${to}`, async () => await copyFile(from, to)),
-    link: async (from, to) => {
-      await breathe();
-      linkFile(from, to);
-    },
+    link: async (from, to) => void (await many.link({ from, to })),
     rename: async (from, to) => {
       await breathe();
       await attempt("rename", `${from} to ${to}`, async () => await patiently(() => fs.renameSync(from, to)));
     },
-    unlink: async (path) => {
-      await breathe();
-      await attempt("remove", path, async () => await patiently(() => fs.unlinkSync(path)));
-    },
+    unlink: async (path) => void (await many.unlink(path)),
     mkdir: async (path, mode) =>
       await attempt("make the folder", path, async () => {
         await mkdir(path, { recursive: true, ...(mode === undefined ? {} : { mode }) });
@@ -109,6 +105,51 @@ export function openNodeDisk(options: { readonly diskWorker: URL; readonly nearN
     space: spaceAt,
     caps: async (directory) => await opening("try names in", directory, async () => await probe(directory)),
   };
+}
+
+/** From here on the worker is worth its message. */
+const TOGETHER_MIN = 16;
+
+/** What is asked for many times in one breath is done by a worker; what it can't do is tried here, where it is told or waited for. */
+function calls(crew: DiskCrew, breathe: () => Promise<void> | void) {
+  const create = openTogether(
+    async (files: readonly NewFile[]) => (await crew.create(files)).map((made) => (made instanceof DiskError ? made : { done: made })),
+    async ({ path, bytes, mode }) => await createSmall(path, bytes, mode),
+    (count) => count >= TOGETHER_MIN,
+  );
+  // These are over before a worker has started.
+  const ifAwake = (count: number): boolean => count >= TOGETHER_MIN && crew.awake;
+  const read = openTogether<Reading & { readonly maxBytes: number }, Awaited<ReturnType<Disk["read"]>>>(
+    async (files) => await orHere(files.length, crew.read(files)),
+    async ({ path, room, maxBytes }) => {
+      await breathe();
+      return await readWhole(path, maxBytes, room);
+    },
+    ifAwake,
+  );
+  const link = openTogether<NewName, true>(
+    async (names) => await orHere(names.length, crew.link(names)),
+    async ({ from, to }) => {
+      await breathe();
+      linkFile(from, to);
+      return true;
+    },
+    ifAwake,
+  );
+  const unlinkThem = openTogether<string, true>(
+    async (paths) => await orHere(paths.length, crew.unlink(paths)),
+    async (path) => {
+      await breathe();
+      await attempt("remove", path, async () => await patiently(() => fs.unlinkSync(path)));
+      return true;
+    },
+    ifAwake,
+  );
+  return { create, read, link, unlink: unlinkThem };
+}
+
+function isShared(memory: Uint8Array): memory is Uint8Array<SharedArrayBuffer> {
+  return memory.buffer instanceof SharedArrayBuffer;
 }
 
 /** @throws DiskError */

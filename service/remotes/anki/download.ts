@@ -55,7 +55,9 @@ class Work {
   private next = 0;
   /** Asked for and left out of a reply, or parts of a list that met 409: asked again first, each as a request of its own. */
   private readonly again: (readonly string[])[] = [];
-  private readonly ready: Download[] = [];
+  /** One list per reply, the first of them from `taken` on: to shift one file out of thousands moves all the others. */
+  private readonly ready: (readonly Download[])[] = [];
+  private taken = 0;
   private readyBytes = 0;
   /** Largest reply of late: decays, so that one large file does not slow the rest. */
   private replyBytes = FIRST_REPLY_BYTES;
@@ -85,7 +87,12 @@ class Work {
   }
 
   take(): Download | undefined {
-    const next = this.ready.shift();
+    const next = this.ready[0]?.[this.taken];
+    this.taken += 1;
+    if (this.taken >= (this.ready[0]?.length ?? 0)) {
+      this.ready.shift();
+      this.taken = 0;
+    }
     if (next?.kind === "bytes") this.readyBytes -= next.bytes.length;
     return next;
   }
@@ -126,11 +133,12 @@ class Work {
     const rest = checkReply(names, received);
     if (rest.length > 0) this.again.push(rest);
     let bytes = 0;
-    for (const { name, bytes: content, release } of received) {
+    const files = received.map(({ name, bytes: content, release }): Download => {
       bytes += content?.length ?? 0;
       if (content === null) release?.();
-      this.ready.push(content === null ? { kind: "missing", name } : { kind: "bytes", name, bytes: content, ...(release && { release }) });
-    }
+      return content === null ? { kind: "missing", name } : { kind: "bytes", name, bytes: content, ...(release && { release }) };
+    });
+    this.ready.push(files);
     this.readyBytes += bytes;
     this.replyBytes = Math.max(bytes, this.replyBytes * 0.75);
   }
@@ -139,7 +147,7 @@ class Work {
   private halve(names: readonly string[]): void {
     const [name] = names;
     if (names.length === 1 && name !== undefined) {
-      this.ready.push({ kind: "missing", name });
+      this.ready.push([{ kind: "missing", name }]);
       return;
     }
     const middle = names.length >> 1;
