@@ -125,6 +125,7 @@ function assemble(db: Database): ServerAccountRows {
       twins.forget();
     },
     shadows: () => twins.shadows(),
+    meets: (names) => twins.meets(names),
     freed: () => twins.freed(),
     row: (name) => withFault("read a row", () => row(name)),
     state: () => counters.now(),

@@ -49,6 +49,8 @@ export function openSession(db: Database, onUndo: () => void): { readonly sessio
     back: db.prepare(`ROLLBACK TO change${at}`),
   }));
   let held: Held = file.load();
+  /** The database took back more than the change that failed. */
+  let lost = false;
   const before: Held[] = [];
   const point = (depth: number): (typeof points)[number] => {
     const found = points[depth];
@@ -74,7 +76,10 @@ export function openSession(db: Database, onUndo: () => void): { readonly sessio
       }),
     undo: () =>
       withFault("take a change back", () => {
-        if (!db.inTransaction) return reload();
+        if (!db.inTransaction) {
+          lost ||= before.length > 1 || (before[0] ?? held).rows > 0;
+          return reload();
+        }
         const { back, keep } = point(before.length - 1);
         back.run();
         keep.run();
@@ -82,7 +87,7 @@ export function openSession(db: Database, onUndo: () => void): { readonly sessio
         onUndo();
       }),
     unflushed: () => held.rows,
-    intact: () => held.rows === 0 || db.inTransaction,
+    intact: () => !lost && (held.rows === 0 || db.inTransaction),
     flush: (durable) =>
       withFault("commit changes", () => {
         if (db.inTransaction) {
@@ -95,6 +100,7 @@ export function openSession(db: Database, onUndo: () => void): { readonly sessio
     rollback: () =>
       withFault("take changes back", () => {
         if (db.inTransaction) rollback.run();
+        lost = false;
         reload();
       }),
     noted: () => held.noted,

@@ -11,6 +11,8 @@ import { withFault } from "./errors.ts";
 export interface TwinRows {
   /** Names with bytes that stand in another's shadow. */
   shadows(): ReadonlySet<string>;
+  /** Whether to write these names may have to do with shadows: some stand, or one of the names has a twin that stands or is written too. */
+  meets(names: readonly string[]): boolean;
   /** Shadows whose leader went; one for each name, the one that came first. They stay hidden until `released`. */
   freed(): readonly string[];
 }
@@ -61,6 +63,18 @@ export function prepareTwins(db: Database, row: (name: string) => Row | undefine
   };
   return {
     shadows: () => withFault("read twins", () => load().shadows),
+    meets: (names) =>
+      withFault("read twins", () => {
+        const { odd, shadows } = load();
+        if (shadows.size > 0) return true;
+        const first = new Map<string, string>();
+        return names.some((name) => {
+          const key = foldKey(name);
+          const other = first.get(key) ?? name;
+          first.set(key, other);
+          return other !== name || ((odd.has(key) || key !== name) && family(odd, key).some((one) => one !== name));
+        });
+      }),
     freed: () =>
       withFault("read twins", () => {
         const { odd, shadows } = load();
