@@ -80,7 +80,7 @@ export function openNodeDisk(options: { readonly diskWorker: URL; readonly nearN
       return await opening("read", path, async () => await readWhole(path, maxBytes, memory));
     },
     readRange: async (path, offsetBytes, lengthBytes) =>
-      await opening("read", path, async () => await withFile(path, READ_FLAGS, async (fd) => await readSome(fd, offsetBytes, lengthBytes))),
+      await opening("read", path, async () => await readPart(path, offsetBytes, lengthBytes)),
     create: async (path, bytes, mode) =>
       await opening(
         "write",
@@ -287,6 +287,16 @@ function readSmall(fd: number, sizeBytes: number, memory?: Uint8Array): Uint8Arr
     length += got;
   }
   return bytes.subarray(0, length);
+}
+
+/** Only the reading leaves this thread. */
+async function readPart(path: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+  const fd = fs.openSync(path, READ_FLAGS);
+  try {
+    return await readSome(fd, offsetBytes, lengthBytes);
+  } finally {
+    fs.closeSync(fd);
+  }
 }
 
 function readSome(fd: number, offsetBytes: number, lengthBytes: number, memory?: Uint8Array): Promise<Uint8Array> {

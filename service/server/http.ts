@@ -155,7 +155,8 @@ async function send(response: ServerResponse, from: IncomingMessage, to: NodeRes
     return;
   }
   to.writeHead(status, { ...headers, ...close });
-  to.flushHeaders();
+  // What says its length is at hand: head and body leave together. A stream's head must not wait for its first event.
+  if (headers["content-length"] === undefined) to.flushHeaders();
   for await (const chunk of body) {
     if (to.destroyed) return;
     const done = hurry(to, chunk.length, slackMs);

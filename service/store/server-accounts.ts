@@ -3,6 +3,27 @@ import { openDatabase } from "./database.ts";
 import { withFault } from "./errors.ts";
 import { ACCOUNTS_SCHEMA } from "./server-schema.ts";
 
+/** Keys and accounts that are remembered, each; every request asks for one of both. */
+const REMEMBERED = 1000;
+
+/** What was read last, until anything is written. */
+class Remembered<T> {
+  private readonly known = new Map<string, T>();
+
+  get(id: string, read: () => T): T {
+    const found = this.known.get(id);
+    if (found !== undefined) return found;
+    const fresh = read();
+    if (this.known.size >= REMEMBERED) this.known.clear();
+    this.known.set(id, fresh);
+    return fresh;
+  }
+
+  forget(): void {
+    this.known.clear();
+  }
+}
+
 /** Who may come in. `source`: a file, `:memory:`, or an image. One owner. @throws StoreError from every method */
 export function openServerAccounts(source: string | Buffer) {
   const { db } = openDatabase(source, ACCOUNTS_SCHEMA);
@@ -24,22 +45,30 @@ export function openServerAccounts(source: string | Buffer) {
   const removeAll = db.prepare<[string]>("DELETE FROM device_key WHERE account = ?");
   const flag = (row: Raw): AccountRecord => ({ ...row, disabled: row.disabled === 1 });
   const maybe = (row: Raw | undefined): AccountRecord | null => (row === undefined ? null : flag(row));
+  // One process has the file (its lock says so), so nobody else writes.
+  const accounts = new Remembered<AccountRecord | null>();
+  const deviceKeys = new Remembered<DeviceKey | null>();
+  const writing = <T>(what: string, work: () => T): T => {
+    accounts.forget();
+    deviceKeys.forget();
+    return withFault(what, work);
+  };
   return {
     byName: (name: string) => withFault("find an account", () => maybe(byName.get(name))),
-    byId: (id: string) => withFault("find an account", () => maybe(byId.get(id))),
+    byId: (id: string) => accounts.get(id, () => withFault("find an account", () => maybe(byId.get(id)))),
     list: () => withFault("list the accounts", () => list.all().map(flag)),
     put: (account: AccountRecord): void =>
-      withFault("store an account", () => {
+      writing("store an account", () => {
         const { id, name, origin, credential, disabled, createdMs } = account;
         put.run(id, name, origin, credential, Number(disabled), createdMs);
       }),
-    key: (id: string): DeviceKey | null => withFault("find a key", () => key.get(id) ?? null),
+    key: (id: string): DeviceKey | null => deviceKeys.get(id, () => withFault("find a key", () => key.get(id) ?? null)),
     keys: (account: string) => withFault("list the keys", () => keys.all(account)),
     addKey: ({ id, account, digest, client, createdMs, usedMs }: DeviceKey): void =>
-      withFault("store a key", () => void addKey.run(id, account, digest, client, createdMs, usedMs)),
-    touchKey: (id: string, atMs: number): void => withFault("date a key", () => void touch.run(atMs, id)),
-    removeKey: (id: string): boolean => withFault("remove a key", () => remove.run(id).changes > 0),
-    removeKeys: (account: string): number => withFault("remove the keys", () => removeAll.run(account).changes),
+      writing("store a key", () => void addKey.run(id, account, digest, client, createdMs, usedMs)),
+    touchKey: (id: string, atMs: number): void => writing("date a key", () => void touch.run(atMs, id)),
+    removeKey: (id: string): boolean => writing("remove a key", () => remove.run(id).changes > 0),
+    removeKeys: (account: string): number => writing("remove the keys", () => removeAll.run(account).changes),
     serialize: (): Buffer => withFault("copy the accounts", () => db.serialize()),
     close: (): void => withFault("close the accounts", () => void db.close()),
   };
