@@ -22,6 +22,11 @@ function realOf(path: string): string | null {
   return hash("sha1", real).startsWith(hash4) ? real : null;
 }
 
+/** Where no stand-in is made: the name of one, given by hand. A folding disk could not tell such a file from the twin whose path it spells. */
+export function isForeignStandIn(volume: Volume, path: string): boolean {
+  return volume.profile.names === "exact" && realOf(path.normalize("NFC")) !== null;
+}
+
 /** A file for this path stands under the stand-in name, its own being taken. */
 export function hasTwin(volume: Volume, root: string, path: string): boolean {
   if (volume.profile.names === "exact") return false;

@@ -2,7 +2,7 @@
 import { claimOf } from "./disk.ts";
 import type { Ledger } from "./ledger.ts";
 import { sha1Of } from "./ledger.ts";
-import { hasTwin, pathOf } from "./names.ts";
+import { hasTwin, isForeignStandIn, pathOf } from "./names.ts";
 import { diskFiles, ROOT } from "./oracles.ts";
 import type { Rng } from "./rng.ts";
 import type { Life, Scheduler } from "./scheduler.ts";
@@ -134,6 +134,7 @@ export class User {
       const node = this.#at(from);
       const there = this.#at(to);
       if (node?.kind !== "file" || there?.kind === "directory" || this.#saving.has(this.#spelled(to)) || this.#waits(to)) return;
+      if (isForeignStandIn(this.#volume, to)) return;
       this.#makeFolder(to);
       const fromPath = this.#pathOf(from);
       this.#renamed(`${ROOT}/${from}`, to);
