@@ -26,7 +26,7 @@ type Given = {
   readonly disk?: (disk: Disk) => Disk;
   readonly rows?: (rows: ServerAccountRows) => ServerAccountRows;
 };
-type World = { readonly account: LocalAccount; again(): Promise<LocalAccount> };
+type World = { readonly account: LocalAccount; readonly again: () => Promise<LocalAccount> };
 
 /** `again`: the account as the next process finds it, after a stop. */
 async function withAccount(given: Given, work: (world: World) => Promise<void>): Promise<void> {

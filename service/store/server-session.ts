@@ -40,14 +40,7 @@ const DEPTH_MAX = 3;
 /** `onUndo`: told when rows are not any more what they were. */
 export function openSession(db: Database, onUndo: () => void): { readonly session: Session; readonly counters: Counters } {
   const file = stateRow(db);
-  const begin = db.prepare("BEGIN IMMEDIATE");
-  const commit = db.prepare("COMMIT");
-  const rollback = db.prepare("ROLLBACK");
-  const points = Array.from({ length: DEPTH_MAX }, (_, at) => ({
-    open: db.prepare(`SAVEPOINT change${at}`),
-    keep: db.prepare(`RELEASE change${at}`),
-    back: db.prepare(`ROLLBACK TO change${at}`),
-  }));
+  const { begin, commit, rollback, points } = prepareMarks(db);
   let held: Held = file.load();
   /** The database took back more than the change that failed. */
   let lost = false;
@@ -112,6 +105,19 @@ export function openSession(db: Database, onUndo: () => void): { readonly sessio
     wrote: (rows) => (held = { ...held, rows: held.rows + rows }),
   };
   return { session, counters };
+}
+
+function prepareMarks(db: Database) {
+  return {
+    begin: db.prepare("BEGIN IMMEDIATE"),
+    commit: db.prepare("COMMIT"),
+    rollback: db.prepare("ROLLBACK"),
+    points: Array.from({ length: DEPTH_MAX }, (_, at) => ({
+      open: db.prepare(`SAVEPOINT change${at}`),
+      keep: db.prepare(`RELEASE change${at}`),
+      back: db.prepare(`ROLLBACK TO change${at}`),
+    })),
+  };
 }
 
 /** One more commit, which takes all earlier ones to the disk with it: how safe a commit is can't be said once it has begun. */

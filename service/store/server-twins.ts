@@ -66,14 +66,9 @@ export function prepareTwins(db: Database, row: (name: string) => Row | undefine
     meets: (names) =>
       withFault("read twins", () => {
         const { odd, shadows } = load();
-        if (shadows.size > 0) return true;
-        const first = new Map<string, string>();
-        return names.some((name) => {
-          const key = foldKey(name);
-          const other = first.get(key) ?? name;
-          first.set(key, other);
-          return other !== name || ((odd.has(key) || key !== name) && family(odd, key).some((one) => one !== name));
-        });
+        const stands = (name: string, key: string): boolean =>
+          (odd.has(key) || key !== name) && family(odd, key).some((one) => one !== name);
+        return shadows.size > 0 || meetEachOther(names) || names.some((name) => stands(name, foldKey(name)));
       }),
     freed: () =>
       withFault("read twins", () => {
@@ -102,6 +97,11 @@ export function prepareTwins(db: Database, row: (name: string) => Row | undefine
       }),
     forget: () => (known = null),
   };
+}
+
+function meetEachOther(names: readonly string[]): boolean {
+  const all = new Set(names);
+  return new Set([...all].map((name) => foldKey(name))).size < all.size;
 }
 
 function add(odd: Odd, name: string): void {
