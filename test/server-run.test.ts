@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { hash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
 import { request, type IncomingMessage } from "node:http";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -222,6 +222,35 @@ test("runServer() PR20 one process per SYNC_BASE; the owner's commands reach the
     );
     await direct.close();
     assert.equal((await stat(path.join(base, "satchel"))).mode & 0o077, 0);
+  });
+});
+
+const isRoot = process.geteuid?.() === 0;
+test("openServerAdmin() by root makes what belongs to the directory's owner", { skip: isRoot ? false : "only root can try" }, async () => {
+  const owner = 54_321;
+  await withBase(async (base, options) => {
+    await chmod(base, 0o755);
+    const own = path.join(base, "satchel");
+    await mkdir(own, { mode: 0o700 });
+    await chown(own, owner, owner);
+    const admin = await openServerAdmin(options);
+    await admin.call("user/add", { name: "bob", password: "secret" });
+    assert.deepEqual(
+      (await admin.call("check", { name: "bob" })).map(({ faults }) => faults),
+      [[]],
+    );
+    await admin.close();
+    assert.equal(process.geteuid?.(), 0, "what comes after is root's again");
+    const made = await readdir(own, { recursive: true });
+    assert.ok(
+      made.some((name) => name.endsWith("rows.db")),
+      made.join(" "),
+    );
+    const owners = await Promise.all(made.map(async (name) => [name, (await stat(path.join(own, name))).uid]));
+    assert.deepEqual(
+      owners,
+      made.map((name) => [name, owner]),
+    );
   });
 });
 

@@ -1,6 +1,6 @@
 /** A sync server process: its directory, its lock, its accounts, its port; and the same without a port for the owner's commands. */
 import { hash, randomBytes, timingSafeEqual } from "node:crypto";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { isIP } from "node:net";
 import path from "node:path";
 import { setFlagsFromString } from "node:v8";
@@ -114,11 +114,38 @@ async function stopAll(http: HttpServer, link: { close(): Promise<void> }, kept:
 export async function openServerAdmin(
   options: Pick<RunOptions, "base" | "clock" | "log" | "diskWorker">,
 ): Promise<Admin & { close(): Promise<void> }> {
-  const open = await openDirectory(options);
-  if (open !== null) return { ...makeAdmin(open.storage, open.accounts, options.clock), close: async () => await open.close() };
-  const linked = connectAdmin(path.join(options.base, "satchel"));
-  if (linked === null) throw alreadyRunning(options.base);
-  return { ...linked, close: async () => await Promise.resolve() };
+  const rootAgain = actAsOwner(path.join(options.base, "satchel"));
+  try {
+    const open = await openDirectory(options);
+    if (open !== null) {
+      const close = async (): Promise<void> => {
+        await open.close();
+        rootAgain();
+      };
+      return { ...makeAdmin(open.storage, open.accounts, options.clock), close };
+    }
+    const linked = connectAdmin(path.join(options.base, "satchel"));
+    if (linked === null) throw alreadyRunning(options.base);
+    return { ...linked, close: async () => await Promise.resolve(rootAgain()) };
+  } catch (error) {
+    rootAgain();
+    throw error;
+  }
+}
+
+/**
+ * What root's commands make in somebody's directory is made as that somebody: else the server, which runs under its own user, could not open it. Returns
+ * what makes the process root's again.
+ */
+function actAsOwner(directory: string): () => void {
+  const owner = process.geteuid?.() === 0 ? statSync(directory, { throwIfNoEntry: false }) : undefined;
+  if (owner === undefined || owner.uid === 0) return () => undefined;
+  process.setegid?.(owner.gid);
+  process.seteuid?.(owner.uid);
+  return () => {
+    process.seteuid?.(0);
+    process.setegid?.(0);
+  };
 }
 
 type Directory = {
