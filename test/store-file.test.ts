@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { pathToFileURL } from "node:url";
@@ -168,6 +168,29 @@ test("openState() DB08 a log of before its rows were filed answers as ever: what
   );
   assert.equal(again.checkChangeLog(), null);
   again.close();
+});
+
+test("settle() S20 writes a page that waits for the disk, though no row changes; so does the commit that settles by the way", (t) => {
+  const file = path.join(directory(t), "state.db");
+  const state = openState({ path: file, now: () => 0 });
+  t.after(() => state.close());
+  const folder = state.folder("f1");
+  const put = (): void => {
+    folder.ignoreRules.put("rules");
+  };
+  state.transaction(put);
+  const settlers: readonly (readonly [what: string, settle: () => void])[] = [
+    ["settle()", () => state.settle()],
+    ["a commit that puts what stands there already", () => state.transaction(put)],
+  ];
+  for (const [what, settle] of settlers) {
+    state.transaction(() => folder.changes.append(changeOf(what, what)), "soon");
+    const before = statSync(`${file}-wal`).size;
+    settle();
+    assert.equal(state.settled, true, what);
+    // SQLite flushes its log where it appends to it, and only there.
+    assert.ok(statSync(`${file}-wal`).size > before, `${what}: nothing was written, so nothing waited for the disk`);
+  }
 });
 
 test("Session DB10 a full disk throws `full`, takes the transaction back, and the state goes on", (t) => {

@@ -67,7 +67,8 @@ export class Session {
     this.#commit = db.prepare("COMMIT");
     this.#rollback = db.prepare("ROLLBACK");
     this.#written = db.prepare<[], number>("SELECT total_changes()").pluck();
-    this.#touch = db.prepare("UPDATE health SET open = open");
+    // A row that is set to what it holds dirties no page, and a commit without one waits for nothing; this writes its page whatever stands there.
+    this.#touch = db.prepare(`PRAGMA user_version = ${Number(db.pragma("user_version", { simple: true }))}`);
     this.#insertFolder = db.prepare<[string], { key: number }>("INSERT INTO folder (id) VALUES (?) RETURNING key");
     this.#saveFolder = db.prepare<[number, number, number, number, number, number, number, number]>(
       "UPDATE folder SET files = ?, bytes = ?, remote_live = ?, base_live = ?, pending = ?, problems = ?, open_conflicts = ? WHERE key = ?",
@@ -116,8 +117,11 @@ export class Session {
 
   /** Runs `work` in the outermost transaction; durable when that one returns (`soon`: see `State`). @throws StoreError, or what `work` threw. */
   transaction<T>(work: () => T, when: "now" | "soon" = "now"): T {
-    if (this.#depth > 0) return this.#nested(work);
-    withFault("begin a transaction", () => this.#beginWaiting(when === "now"));
+    return this.#depth > 0 ? this.#nested(work) : this.#outermost(work, when);
+  }
+
+  #outermost<T>(work: () => T, when: "now" | "soon" | "settle"): T {
+    withFault("begin a transaction", () => this.#beginWaiting(when !== "soon"));
     this.#depth = 1;
     this.#doom = null;
     this.#snapshot = [...this.#folders.values()].map((row) => ({ ...row }));
@@ -128,9 +132,10 @@ export class Session {
       for (const participant of this.#participants) participant.beforeCommit?.();
       this.#saveTotals();
       const wrote = this.#written.get() !== writtenBefore;
+      // A commit that waits for the disk takes all earlier ones there with it, if it has a page to write; one that wrote nothing waits for nothing.
+      if (this.#unsettled && (when === "settle" || (when === "now" && wrote))) this.#touch.run();
       this.#commit.run();
-      // A commit that waits for the disk takes all earlier ones there with it; one that wrote nothing waits for nothing.
-      if (wrote) this.#unsettled = when === "soon";
+      if (wrote || when === "settle") this.#unsettled = when === "soon";
       for (const participant of this.#participants) participant.committed?.();
       return result;
     } catch (error) {
@@ -183,7 +188,7 @@ export class Session {
 
   /** Not within a transaction: its own end does the same. */
   settle(): void {
-    if (this.#unsettled && this.#depth === 0) this.transaction(() => this.#touch.run());
+    if (this.#unsettled && this.#depth === 0) this.#outermost(() => undefined, "settle");
   }
 
   /** How safe a commit is can't be said any more once it has begun. */
