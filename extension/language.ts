@@ -118,7 +118,7 @@ function standDown(): readonly string[] {
   ];
 }
 
-/** The server says them in English; the code is the cause. */
+/** A command of the command line is named where somebody has to choose: the editor has a view for that. Else the server speaks the editor's language. */
 function inOurWords(
   uri: vscode.Uri,
   diagnostics: vscode.Diagnostic[],
@@ -128,7 +128,7 @@ function inOurWords(
     const { code } = diagnostic;
     const data: unknown = "data" in diagnostic ? diagnostic.data : null;
     const file = typeof data === "object" && data !== null && "path" in data && typeof data.path === "string" ? data.path : null;
-    if (file !== null && typeof code === "string") diagnostic.message = causeSentence(code, shown(file), diagnostic.message);
+    if (file !== null && code === "conflict") diagnostic.message = causeSentence(code, shown(file), diagnostic.message);
   }
   next(uri, diagnostics);
 }

@@ -147,6 +147,10 @@ suite("every method, on a real service with a real server", () => {
     );
     const why = await ask("files/explain", { folder, path: "sub/d.png" });
     assert.deepEqual([why.local, why.remote, why.base, why.wireName], [sha1("third"), sha1("third"), sha1("third"), "sub~2f_d.png"]);
+    await otherSynced();
+    const gone = (await two.peer.ask("files/explain", { folder: otherFolder, path: "sub/c.png" })).deleted;
+    assert.ok(gone !== null && gone.by !== null && gone.by !== "" && gone.atMs > 0, "our server names the device");
+    assert.equal((await ask("files/explain", { folder, path: "sub/d.png" })).deleted, null);
     const { changes } = await ask("changes/list", { folder });
     assert.ok(changes.some((row) => row.path === "sub/d.png" && row.kind === "put"));
     assert.deepEqual((await ask("changes/list", { since: changes.at(-1)?.seq ?? 0 })).changes, []);

@@ -183,6 +183,7 @@ test("explain says of an ignored path that it is not looked at, and not that not
     wireName: path,
     wouldDo: "none",
     reason: "ignored by the rule .satchelignore *.tmp",
+    deleted: null,
     ignoredBy: ".satchelignore *.tmp",
     local: null,
     remote: null,

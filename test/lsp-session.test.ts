@@ -96,6 +96,28 @@ suite("diagnostics: the cause", () => {
     assert.match(JSON.stringify(said), /far\.png was not fetched\. The server can't be reached\./);
   });
 
+  test("deleted by a device that the server names: diagnostic and hover say who and when, in German too; the next nameless deletion is nobody's", async () => {
+    await begin();
+    memory.at("m").account.put("photo.png", null, { by: "desk [top]", atMs: Date.UTC(2026, 4, 3, 12) });
+    await memory.sync("m");
+    const text = "![](m/photo.png)\n";
+    const [found] = await flagged(text, 1);
+    assert.match(found?.message ?? "", /^photo\.png was deleted by desk \[top\] on 2026-05-0\d \d\d:\d\d\. Its bytes are kept\.$/);
+    const german = await LspPeer.inside(world.session);
+    await german.begin("/media", {}, undefined, "de");
+    german.openNote(NOTE, text);
+    const [told] = await german.diagnostics(NOTE, (list) => list.length === 1);
+    assert.match(told?.message ?? "", /^photo\.png wurde am 2026-05-0\d \d\d:\d\d von desk \[top\] gelöscht\.$/);
+    const hovered = await german.call<{ readonly contents: { readonly value: string } }>("textDocument/hover", position(text, "m/photo"));
+    assert.ok(hovered.contents.value.includes(String.raw`von desk \[top\] gelöscht`), hovered.contents.value);
+    await german.close();
+    for (const bytes of [PNG, null]) {
+      memory.at("m").account.put("photo.png", bytes);
+      await memory.sync("m");
+    }
+    await editor.diagnostics(NOTE, ([one]) => one?.message.includes("was deleted on another device; that arrived here") === true);
+  });
+
   test("deleted on another device, its bytes kept; the quick fix restores them", async () => {
     await begin();
     memory.at("m").account.put("photo.png", null);

@@ -86,7 +86,7 @@ const FACTS: MediaFacts = {
 };
 const SHA = "a".repeat(40);
 const entry = { sizeBytes: 5, sha1: SHA, mtimeMs: 0 };
-const live = { sha1: SHA, sizeBytes: 1_234_567 };
+const live = { sha1: SHA, sizeBytes: 1_234_567, deleted: null };
 const change = (kind: Change["kind"], origin: Change["origin"]): Change => ({
   seq: 1,
   folder: "m",
@@ -164,10 +164,31 @@ const causes: readonly (readonly [what: string, facts: Partial<MediaFacts>, onDi
   ],
   [
     "deleted there before it ever came",
-    { remote: { sha1: null, sizeBytes: null } },
+    { remote: { sha1: null, sizeBytes: null, deleted: null } },
     false,
     "deleted",
     /^a\.png was deleted on another device\.$/,
+  ],
+  [
+    "deleted there, and the server tells by whom: that counts before the arrival here",
+    { remote: { sha1: null, sizeBytes: null, deleted: { by: "laptop", atMs: 86_400_000 * 122 } }, changes: [change("remove", "apply")] },
+    false,
+    "deleted",
+    /^a\.png was deleted by laptop on 1970-05-03 \d\d:\d\d\.$/,
+  ],
+  [
+    "deleted there by a device that is not known any more",
+    { remote: { sha1: null, sizeBytes: null, deleted: { by: null, atMs: 86_400_000 * 122 } } },
+    false,
+    "deleted",
+    /^a\.png was deleted on another device on 1970-05-03 \d\d:\d\d\.$/,
+  ],
+  [
+    "deleted here, whatever a server says of its echo",
+    { remote: { sha1: null, sizeBytes: null, deleted: { by: "laptop", atMs: 0 } }, changes: [change("remove", "user")] },
+    false,
+    "deleted",
+    /deleted on this device on 19/,
   ],
   ["nobody has seen it", {}, false, "never", /has never been seen/],
 ];

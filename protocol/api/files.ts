@@ -2,7 +2,7 @@ import * as z from "zod";
 
 import { ErrorCode } from "../errors.ts";
 import { method } from "../method.ts";
-import { change, conflict, count, filePath, fileState, fileView, folderId, keptVersion, sha1, version } from "./model.ts";
+import { change, conflict, count, filePath, fileState, fileView, folderId, keptVersion, sha1, timeMs, version } from "./model.ts";
 
 export const filesApi = [
   method("files/list", {
@@ -58,6 +58,12 @@ export const filesApi = [
       local: z.string().nullable().describe("SHA-1 here; null: nothing; `unknown`: could not be told."),
       remote: z.string().nullable().describe("SHA-1 there; likewise."),
       base: z.string().nullable().describe("What both sides last agreed on."),
+      deleted: z
+        .object({ by: z.string().nullable().describe("The device, by its own name; null: not known (any more)."), atMs: timeMs })
+        .nullable()
+        .describe(
+          "Who deleted it on the remote, and when by its clock, where nothing stands there and the remote tells (our own server does).",
+        ),
       ignoredBy: z.string().nullable(),
       changes: z.array(change),
       versions: z.array(version),

@@ -73,6 +73,7 @@ function explanation(io: Io, folder: FolderStatus, found: ResultOf<"files/explai
     ],
     ["here", ignored ? "not looked at" : brief(found.local)],
     ["on the remote", `${brief(found.remote)}${found.wireName === null || found.remote === null ? "" : ` as ${shown(found.wireName)}`}`],
+    ...(found.deleted === null ? [] : [["deleted there", `by ${found.deleted.by ?? "another device"} on ${when(found.deleted.atMs)}`]]),
     ["agreed on", brief(found.base)],
     ["next", `${ACTION_WORDS[found.wouldDo] ?? found.wouldDo}: ${found.reason}`],
     ...(found.ignoredBy === null ? [] : [["ignored by", found.ignoredBy]]),

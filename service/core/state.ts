@@ -17,6 +17,7 @@ import type {
   UploadIntent,
   Version,
 } from "./model.ts";
+import type { Deleted } from "./ports.ts";
 
 export interface State {
   /**
@@ -162,6 +163,8 @@ export interface FolderState {
   readonly rehash: { lastMs(): number | null; done(atMs: number): void };
   /** Which ignore rules held when paths were last left alone; null: never noted. */
   readonly ignoreRules: { digest(): string | null; put(digest: string): void };
+  /** Who deleted a file on the remote, as it told with the newest tombstone at the path; null: it did not. For people. */
+  readonly remoteDeletions: { get(path: string): Deleted | null; put(path: string, deleted: Deleted | null): void };
   readonly versions: {
     add(version: Omit<Version, "folder">): void;
     /** Newest first. */

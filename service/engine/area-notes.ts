@@ -84,7 +84,14 @@ function factsOf(folder: Folder, path: string): MediaFacts {
     diskPath: `${slashed(config.root)}/${entry?.diskPath ?? path}`,
     entry: entry === undefined ? null : { sizeBytes: entry.sizeBytes, sha1: entry.sha1, mtimeMs: entry.mtimeNs / 1e6 },
     synced: entry !== undefined && rows.base.get(path) === entry.sha1,
-    remote: remote === undefined ? null : { sha1: remote.sha1, sizeBytes: remote.sizeBytes },
+    remote:
+      remote === undefined
+        ? null
+        : {
+            sha1: remote.sha1,
+            sizeBytes: remote.sizeBytes,
+            deleted: entry === undefined && remote.sha1 === null ? rows.remoteDeletions.get(path) : null,
+          },
     ignoredBy: folder.partsIfOpen?.ignoredBy(path) ?? null,
     // Mostly there are none at all, and that is known without a look.
     problems: rows.problems.count() === 0 ? [] : rows.problems.get(path),

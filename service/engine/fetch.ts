@@ -118,6 +118,8 @@ function restored(parts: FolderParts, known: Cursor, head: Head): Cursor {
 function recordRow(parts: FolderParts, row: FeedRow, generation: number): void {
   const { rows, clock } = parts;
   const decoded = fromWire(row.name);
+  // What is said of a file that was made anew since is overwritten by its next tombstone; until then nobody asks for it.
+  if (decoded.kind === "path" && row.sha1 === null) rows.remoteDeletions.put(decoded.path, row.deleted ?? null);
   if (
     decoded.kind === "path" &&
     restamped(parts, { path: decoded.path, wireName: row.name, sha1: row.sha1, usn: row.usn, sizeBytes: row.sizeBytes }, generation)

@@ -29,7 +29,7 @@ export async function actionsFor(note: Note, { range, context }: CodeActionParam
   const touched = (await look(note, given.notes, given.media)).filter(({ reference }) => reference.start <= to && reference.end >= from);
   const actions: CodeAction[] = [];
   for (const looked of touched) {
-    const diagnostic = diagnosticOf(note.document, looked);
+    const diagnostic = diagnosticOf(note.document, looked, given.options.words);
     const shown = context.diagnostics.filter(({ source, code }) => source === SOURCE && code === diagnostic?.code);
     const about = shown.length === 0 ? {} : { diagnostics: shown };
     for (const fix of await fixes(note, looked, given)) actions.push({ kind: CodeActionKind.QuickFix, ...about, ...fix });

@@ -7,6 +7,7 @@ import type { MediaReference } from "../notes/references.ts";
 import type { Media } from "./media.ts";
 import type { Note, Notes, Placed } from "./notes.ts";
 import type { SessionOptions } from "./options.ts";
+import type { Words } from "./words.ts";
 
 export const SOURCE = "satchel";
 
@@ -36,19 +37,20 @@ export async function look(note: Note, notes: Notes, media: Media): Promise<read
 
 export async function diagnosticsOf(note: Note, notes: Notes, media: Media, options: SessionOptions): Promise<Diagnostic[]> {
   return (await look(note, notes, media)).flatMap((looked) => {
-    const diagnostic = diagnosticOf(note.document, looked);
+    const diagnostic = diagnosticOf(note.document, looked, options.words);
     return diagnostic === null || isToldAlready(looked, options, true) ? [] : [diagnostic];
   });
 }
 
-export function diagnosticOf(document: TextDocument, looked: Looked): Diagnostic | null {
-  return diagnosticAt(rangeOf(document, looked.reference), looked);
+export function diagnosticOf(document: TextDocument, looked: Looked, words: Words): Diagnostic | null {
+  return diagnosticAt(rangeOf(document, looked.reference), looked, words);
 }
 
-export function diagnosticAt(range: Range, { place, knowledge }: Looked): Diagnostic | null {
+export function diagnosticAt(range: Range, looked: Looked, words: Words): Diagnostic | null {
+  const { place, knowledge } = looked;
   const severity = SEVERITY[knowledge.cause];
   if (severity === null) return null;
-  return { range, severity, source: SOURCE, code: knowledge.cause, message: knowledge.sentence, data: place };
+  return { range, severity, source: SOURCE, code: knowledge.cause, message: words.sentence(looked), data: place };
 }
 
 export function rangeOf(document: TextDocument, { start, end }: Pick<MediaReference, "start" | "end">): Range {

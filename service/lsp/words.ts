@@ -1,6 +1,7 @@
 /** What the language server says by itself, in the editor's language: English, and German where the editor asks for it. Causes are the service's (`notes/knowledge.ts`). */
 import type { Problem, RunSummary } from "../core/model.ts";
 import type { EngineError } from "../engine/facade.ts";
+import { deletionOf, timeText, type Deletion } from "../notes/knowledge.ts";
 import { baseName } from "../notes/paths.ts";
 import type { Looked } from "./diagnostics.ts";
 import { PROBLEM, REFUSAL, RUN_FAULT } from "./german.ts";
@@ -75,7 +76,8 @@ const GERMAN: Words = {
 };
 
 /** It says less than the service: no sizes, and no names but those of files. */
-function germanSentence({ facts: { path, synced, movedTo, problems }, knowledge: { cause } }: Missing): string {
+function germanSentence({ facts, knowledge: { cause } }: Missing): string {
+  const { path, synced, movedTo, problems } = facts;
   switch (cause) {
     case "present":
       return synced ? "abgeglichen" : "noch nicht abgeglichen";
@@ -96,11 +98,28 @@ function germanSentence({ facts: { path, synced, movedTo, problems }, knowledge:
     case "renamed":
       return `${path} ist nicht mehr hier: Dieselbe Datei heißt jetzt ${movedTo === null ? "anders" : baseName(movedTo)}.`;
     case "deleted":
-      return `${path} wurde gelöscht.`;
+      return `${path} wurde ${wasDeleted(deletionOf(facts))}.`;
     case "ignored":
       return `${path} ist nicht hier: Eine Regel lässt es aus, darum wird es auch nicht geholt.`;
     case "never":
       return `${path} war noch nie da, weder hier noch auf dem Server.`;
+  }
+}
+
+function wasDeleted(deletion: Deletion | null): string {
+  if (deletion === null) return "gelöscht";
+  const when = deletion.atMs === null ? "" : `am ${timeText(deletion.atMs)} `;
+  switch (deletion.where) {
+    case "here":
+      return `${when}auf diesem Gerät gelöscht`;
+    case "command":
+      return `${when}von einem Befehl auf diesem Gerät gelöscht`;
+    case "rebuild":
+      return `gelöscht, während der Stand verloren war, spätestens ${when.trimEnd()}`;
+    case "told":
+      return `${when}${deletion.by === null ? "auf einem anderen Gerät" : `von ${deletion.by}`} gelöscht`;
+    case "elsewhere":
+      return `auf einem anderen Gerät gelöscht${when === "" ? "" : `; hier kam das ${when.trimEnd()} an`}`;
   }
 }
 

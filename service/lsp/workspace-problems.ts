@@ -162,7 +162,7 @@ export class WorkspaceProblems {
       const place = await notes.placeOf(reference, { note: path, workspace });
       if (place === null || range === undefined) continue;
       const looked = { reference, place, ...(await media.know(place)) };
-      const diagnostic = isToldAlready(looked, options, false) ? null : diagnosticAt(range, looked);
+      const diagnostic = isToldAlready(looked, options, false) ? null : diagnosticAt(range, looked, options.words);
       if (diagnostic !== null) diagnostics.push(diagnostic);
     }
     return diagnostics;

@@ -1,5 +1,6 @@
 /** What is known about a file that a note names, and what to say where it is missing. Pure: facts in, one cause and one sentence out. */
 import type { Change, Conflict, Problem, Sha1, Version } from "../core/model.ts";
+import type { Deleted } from "../core/ports.ts";
 
 /** Everything the service knows about one path. */
 export type MediaFacts = {
@@ -12,7 +13,7 @@ export type MediaFacts = {
   /** Agreed with the remote as it stands. */
   readonly synced: boolean;
   /** null: no row; `sha1` null: deleted there. */
-  readonly remote: { readonly sha1: Sha1 | null; readonly sizeBytes: number | null } | null;
+  readonly remote: { readonly sha1: Sha1 | null; readonly sizeBytes: number | null; readonly deleted: Deleted | null } | null;
   readonly ignoredBy: string | null;
   readonly problems: readonly Problem[];
   /** Newest first. */
@@ -99,20 +100,47 @@ function gone(facts: MediaFacts): Verdict {
   return goneForGood(facts);
 }
 
-function goneForGood({ path, remote, changes, versions }: MediaFacts): Verdict {
-  const [newest] = changes;
-  const kept = versions.length > 0 ? " Its bytes are kept." : "";
-  if (newest?.kind === "remove") return ["deleted", `${path} was deleted ${BY[newest.origin]} on ${timeText(newest.atMs)}.${kept}`];
-  if (remote !== null) return ["deleted", `${path} was deleted on another device.${kept}`];
-  return ["never", `${path} has never been seen, neither here nor on the remote.`];
+function goneForGood(facts: MediaFacts): Verdict {
+  const deletion = deletionOf(facts);
+  if (deletion === null) return ["never", `${facts.path} has never been seen, neither here nor on the remote.`];
+  return ["deleted", `${facts.path} was deleted ${howDeleted(deletion)}.${facts.versions.length > 0 ? " Its bytes are kept." : ""}`];
 }
 
-const BY: Readonly<Record<Change["origin"], string>> = {
-  user: "on this device",
-  apply: "on another device; that arrived here",
-  restore: "by a command of Satchel on this device",
-  rebuild: "while the state was lost, at the latest",
-};
+/** `where`: where it was done, as far as anybody tells. `atMs`: when; of `elsewhere`, when it arrived here, or null where it only did there. */
+export type Deletion =
+  | { readonly where: "here" | "command" | "rebuild"; readonly atMs: number }
+  /** `by`: the device; null: not known (any more). */
+  | { readonly where: "told"; readonly by: string | null; readonly atMs: number }
+  | { readonly where: "elsewhere"; readonly atMs: number | null };
+
+/** Who deleted a file that stands nowhere, and when; null: nobody ever saw one. */
+export function deletionOf({ remote, changes: [newest] }: Pick<MediaFacts, "remote" | "changes">): Deletion | null {
+  const removed = newest?.kind === "remove" ? newest : null;
+  if (removed !== null && removed.origin !== "apply") return { where: WHERE[removed.origin], atMs: removed.atMs };
+  const told = remote?.deleted ?? null;
+  if (told !== null) return { where: "told", by: told.by, atMs: told.atMs };
+  return removed === null && remote === null ? null : { where: "elsewhere", atMs: removed?.atMs ?? null };
+}
+
+const WHERE = { user: "here", restore: "command", rebuild: "rebuild" } as const satisfies Readonly<
+  Record<Exclude<Change["origin"], "apply">, Deletion["where"]>
+>;
+
+function howDeleted(deletion: Deletion): string {
+  const when = deletion.atMs === null ? "" : ` on ${timeText(deletion.atMs)}`;
+  switch (deletion.where) {
+    case "here":
+      return `on this device${when}`;
+    case "command":
+      return `by a command of Satchel on this device${when}`;
+    case "rebuild":
+      return `while the state was lost, at the latest${when}`;
+    case "told":
+      return `${deletion.by === null ? "on another device" : `by ${deletion.by}`}${when}`;
+    case "elsewhere":
+      return `on another device${when === "" ? "" : `; that arrived here${when}`}`;
+  }
+}
 
 const UNITS = ["B", "kB", "MB", "GB", "TB"] as const;
 

@@ -266,5 +266,15 @@ CREATE TABLE change_filed (
 INSERT INTO change_filed (only, last_seq) VALUES (1, 0);
 `;
 
+const REMOTE_DELETION = `
+CREATE TABLE remote_deletion (
+  folder INTEGER NOT NULL,
+  path   TEXT NOT NULL,                        -- counts where remote_entry has a tombstone at it
+  device TEXT,                                 -- whose key sent the deletion, by its own name; NULL: not known (any more)
+  at_ms  REAL NOT NULL,                        -- by the remote's clock
+  PRIMARY KEY (folder, path)
+) STRICT, WITHOUT ROWID;
+`;
+
 /** `MIGRATIONS[n]` takes a database from `user_version` n to n + 1. Never edit one that was released: append. */
-export const MIGRATIONS: readonly string[] = [TREES + LOG + JOURNALS + QUESTIONS, LOG_ID, HOLD_PATHS, IGNORE_RULES, FILED_CHANGES];
+export const MIGRATIONS: readonly string[] = [TREES + LOG + JOURNALS + QUESTIONS, LOG_ID, HOLD_PATHS, IGNORE_RULES, FILED_CHANGES, REMOTE_DELETION];

@@ -1,9 +1,9 @@
 /** A remote in memory with the semantics of a Satchel server (or, `stock`, of the official Anki server: last writer wins). */
-import type { Download, FeedPage, OnBytes, Remote, RemoteVersion, Upload, UploadResult } from "../../service/core/ports.ts";
+import type { Deleted, Download, FeedPage, OnBytes, Remote, RemoteVersion, Upload, UploadResult } from "../../service/core/ports.ts";
 import { RemoteError } from "../../service/core/ports.ts";
 import { sha1 } from "./memory-folder.ts";
 
-type Row = { sha1: string | null; usn: number; bytes: Uint8Array | null };
+type Row = { sha1: string | null; usn: number; bytes: Uint8Array | null; deleted?: Deleted };
 
 /** One account that several remotes share. */
 export class MemoryAccount {
@@ -14,7 +14,8 @@ export class MemoryAccount {
   serverId: string | null = "server-1";
   epoch: string | null = "epoch-1";
 
-  put(name: string, bytes: Uint8Array | null): void {
+  /** `deleted`: who deleted it and when, where this account's server tells. */
+  put(name: string, bytes: Uint8Array | null, deleted?: Deleted): void {
     this.usn += 1;
     const before = this.rows.get(name)?.bytes ?? null;
     if (before !== null) {
@@ -22,7 +23,7 @@ export class MemoryAccount {
       const version = { sha1: sha1(before), sizeBytes: before.length, atMs: this.usn, why, bytes: before } as const;
       this.kept.set(name, [version, ...(this.kept.get(name) ?? [])]);
     }
-    this.rows.set(name, { sha1: bytes === null ? null : sha1(bytes), usn: this.usn, bytes });
+    this.rows.set(name, { sha1: bytes === null ? null : sha1(bytes), usn: this.usn, bytes, ...(deleted === undefined ? {} : { deleted }) });
   }
 
   text(name: string): string | null {
@@ -90,9 +91,13 @@ export function memoryRemote(account: MemoryAccount, options: { readonly stock?:
       for (let at = 0; at < rows.length; at += 3) {
         if (!stock && (known === null || at > 0) && met !== account.epoch && met !== null)
           throw new RemoteError("retry", "the server was put back while its list was read");
-        const page = rows
-          .slice(at, at + 3)
-          .map(([name, row]) => ({ name, usn: row.usn, sha1: row.sha1, sizeBytes: stock ? null : (row.bytes?.length ?? null) }));
+        const page = rows.slice(at, at + 3).map(([name, row]) => ({
+          name,
+          usn: row.usn,
+          sha1: row.sha1,
+          sizeBytes: stock ? null : (row.bytes?.length ?? null),
+          ...(row.deleted === undefined || stock ? {} : { deleted: row.deleted }),
+        }));
         yield await Promise.resolve({ rows: page, position: String(page.at(-1)?.usn ?? position) });
       }
     },
