@@ -65,9 +65,18 @@ async function watcherBinary(name: string): Promise<string> {
   const binary = path.join(cache, inside);
   if (!existsSync(binary)) {
     await mkdir(cache, { recursive: true });
-    await writeFile(path.join(cache, "package.json"), '{ "private": true }\n');
-    // `force`: the package is not for this machine. `no-save`, so that the next one does not take this one away again.
-    const args = ["install", "--force", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", `${name}@${version}`];
+    // `force`: the package is not for this machine. Saved in a package.json that stays, or the next one would take this one away again.
+    if (!existsSync(path.join(cache, "package.json"))) await writeFile(path.join(cache, "package.json"), '{ "private": true }\n');
+    const args = [
+      "install",
+      "--force",
+      "--save-exact",
+      "--prefer-offline",
+      "--ignore-scripts",
+      "--no-audit",
+      "--no-fund",
+      `${name}@${version}`,
+    ];
     await run("npm", args, { cwd: cache, shell: process.platform === "win32" });
   }
   return binary;
