@@ -153,7 +153,7 @@ test("openState() DB08 a log of before its rows were filed answers as ever: what
   // The schema as it was at version 4, around the same rows.
   const db = new Database(file);
   db.exec(
-    "DROP TABLE change_by_path; DROP TABLE change_filed; CREATE INDEX change_by_path ON change (path_hash); PRAGMA user_version = 4;",
+    "DROP TABLE remote_deletion; DROP TABLE change_by_path; DROP TABLE change_filed; CREATE INDEX change_by_path ON change (path_hash); PRAGMA user_version = 4;",
   );
   db.close();
   const again = openState({ path: file, now: () => 0 });

@@ -277,4 +277,11 @@ CREATE TABLE remote_deletion (
 `;
 
 /** `MIGRATIONS[n]` takes a database from `user_version` n to n + 1. Never edit one that was released: append. */
-export const MIGRATIONS: readonly string[] = [TREES + LOG + JOURNALS + QUESTIONS, LOG_ID, HOLD_PATHS, IGNORE_RULES, FILED_CHANGES, REMOTE_DELETION];
+export const MIGRATIONS: readonly string[] = [
+  TREES + LOG + JOURNALS + QUESTIONS,
+  LOG_ID,
+  HOLD_PATHS,
+  IGNORE_RULES,
+  FILED_CHANGES,
+  REMOTE_DELETION,
+];
