@@ -6,6 +6,7 @@ import type { StoredEvent } from "../protocol/api/model.ts";
 import type { MethodName, ParamsOf, ResultOf } from "../protocol/api/table.ts";
 import type { ServiceFile } from "../protocol/config.ts";
 import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
+import { logTrouble, type Log } from "./log-words.ts";
 import { launchService, readServiceFile, type LaunchOptions } from "./launch.ts";
 import {
   RequestError,
@@ -33,7 +34,7 @@ export type SessionOptions = LaunchOptions & {
   readonly client: string;
   /** True: a service is started where none runs, without being asked for. */
   readonly startAtOnce: boolean;
-  readonly log: (level: "info" | "warn" | "error", text: string) => void;
+  readonly log: Log;
   /** This extension's; a test may say otherwise. */
   readonly version?: string;
   /** Tells jitter: 0 to 1. */
@@ -154,14 +155,14 @@ class LiveSession implements Session {
       if (this.#state.kind !== "connecting") this.#become({ kind: "connecting" });
       const launched = await launchService(this.#options);
       if (launched.kind === "failed") throw new RequestError(null, `The Satchel service did not start. ${launched.said}`);
-      this.#options.log("info", "the service was started");
+      this.#options.log.info("the service was started");
       const started = await this.#attach("ours");
       if (started === null) throw new RequestError(null, "The Satchel service was started but does not answer yet.");
       return started;
     } catch (error) {
       this.#failures += 1;
       const message = error instanceof Error ? error.message : String(error);
-      this.#options.log("warn", message);
+      logTrouble(this.#options.log, "warn", "there is no service to talk with", error);
       if (this.#state.kind !== "outdated") this.#become({ kind: "failed", message });
       return null;
     }
@@ -216,7 +217,7 @@ class LiveSession implements Session {
       void this.#leaveWhenIdle(wire, hello);
       return false;
     }
-    this.#options.log("info", `Satchel ${hello.version} makes room for ${this.#version}`);
+    this.#options.log.info(`Satchel ${hello.version} makes room for ${this.#version}`);
     await wire.request("service/shutdown", {});
     await wire.closed;
     const end = performance.now() + LEAVE_MS;
@@ -229,7 +230,7 @@ class LiveSession implements Session {
   async #leaveWhenIdle(wire: Wire, hello: Hello): Promise<void> {
     const onRunEnd = async () => {
       if (await isBusy(wire)) return;
-      this.#options.log("info", `Satchel ${hello.version} makes room for ${this.#version}`);
+      this.#options.log.info(`Satchel ${hello.version} makes room for ${this.#version}`);
       await wire.request("service/shutdown", {});
     };
     const listening = this.onEvent((event) => {
@@ -253,13 +254,14 @@ class LiveSession implements Session {
       this.#mayStart = true;
       this.#become({ kind: "ready", hello });
     } catch (error) {
-      this.#options.log("warn", `The service went while it was subscribed to: ${String(error)}`);
+      logTrouble(this.#options.log, "warn", "the service went while it was subscribed to", error);
       wire.terminate();
     }
     const { code, reason } = await wire.closed;
     this.#wire = null;
     if (this.#closing.signal.aborted) return;
-    this.#options.log("info", `the connection ended (${String(code)}${reason === "" ? "" : ` ${reason}`})`);
+    this.#options.log.info(`the connection ended (${String(code)})`);
+    if (reason !== "") this.#options.log.debug(`the connection ended: ${reason}`);
     const askedByUs = this.#isOlder(hello);
     if (code === GOING_AWAY && !askedByUs) this.#mayStart = false;
     this.#become({ kind: "connecting" });

@@ -1,8 +1,8 @@
 import * as vscode from "vscode";
 
+import { logTrouble } from "./log-words.ts";
 import type { Parts } from "./parts.ts";
 import { sentenceOf } from "./sentences.ts";
-import { reasonOf } from "./words.ts";
 
 const { l10n } = vscode;
 
@@ -15,7 +15,7 @@ export function guarded<Args extends readonly unknown[]>(
     try {
       await act(...args);
     } catch (error) {
-      log.error(error instanceof Error ? error : reasonOf(error));
+      logTrouble(log, "error", "a command failed", error);
       // Not waited for: a message may stand there for ever.
       void showTrouble(log, sentenceOf(error));
     }

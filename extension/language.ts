@@ -16,11 +16,12 @@ import {
   type Middleware,
 } from "vscode-languageclient/node";
 
+import { logTrouble } from "./log-words.ts";
 import type { Parts } from "./parts.ts";
 import type { LanguageLine, LanguageMessage } from "./session.ts";
 import { causeSentence } from "./sentences.ts";
 import { mayChangeFiles } from "./trust.ts";
-import { reasonOf, shown } from "./words.ts";
+import { shown } from "./words.ts";
 
 /** The service takes messages of 1 MiB; in JSON a character may become six. A note beyond this is left alone. */
 const NOTE_MAX_CHARS = 150_000;
@@ -56,7 +57,7 @@ export function registerLanguage(context: vscode.ExtensionContext, { session, lo
       await fresh.start();
       client = fresh;
     } catch (error) {
-      log.warn(`the language server did not start: ${reasonOf(error)}`);
+      logTrouble(log, "warn", "the language server did not start", error);
       await fresh.dispose().catch(() => undefined);
     }
   };

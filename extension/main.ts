@@ -36,7 +36,7 @@ export function activate(context: vscode.ExtensionContext): SatchelExports {
     tcp: vscode.env.remoteName === undefined && vscode.env.uiKind === vscode.UIKind.Desktop,
     client: `vscode ${vscode.version}, satchel ${VERSION}`,
     startAtOnce: isInUse(places) && vscode.workspace.getConfiguration("satchel").get("service.startAutomatically", true),
-    log: (level, text) => log[level](text),
+    log,
   });
   const board = new Board(session);
   const parts: Parts = { session, board, log };

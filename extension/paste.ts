@@ -17,6 +17,7 @@ import {
   type Incoming,
   type Note,
 } from "./names.ts";
+import { logTrouble } from "./log-words.ts";
 import type { Parts } from "./parts.ts";
 import { reasonOf, shown } from "./words.ts";
 
@@ -96,7 +97,7 @@ class Paster {
       return editOf(document, placed);
     } catch (error) {
       // The service went, or the file can't be read: the editor's own paste is better than none.
-      this.#parts.log.warn(`what was pasted was left to the editor: ${reasonOf(error)}`);
+      logTrouble(this.#parts.log, "warn", "what was pasted was left to the editor", error);
       return null;
     }
   }

@@ -2,8 +2,8 @@
 import * as vscode from "vscode";
 
 import { ErrorCode } from "../protocol/errors.ts";
+import { logTrouble } from "./log-words.ts";
 import type { Parts } from "./parts.ts";
-import { reasonOf } from "./words.ts";
 import { sentenceOf } from "./sentences.ts";
 import { RequestError } from "./session.ts";
 
@@ -29,7 +29,7 @@ export async function signIn({ session, board, log }: Parts): Promise<string | u
     try {
       return { done: (await session.call("remotes/login", { ...answers, url: withScheme(answers.url) })).remote };
     } catch (error) {
-      log.warn(`signing in failed: ${reasonOf(error)}`);
+      logTrouble(log, "warn", "signing in failed", error);
       return failedAt(error);
     }
   });

@@ -10,6 +10,7 @@ import type { Place } from "./board.ts";
 import type { Comparer } from "./compare/compare.ts";
 import type { CompareHalf, Subject } from "./compare/subject.ts";
 import { guarded } from "./guarded.ts";
+import { logTrouble } from "./log-words.ts";
 import type { Parts } from "./parts.ts";
 import { RequestError } from "./session.ts";
 import { needTrust } from "./trust.ts";
@@ -40,7 +41,7 @@ async function showHistory(given: Given, item: unknown): Promise<void> {
   const place = placeOf(given, item);
   const name = shown(path.posix.basename(place.path));
   const { versions, remoteDetail } = await given.session.call("versions/list", { folder: place.folder.folder, path: place.path });
-  if (remoteDetail !== null) given.log.info(`versions that only the server keeps are not listed: ${remoteDetail}`);
+  if (remoteDetail !== null) logTrouble(given.log, "info", "versions that only the server keeps are not listed", remoteDetail);
   const items = distinct(versions).map((version) => versionItem(version));
   if (items.length === 0) {
     void vscode.window.showInformationMessage(l10n.t("No earlier version of {0} is kept: it was not replaced or removed yet.", name));

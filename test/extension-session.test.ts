@@ -53,7 +53,7 @@ async function newHome(t: TestContext): Promise<Home> {
         tcp: false,
         client: "test",
         startAtOnce: true,
-        log: () => undefined,
+        log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
         ...options,
       });
       sessions.push(session);

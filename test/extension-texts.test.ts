@@ -3,6 +3,8 @@ import { globSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 
+import { logTrouble } from "../extension/log-words.ts";
+import { RequestError } from "../extension/session.ts";
 import { ErrorCode } from "../protocol/errors.ts";
 import { RUN_FAULTS } from "../protocol/run-faults.ts";
 import type { LocalReason, RemoteReason } from "../service/core/model.ts";
@@ -70,6 +72,48 @@ test("sources EX03 EX05 no link from outside is answered, and no shown text may 
     files.filter((file) => FORBIDDEN.test(readFileSync(path.join(EXTENSION, file), "utf8"))),
     [],
   );
+});
+
+test("sources EX06 no secret is held by the editor: a password becomes a key of the service and is forgotten", () => {
+  const files = globSync("**/*.ts", { cwd: EXTENSION });
+  const keeping = files.filter((file) =>
+    /\bSecretStorage\b|\.secrets\b|globalState|workspaceState/.test(readFileSync(path.join(EXTENSION, file), "utf8")),
+  );
+  assert.deepEqual(keeping, []);
+});
+
+test("sources EX11 what is logged by default is a sentence without holes, or a code: names and an error's words are for Debug alone", () => {
+  const calls = globSync("**/*.ts", { cwd: EXTENSION }).flatMap((file) =>
+    [...readFileSync(path.join(EXTENSION, file), "utf8").matchAll(/\blog\??\.(?:info|warn|error)\(([^\n]*)/g)].map(([, given = ""]) => ({
+      file,
+      given,
+    })),
+  );
+  assert.ok(calls.length >= 3, "the pattern is wrong");
+  // Versions and numbers are no names.
+  const HARMLESS = /^(?:"[^"]*"|`(?:[^`$]|\$\{(?:hello\.version|this\.#version|String\(code\))\})*`)\)/;
+  assert.deepEqual(
+    calls.filter(({ given }) => !HARMLESS.test(given)),
+    [],
+  );
+});
+
+test("logTrouble() EX11 tells the kind of trouble by default, and its words at Debug", () => {
+  const said: string[] = [];
+  const keep = (level: string) => (text: string) => void said.push(`${level} ${text}`);
+  const log = { debug: keep("debug"), info: keep("info"), warn: keep("warn"), error: keep("error") };
+  const SECRET = "/home/ada/notes/divorce.png at http://127.0.0.1:8080/?token=abc";
+  const disk = Object.assign(new Error(`ENOENT: no such file, open '${SECRET}'`), { code: "ENOENT" });
+  const odd = Object.assign(new Error(SECRET), { code: SECRET });
+  const troubles = [new RequestError(ErrorCode.Unreachable, SECRET), new RequestError(null, SECRET), disk, odd, SECRET];
+  for (const trouble of troubles) logTrouble(log, "warn", "signing in failed", trouble);
+  assert.deepEqual(
+    said.filter((line) => !line.startsWith("debug")),
+    ["Unreachable 1020", "no answer of the service", "Error ENOENT", "Error", "no error that is known"].map(
+      (kind) => `warn signing in failed: ${kind}`,
+    ),
+  );
+  assert.equal(said.filter((line) => line.startsWith("debug") && line.includes(SECRET)).length, troubles.length);
 });
 
 test("manifest every command is registered, and every icon is there", () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
@@ -7,6 +7,9 @@ import { test } from "node:test";
 import { until } from "../support/children.ts";
 import { PASSWORD } from "../support/sync-server.ts";
 import { scenario } from "./scenario.ts";
+
+/** Nothing else that is written anywhere says this. */
+const WRONG = "no-password-of-anybody-7391";
 
 scenario("first use", { files: { "media/cat.svg": "<svg xmlns='http://www.w3.org/2000/svg'/>", "media/empty.png": "" } }, (world) => {
   test("EX a folder is added from the welcome, with signing in on the way, and is in sync a moment later", async () => {
@@ -24,7 +27,7 @@ scenario("first use", { files: { "media/cat.svg": "<svg xmlns='http://www.w3.org
     await window.quick().filter({ hasText: "not encrypted" }).waitFor();
     await window.answer("Sign In: Server", world.server.url);
     await window.answer("Sign In: Account", "user1");
-    await window.answer("Sign In: Password", "wrong");
+    await window.answer("Sign In: Password", WRONG);
     await window
       .quick()
       .filter({ hasText: /password is wrong/ })
@@ -38,6 +41,20 @@ scenario("first use", { files: { "media/cat.svg": "<svg xmlns='http://www.w3.org
     await window.shot("media-view");
     const other = await world.device("other");
     await until("the file reaches another device", () => other.has("cat.svg"));
+  });
+
+  test("EX06 EX11 what was typed as a password stands nowhere: not with the editor, not with the service, in no log", async () => {
+    const kept = [path.join(world.editor.profile, "data"), world.home].flatMap((top) =>
+      readdirSync(top, { recursive: true, withFileTypes: true })
+        .filter((found) => found.isFile())
+        .map(({ parentPath, name }) => path.join(parentPath, name)),
+    );
+    assert.ok(
+      kept.some((file) => file.endsWith("secrets.json")),
+      "the key of this device is kept",
+    );
+    const holding = (words: string) => kept.filter((file) => readFileSync(file).includes(words));
+    assert.deepEqual([...holding(WRONG), ...holding(JSON.stringify(PASSWORD))], []);
   });
 
   test("EX what is saved in the editor goes to the server at once; the view lists the run", async () => {

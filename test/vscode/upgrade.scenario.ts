@@ -34,7 +34,7 @@ scenario("an upgrade", { files: { "media/cat.txt": "cat" }, extensions, end: asy
     return [result.version, result.protocolVersion];
   };
 
-  test("EX a newer package over an older one: its service takes over with folder, kept versions and log; older windows are told, and follow", async () => {
+  test("EX08 a newer package over an older one: its service takes over with folder, kept versions and log; older windows are told, and follow", async () => {
     // Set up once, then started by the older package alone.
     const home = await join(world);
     const other = await world.device("other");

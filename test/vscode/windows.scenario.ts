@@ -15,7 +15,7 @@ scenario("windows and the service", { files }, (world) => {
   let joined: Joined;
   before(async () => (joined = await join(world)));
 
-  test("EX two windows share one service; killed in the middle of a sync it comes back, both follow, and the sync ends", async () => {
+  test("EX07 EX08 two windows share one service; killed in the middle of a sync it comes back, both follow, and the sync ends", async () => {
     const [one, other] = [await world.window(), await world.window()];
     await one.page.locator(IN_SYNC).waitFor();
     await other.page.locator(IN_SYNC).waitFor();
