@@ -14,7 +14,7 @@ export function logTrouble(log: Log, level: "info" | "warn" | "error", what: str
 }
 
 /** A closed word: a code of the API or of the system, or the error's class. */
-export function kindOf(error: unknown): string {
+function kindOf(error: unknown): string {
   if (error instanceof RequestError)
     return error.code === null ? "no answer of the service" : `${NAMES.get(error.code) ?? "code"} ${error.code}`;
   if (!(error instanceof Error)) return "no error that is known";

@@ -134,6 +134,8 @@ suite("every method, on a real service with a real server", () => {
     assert.equal((await ask("files/add", { folder, path: "sub/c.png" })).sha1, sha1("third"));
     const found = await ask("files/find", { folder, sha1: sha1("third") });
     assert.equal(found.file?.path, "sub/c.png");
+    // On the server before it goes: what never was there leaves no tombstone to tell of.
+    assert.equal(await synced(), "insync");
     assert.equal((await ask("files/rename", { folder, from: "sub/c.png", to: "sub/d.png" })).path, "sub/d.png");
     assert.equal(await refusal("files/rename", { folder, from: "sub/d.png", to: "a.png" }), ErrorCode.Exists);
     assert.equal(await synced(), "insync");
