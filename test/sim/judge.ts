@@ -100,6 +100,8 @@ function books({ oracles, ledger, calm }: Judged, { machine, name, files, proble
     if (change.origin !== "user" || change.sha1 === null) continue;
     // What was put in place and then not booked (a crash, a disk that failed) is found by the next scan: one booking, never a version.
     if (!calm && (change.path.includes(".conflict-") || oracles.hasPlaced(name, change.path, change.sha1))) continue;
+    // A file that was written beside what the engine had put there, under the other spelling, went again: then the engine's is the path's file anew.
+    if (hasSpellings(machine, change.path) && oracles.hasPlaced(name, change.path, change.sha1)) continue;
     const written = ledger.get(change.path, change.sha1);
     if (written?.writers.has(name) === true) continue;
     // A conflict copy is a second name of the file that stood there: what a program writes through the first one, between the last look and the rename, is in both.
@@ -107,4 +109,9 @@ function books({ oracles, ledger, calm }: Judged, { machine, name, files, proble
       continue;
     oracles.fail("S15", `${name}: ${change.path} (${short(change.sha1)}) is booked as a user's change, but no user wrote it here`);
   }
+}
+
+/** Two files may stand for this path: composed and decomposed are told apart there. */
+function hasSpellings({ volume }: Machine, path: string): boolean {
+  return volume.profile.names === "exact" && path.normalize("NFD") !== path;
 }

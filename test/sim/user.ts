@@ -262,7 +262,7 @@ export class User {
   }
 
   #makeOdd(path: string, kind: "symlink" | "special"): void {
-    if (this.#at(path) !== null) return;
+    if (this.#at(path) !== null || this.#waits(path)) return;
     this.#makeFolder(path);
     this.#volume.makeOdd(`${ROOT}/${path}`, kind);
     this.#volume.settleName(`${ROOT}/${path}`);
