@@ -19,8 +19,9 @@ export async function freeTwins(context: RunContext, all: boolean): Promise<void
       continue;
     }
     freed.delete(path);
-    const twin = rows.entries.twinOf(path, foldKey(path));
-    if (twin !== undefined) waiting.set(twin.path, twin);
+    // A twin itself stands here when the disk refused to give it its name before.
+    for (const twin of [rows.entries.twinOf(path, foldKey(path)), rows.entries.get(path)])
+      if (twin !== undefined && twin.diskPath !== null) waiting.set(twin.path, twin);
   }
   const busy = new Set([...freed].map(foldKey));
   if (all) for (const entry of rows.entries.all()) if (entry.diskPath !== null) waiting.set(entry.path, entry);
@@ -32,6 +33,8 @@ export async function freeTwins(context: RunContext, all: boolean): Promise<void
       await applier.freeTwin(entry, (now) => state.transaction(() => void rows.entries.put(now)));
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
+      // Both names may show the file now, and nothing may be put at either: it is tried again with the next run.
+      freed.add(entry.path);
       observer.trouble?.(parts.id, entry.path, error);
     }
   }

@@ -11,6 +11,7 @@ import {
   entryOf,
   exitPath,
   foldersAbove,
+  isTwinEntry,
   parentOf,
   tempBeside,
   twinPath,
@@ -109,7 +110,22 @@ async function prepare(context: ApplyContext, work: Work, touched: Touched, spel
   // A name that shall be new is taken by a link, which fails where anything stands: looking before would say no more.
   if (step.expect === null) return;
   work.before = await context.disk.lstat(`${context.root}/${work.diskPath}`);
-  if (!isExpected(work.before, step.expect, true)) work.result = { kind: "changed" };
+  if (!isExpected(work.before, step.expect, true) || (await isHalfFreed(context, work.before, step.expect)))
+    work.result = { kind: "changed" };
+}
+
+/**
+ * A twin was given its own name, and the made-up one did not go: one file under two names. What is put at one, or removed there, would leave the
+ * old bytes at the other. A made-up name that is left over goes here; the step waits until the file is known by its own name.
+ */
+async function isHalfFreed(context: ApplyContext, before: Stat | null, expect: Entry): Promise<boolean> {
+  const { disk, root, caps } = context;
+  if (before === null || (before.links ?? 1) < 2 || !(caps.foldsCase || caps.foldsNormalization)) return false;
+  const own = expect.diskPath === null || !isTwinEntry(expect);
+  const other = `${root}/${own ? twinPath(context, expect.path) : expect.path}`;
+  if ((await disk.lstat(other))?.fileId !== before.fileId) return false;
+  if (own) await unlinkIfThere(disk, other);
+  return true;
 }
 
 async function makeParents(context: ApplyContext, diskPath: string, step: ApplyStep, touched: Touched): Promise<void> {
