@@ -370,6 +370,38 @@ for (const point of POINTS)
     assert.equal(again.parts.rows.conflicts.openCount(), 1);
   });
 
+test("recoverFolder() N3 S8 a power cut that keeps the replace and loses the copy before it: the copy is made from what was kept (simulator seed 902920)", async () => {
+  const { account, a, b } = pair();
+  a.folder.write("p", "one");
+  await a.sync();
+  await b.sync();
+  b.folder.write("p", "desktop's");
+  await b.sync();
+  a.folder.write("p", "laptop's");
+  let image: Buffer | null = null;
+  a.faults = (at) => {
+    if (at !== "apply/beforeCommit" || image !== null) return false;
+    image = a.state.serialize();
+    throw new Error("killed");
+  };
+  await a.sync();
+  assert.ok(image !== null);
+  const copy = [...a.folder.files.keys()].find((path) => path.includes(".conflict-"));
+  assert.ok(copy !== undefined);
+  a.folder.remove(copy);
+  const again = await a.restart(image);
+  assert.equal(again.folder.text(copy), "laptop's");
+  await again.sync();
+  await b.sync();
+  await again.sync();
+  assertConverged(account, again, b);
+  assert.equal(b.folder.text(copy), "laptop's");
+  assert.deepEqual(
+    again.parts.rows.conflicts.list({ open: true }).map(({ copyPath }) => copyPath),
+    [copy],
+  );
+});
+
 test("runFolder() N6 a lost database is rebuilt from disk and remote: equal files adopted, nothing deleted", async () => {
   const { account, a, b } = pair();
   for (const name of ["x", "y"]) a.folder.write(name, name);
