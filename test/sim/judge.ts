@@ -30,15 +30,16 @@ export type Judged = {
 /** Asks everything that can only be asked at rest. */
 export async function judge(judged: Judged): Promise<void> {
   const { machines, cloud, ledger, oracles, uploaded } = judged;
-  const devices = machines.map(factsOf);
   const there = await cloud.files();
+  const onServer = pathsThere(there);
+  const devices = machines.map((machine) => factsOf(machine, onServer));
   const stored = new Set<string>(await cloud.holds([...uploaded]));
   for (const { machine, files } of devices) {
     for (const sha1 of keptHashes(machine.volume, false)) stored.add(sha1);
     for (const sha1 of files.values()) stored.add(sha1);
   }
   oracles.checkAtRest({ devices, stored, uploaded });
-  agreement(oracles, devices, there);
+  agreement(oracles, devices, onServer);
   for (const { name, files } of judged.stock.map((device) => ({ name: device.name, files: device.files() }))) {
     for (const at of new Set([...files.keys(), ...there.keys()]))
       if (files.get(at) !== there.get(at))
@@ -54,25 +55,43 @@ export async function judge(judged: Judged): Promise<void> {
   for (const fault of await cloud.faults()) oracles.fail("S11", `the server's own check: ${fault}`);
 }
 
-function factsOf(machine: Machine): Facts {
+function pathsThere(there: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  return new Map(
+    [...there].map(([wireName, sha1]) => {
+      const decoded = fromWire(wireName);
+      return [decoded.kind === "path" ? decoded.path : wireName, sha1];
+    }),
+  );
+}
+
+/**
+ * What the user sees, by path. A file that somebody on another disk moved together with its stand-in name has that as its real name from then
+ * on: it is on the server.
+ */
+function filesThere({ volume }: Machine, onServer: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  const files = userFiles(volume);
+  for (const [diskPath, sha1] of diskFiles(volume)) {
+    const [path, literal] = [pathOf(volume, ROOT, diskPath), diskPath.normalize("NFC")];
+    if (path === literal || onServer.has(path) || !onServer.has(literal)) continue;
+    files.delete(path);
+    files.set(literal, sha1);
+  }
+  return files;
+}
+
+function factsOf(machine: Machine, onServer: ReadonlyMap<string, string>): Facts {
   const rows = machine.process?.store.folder(machine.folder);
   const problems = new Set((rows?.problems.list() ?? []).map(({ path }) => path));
   for (const hold of rows?.holds.list("held") ?? []) for (const path of hold.paths) problems.add(path);
   // One of two spellings that stand side by side is a problem, and it is not ours to say which.
   for (const path of problems) for (const form of ["NFC", "NFD"]) problems.add(path.normalize(form));
   for (const diskPath of diskFiles(machine.volume).keys()) if (problems.has(pathOf(machine.volume, ROOT, diskPath))) problems.add(diskPath);
-  return { machine, name: machine.name, files: userFiles(machine.volume), problems };
+  return { machine, name: machine.name, files: filesThere(machine, onServer), problems };
 }
 
 /** L1: all devices and the server agree on every path without a problem. */
-function agreement(oracles: Oracles, devices: readonly Facts[], there: ReadonlyMap<string, string>): void {
+function agreement(oracles: Oracles, devices: readonly Facts[], onServer: ReadonlyMap<string, string>): void {
   const troubled = new Set(devices.flatMap(({ problems }) => [...problems]));
-  const onServer = new Map(
-    [...there].map(([wireName, sha1]) => {
-      const decoded = fromWire(wireName);
-      return [decoded.kind === "path" ? decoded.path : wireName, sha1];
-    }),
-  );
   for (const { name, files } of devices) {
     for (const path of new Set([...files.keys(), ...onServer.keys()])) {
       const [here, remote] = [files.get(path), onServer.get(path)];
