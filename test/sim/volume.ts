@@ -467,7 +467,8 @@ export class Volume {
 function copyOf(node: Node, known: Map<Node, Node>): Node {
   const before = known.get(node);
   if (before !== undefined) return before;
-  const copy: Node = { ...node, children: new Map(), durable: new Map() };
+  // Other files, written anew: what the disk had failed to keep of the old ones is no matter of theirs.
+  const copy: Node = { ...node, synced: node.bytes, pagesLost: false, children: new Map(), durable: new Map() };
   known.set(node, copy);
   for (const [name, child] of node.children) copy.children.set(name, copyOf(child, known));
   for (const [name, child] of node.durable) copy.durable.set(name, copyOf(child, known));
