@@ -241,6 +241,8 @@ export class User {
         if (arrived !== null && arrived.kind !== "file") return;
         this.#makeFolder(path);
         this.put(path, bytes);
+        // Another spelling has taken the name meanwhile, and the program wrote into that file: its own is gone.
+        if (this.#pathOf(path) !== ledgerPath) this.#ledger.abandoned(this.#name, ledgerPath);
         this.#note(`makes ${path} anew`);
       });
     });
