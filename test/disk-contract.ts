@@ -191,6 +191,16 @@ function names(promise: Promises): void {
     );
     assert.equal(await textAt(disk, `${root}/to-f59`), "f59");
     assert.equal((await disk.lstat(`${root}/to-f59`))?.links, 1);
+    await disk.mkdir(`${root}/to-f8`);
+    const seen = await Promise.all(those.map(async (name) => await disk.lstat(`${root}/to-${name}`, true)));
+    const kinds = seen.map((stat) => stat?.kind);
+    assert.deepEqual(
+      kinds,
+      those.map((name) => (name === "f8" ? "directory" : "file")),
+    );
+    assert.deepEqual(seen[59], await disk.lstat(`${root}/to-f59`));
+    const below = await Promise.all(those.map(async (name) => await disk.lstat(`${root}/to-f1/${name}`, true)));
+    assert.ok(below.every((stat) => stat === null));
   });
   promise("rename() replaces in one step; of an absent file it is refused", async ({ disk, root }) => {
     await disk.create(`${root}/a`, bytesOf("new"));

@@ -88,8 +88,9 @@ export type HashResult =
 
 /** All paths are absolute. Never follows a symlink in the last component. @throws DiskError from every method. */
 export interface Disk {
-  /** null exactly when nothing is there (ENOENT, ENOTDIR). */
-  lstat(path: string): Promise<Stat | null>;
+  /** null exactly when nothing is there (ENOENT, ENOTDIR). `together`: one of many looks for the record, told some milliseconds late: nothing
+   * may be decided on it that must still hold at the next call. */
+  lstat(path: string, together?: boolean): Promise<Stat | null>;
   /** Depth first below `root`. `skip` is asked with the root-relative path before a file is reported or a directory entered.
    * Ends when every directory was listed or reported in `unlisted`. @throws DiskError when the root itself can't be listed. */
   walk(root: string, skip: (diskPath: string, directory: boolean) => boolean, signal: AbortSignal): AsyncIterable<WalkBatch>;

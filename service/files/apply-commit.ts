@@ -395,7 +395,7 @@ async function putEntry(context: ApplyContext, work: Work): Promise<Entry | null
   const { step, staged } = work;
   if (step.kind === "remove") return null;
   if (staged === null) throw new Error(`apply: ${step.path} was put without a staged file`);
-  const now = await context.disk.lstat(`${context.root}/${work.diskPath}`);
+  const now = await context.disk.lstat(`${context.root}/${work.diskPath}`, true);
   const ours = now !== null && isSameFile(now, staged, false);
   return entryOf(step.path, work.diskPath, ours ? now : staged, step.sha1, context.clock.wallMs());
 }

@@ -8,6 +8,7 @@ import { DiskError, type HashResult } from "../core/ports.ts";
 import { refusal } from "./disk-fault.ts";
 import { Hashing } from "./hash-files.ts";
 import {
+  LOOKED,
   NO_HASH,
   STAT_NUMBERS,
   statAt,
@@ -150,6 +151,13 @@ export class DiskCrew {
   /** True for each name that went, in order; null: it could not be. */
   async unlink(paths: readonly string[]): Promise<readonly (true | null)[]> {
     return await this.#names({ kind: "unlink", paths }, paths.length);
+  }
+
+  /** A look at each, in order; null: it is no regular file, or whoever can tell why must look. */
+  async look(paths: readonly string[]): Promise<readonly (Stat | null)[]> {
+    const reply = await this.#ask({ kind: "look", paths }, []);
+    if (reply.kind !== "look") throw wrongReply(reply);
+    return paths.map((_, index) => (reply.kinds[index] === LOOKED.file ? statAt(reply.stats, index * STAT_NUMBERS) : null));
   }
 
   async #names(request: DiskRequest, count: number): Promise<readonly (true | null)[]> {

@@ -24,7 +24,9 @@ export type ReadRequest = {
 /** Second names for files, `to[i]` for `from[i]`; never replaces. */
 export type LinkRequest = { readonly kind: "link"; readonly from: readonly string[]; readonly to: readonly string[] };
 export type UnlinkRequest = { readonly kind: "unlink"; readonly paths: readonly string[] };
-export type DiskRequest = HashRequest | CreateRequest | ListRequest | ReadRequest | LinkRequest | UnlinkRequest;
+/** A look at each. */
+export type LookRequest = { readonly kind: "look"; readonly paths: readonly string[] };
+export type DiskRequest = HashRequest | CreateRequest | ListRequest | ReadRequest | LinkRequest | UnlinkRequest | LookRequest;
 /** What is posted: replies come in any order. */
 export type Posted<T> = { readonly id: number; readonly message: T };
 
@@ -65,9 +67,11 @@ export type ListReply = {
 export type ReadReply = { readonly kind: "read"; readonly sha1s: string; readonly stats: Float64Array<ArrayBuffer> };
 /** `failed`: what could not be done, by index. */
 export type NamesReply = { readonly kind: "names"; readonly failed: ReadonlySet<number> };
+/** Per path its `LOOKED` code and `STAT_NUMBERS` numbers. */
+export type LookReply = { readonly kind: "look"; readonly kinds: Uint8Array<ArrayBuffer>; readonly stats: Float64Array<ArrayBuffer> };
 /** `gone`: it went away or refused between the list and the look. */
 export const LOOKED = { file: 0, directory: 1, symlink: 2, special: 3, gone: 4 } as const;
-export type DiskReply = HashReply | CreateReply | ListReply | ReadReply | NamesReply;
+export type DiskReply = HashReply | CreateReply | ListReply | ReadReply | NamesReply | LookReply;
 
 /** Stands for the hash of what was not hashed. */
 export const NO_HASH = " ".repeat(40);

@@ -201,6 +201,12 @@ function answer(request: Quick, post: Post): void {
       const reply = readAll(request);
       return post(reply, [reply.stats.buffer]);
     }
+    case "look": {
+      const kinds = new Uint8Array(request.paths.length);
+      const stats = new Float64Array(request.paths.length * STAT_NUMBERS);
+      for (const [index, path] of request.paths.entries()) kinds[index] = lookInto(path, stats, index);
+      return post({ kind: "look", kinds, stats }, [kinds.buffer, stats.buffer]);
+    }
     case "link": {
       const { from, to } = request;
       return post(

@@ -52,7 +52,8 @@ export function openNodeDisk(options: { readonly diskWorker: URL; readonly nearN
   const many = calls(crew, breathe);
   return {
     close: async () => await crew.close(),
-    lstat: async (path) => {
+    lstat: async (path, together) => {
+      if (together === true) return await many.look(path);
       await breathe();
       return lookAt(path);
     },
@@ -127,6 +128,14 @@ function calls(crew: DiskCrew, breathe: () => Promise<void> | void) {
     },
     ifAwake,
   );
+  const look = openTogether<string, Stat | null>(
+    async (paths) => await orHere(paths.length, crew.look(paths)),
+    async (path) => {
+      await breathe();
+      return lookAt(path);
+    },
+    ifAwake,
+  );
   const link = openTogether<NewName, true>(
     async (names) => await orHere(names.length, crew.link(names)),
     async ({ from, to }) => {
@@ -145,7 +154,7 @@ function calls(crew: DiskCrew, breathe: () => Promise<void> | void) {
     },
     ifAwake,
   );
-  return { create, read, link, unlink: unlinkThem };
+  return { create, read, look, link, unlink: unlinkThem };
 }
 
 function isShared(memory: Uint8Array): memory is Uint8Array<SharedArrayBuffer> {
