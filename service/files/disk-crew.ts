@@ -73,6 +73,7 @@ export class DiskCrew {
   #closed = false;
   #along = false;
   #posted = 0;
+  #hashedMs = 0;
 
   constructor(workerUrl: URL) {
     this.#workerUrl = workerUrl;
@@ -299,12 +300,16 @@ export class DiskCrew {
   #hire(): Hand {
     const hand: Hand = { worker: new Worker(this.#workerUrl), jobs: new Map() };
     hand.worker.on("message", ({ id, message: reply }: Posted<DiskReply>) => {
-      this.#wanted = reply.kind === "hash" && isCold(reply) ? COLD_WORKERS : this.#wanted;
+      if (reply.kind === "hash") {
+        this.#hashedMs = performance.now();
+        if (isCold(reply)) this.#wanted = COLD_WORKERS;
+      }
       const job = hand.jobs.get(id);
       if (reply.kind !== "list" || !reply.more) hand.jobs.delete(id);
       job?.answered(reply);
       // An idle worker keeps no process alive; a busy one does.
       if (hand.jobs.size === 0) hand.worker.unref();
+      this.#shrink();
       this.#deal();
     });
     hand.worker.on("error", (error) => {
@@ -322,6 +327,17 @@ export class DiskCrew {
     hand.worker.unref();
     this.#hands.add(hand);
     return hand;
+  }
+
+  /** What was hired for cold data goes when nothing was hashed for a while, though other work keeps some awake: each holds its memory. */
+  #shrink(): void {
+    if (this.#hands.size <= WARM_WORKERS || performance.now() - this.#hashedMs < IDLE_MS) return;
+    this.#wanted = WARM_WORKERS;
+    for (const hand of [...this.#hands].slice(WARM_WORKERS)) {
+      if (hand.jobs.size > 0) continue;
+      this.#hands.delete(hand);
+      void hand.worker.terminate();
+    }
   }
 
   async #dismiss(): Promise<void> {
