@@ -8,8 +8,10 @@ import { pathToFileURL } from "node:url";
 import Database from "better-sqlite3";
 import * as fc from "fast-check";
 
+import { openChangeLog } from "../service/store/change-log.ts";
 import { openDatabase } from "../service/store/database.ts";
 import { StoreError } from "../service/store/errors.ts";
+import { openEvents } from "../service/store/events.ts";
 import { rebuildIfCorrupt, setAside } from "../service/store/health.ts";
 import { lockHolder, rootLockPath, takeLock } from "../service/store/lock.ts";
 import { fromText, toText } from "../service/store/name-text.ts";
@@ -211,6 +213,56 @@ test("Session DB10 a full disk throws `full`, takes the transaction back, and th
   assert.deepEqual([folder.pending, folder.key, db.inTransaction], [0, 0, false]);
   session.transaction(() => fill(10));
   assert.deepEqual([folder.pending, db.prepare("SELECT count(*) FROM pending").pluck().get()], [10, 10]);
+});
+
+/** While `full`, whatever is written fails as on a full disk. */
+class LimitedSession extends Session {
+  full = false;
+  override transaction<T>(work: () => T, when: "now" | "soon" = "now"): T {
+    if (this.full) throw new StoreError("full", "Could not write to the state: no room.");
+    return super.transaction(work, when);
+  }
+  override settle(): void {
+    if (this.full && !this.settled) throw new StoreError("full", "Could not write to the state: no room.");
+    super.settle();
+  }
+}
+
+test("a full disk DB10 S20 takes no answer away: the past is told as far as it is durable, a path's changes are found unfiled", (t) => {
+  const { db } = openDatabase(path.join(directory(t), "state.db"), { applicationId: APPLICATION_ID, migrations: MIGRATIONS });
+  t.after(() => db.close());
+  const session = new LimitedSession(db);
+  const log = openChangeLog(session);
+  const events = openEvents(session);
+  const folder = session.folder("f");
+  const changes = log.ofFolder(folder);
+  const add = (name: string, when: "now" | "soon"): void => {
+    session.transaction(() => {
+      changes.append(changeOf(name, name));
+      events.append("local/changed", "f", { name }, 1);
+    }, when);
+  };
+  const told = (): unknown => [
+    events.lastSeq(),
+    ...[events.since(0, 1000).events, log.since(0, 1000, null), log.since(0, 1000, folder)].map((rows) => rows.map(({ seq }) => seq)),
+  ];
+  const upTo = (last: number): unknown => {
+    const seqs = Array.from({ length: last }, (_, index) => index + 1);
+    return [last, seqs, seqs, seqs];
+  };
+  const seqsOf = (name: string): readonly number[] => changes.ofPath(name, 5).map(({ seq }) => seq);
+  const filed = db.prepare<[], number>("SELECT count(*) FROM change_by_path").pluck();
+  for (let count = 1; count <= 99; count++) add(`${count}.png`, "now");
+  add("100.png", "soon");
+  add("101.png", "soon");
+  session.full = true;
+  assert.deepEqual(told(), upTo(99));
+  assert.deepEqual([seqsOf("7.png"), seqsOf("101.png"), changes.knows("7.png", sha("7.png"))], [[7], [101], true]);
+  assert.deepEqual([session.settled, filed.get()], [false, 0]);
+  session.full = false;
+  assert.deepEqual(told(), upTo(101));
+  assert.deepEqual([seqsOf("7.png"), seqsOf("101.png")], [[7], [101]]);
+  assert.deepEqual([session.settled, filed.get()], [true, 101]);
 });
 
 /** A state with a thousand entries whose middle pages are overwritten; header and schema are whole. */

@@ -409,7 +409,7 @@ test("transaction() S20 what is committed soon is settled by the next commit tha
     ["events.since()", () => state.events.since(0, 10)],
     ["events.lastSeq()", () => state.events.lastSeq()],
     ["changesSince()", () => state.changesSince(0, 10)],
-    ["changes.since()", () => folder.changes.since(0, 10)],
+    ["changesSince() of a folder", () => state.changesSince(0, 10, "f1")],
   ];
   for (const [what, ask] of tellers) {
     soon(what);

@@ -34,8 +34,11 @@ export interface State {
   /** Forgets every row of a folder but its change log and events. */
   dropFolder(id: string): void;
   readonly events: EventLog;
-  /** Change-log rows of all folders strictly after `seq`, at most `limit`. */
-  changesSince(seq: number, limit: number): readonly Change[];
+  /**
+   * Change-log rows of all folders, or of one, strictly after `seq`, at most `limit`; for whoever may remember the numbers: those of rows that a
+   * power cut could still take back are settled first, or kept back where the disk is full.
+   */
+  changesSince(seq: number, limit: number, folder?: string): readonly Change[];
   /** The log's chain is unbroken and its numbers contiguous (S20); the first bad seq, or null. */
   checkChangeLog(): number | null;
   close(): void;

@@ -36,7 +36,7 @@ export async function createEngine(given: EngineDeps): Promise<Engine> {
     sync: syncArea(context),
     files: filesArea(context),
     changes: (folder, since, limit) =>
-      folder === null ? deps.state.changesSince(since, limit) : context.need(folder).parts.rows.changes.since(since, limit),
+      folder === null ? deps.state.changesSince(since, limit) : deps.state.changesSince(since, limit, context.need(folder).parts.id),
     conflicts: conflictsArea(context),
     versions: versionsArea(context),
     guard: guardArea(context),

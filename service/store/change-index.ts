@@ -1,4 +1,5 @@
 import type { Session } from "./session.ts";
+import { isRefusedWrite } from "./told-numbers.ts";
 
 /**
  * Rows behind the filed ones that a question looks through one by one (some 10 µs); more are filed first. An ordinary index would be
@@ -9,7 +10,10 @@ const TAIL_ROWS = 64;
 
 /** Finds the rows of a path in the change log. Filed are those up to some number, sorted, many at once; when somebody asks. */
 export type ChangeIndex = {
-  /** Before a question: what is behind the number that this returns has to be looked through. Writes, if there is much of it. */
+  /**
+   * Before a question: what is behind the number that this returns has to be looked through. Writes, if there is much of it; where the disk
+   * takes no more, it is looked through however much it is.
+   */
   readonly filedUpTo: (lastSeq: number) => number;
 };
 
@@ -29,11 +33,17 @@ export function openChangeIndex(session: Session): ChangeIndex {
   return {
     filedUpTo: (lastSeq) => {
       if (lastSeq - filed > TAIL_ROWS) {
-        session.transaction(() => {
-          file.run(filed, lastSeq);
-          moved.run(lastSeq);
-        });
-        filed = lastSeq;
+        const joins = db.inTransaction;
+        try {
+          session.transaction(() => {
+            file.run(filed, lastSeq);
+            moved.run(lastSeq);
+          });
+          filed = lastSeq;
+        } catch (error) {
+          // A transaction that was under way is lost with this write: there it must be told.
+          if (joins || !isRefusedWrite(error)) throw error;
+        }
       }
       return filed;
     },

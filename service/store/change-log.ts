@@ -6,6 +6,7 @@ import { openChangeIndex } from "./change-index.ts";
 import { fromText, toText } from "./name-text.ts";
 import type { FolderRow, Session } from "./session.ts";
 import { checkedSha1 } from "./sha1-text.ts";
+import { openToldNumbers } from "./told-numbers.ts";
 
 /** The previous link of the first one. */
 const NO_LINK = Buffer.alloc(32);
@@ -27,7 +28,8 @@ type Stored = [
 const COLUMNS = "c.seq, c.folder, c.path, c.kind, iif(c.sha1 IS NULL, NULL, lower(hex(c.sha1))), c.size_bytes, c.origin, c.at_ms";
 
 export type ChangeLog = {
-  readonly since: (seq: number, limit: number) => readonly Change[];
+  /** Of one folder, or of all. For whoever may remember the numbers: they never come again. */
+  readonly since: (seq: number, limit: number, folder: FolderRow | null) => readonly Change[];
   /** The first bad seq, or null. */
   readonly check: () => number | null;
   readonly ofFolder: (folder: FolderRow) => FolderState["changes"];
@@ -38,6 +40,7 @@ export function openChangeLog(session: Session): ChangeLog {
   const { db } = session;
   const chain = new Chain(session);
   session.join(chain);
+  const told = openToldNumbers(session);
   const insert = db.prepare<[number, number, string, number, string, string | null, number | null, string, number]>(
     `INSERT INTO change (seq, folder, path, path_hash, kind, sha1, size_bytes, origin, at_ms) VALUES (?, ?, ?, ?, ?, unhex(?), ?, ?, ?)`,
   );
@@ -48,15 +51,17 @@ export function openChangeLog(session: Session): ChangeLog {
   const ofPath = prepareOfPath(session, chain);
   const changeOf = (row: Stored): Change => toChange(row, session.idOf(row[1]));
   return {
-    since: session.read("read the change log", (seq: number, limit: number) => {
-      session.settle(); // a number that is told never comes again
-      return since.all(seq, limit).map(changeOf);
+    since: session.read("read the change log", (seq: number, limit: number, folder: FolderRow | null) => {
+      const end = told.upTo(chain.lastSeq);
+      const rows = folder === null ? since.all(seq, limit) : sinceOf.all(seq, folder.key, limit);
+      return rows.filter(([each]) => each <= end).map(changeOf);
     }),
     check: session.read("check the change log", () => chain.check(since)),
     ofFolder: (folder) => ({
       append: session.write("append to the change log", (change) => {
         const key = session.keyFor(folder);
         const seq = chain.lastSeq + 1;
+        told.gave(seq);
         const { kind, sizeBytes, origin, atMs } = change;
         const sha1 = checkedSha1(change.sha1);
         const path = toText(change.path);
@@ -64,10 +69,7 @@ export function openChangeLog(session: Session): ChangeLog {
         chain.add(lineOf([seq, key, change.path, kind, sha1, sizeBytes, origin, atMs], folder.id));
         return seq;
       }),
-      since: session.read("read the change log", (seq: number, limit: number) => {
-        session.settle();
-        return sinceOf.all(seq, folder.key, limit).map(changeOf);
-      }),
+      since: session.read("read the change log", (seq: number, limit: number) => sinceOf.all(seq, folder.key, limit).map(changeOf)),
       lastSeq: () => chain.lastSeq,
       ofPath: session.read("read the changes of a path", (path: string, limit: number) =>
         ofPath.newest(folder.key, path, limit).map(changeOf),

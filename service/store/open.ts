@@ -106,7 +106,7 @@ function assemble(db: Database, fresh: boolean, options: OpenOptions): StateStor
       forget(id);
     }),
     events,
-    changesSince: log.since,
+    changesSince: (seq, limit, folder) => log.since(seq, limit, folder === undefined ? null : session.folder(folder)),
     checkChangeLog: log.check,
     close: () => withFault("close the state", () => health.close()),
     fresh,
