@@ -58,6 +58,24 @@ test("openTurns() DK02 what stays refused is told in the end; any other trouble 
   assert.equal(pauses, 0);
 });
 
+test("openTurns() DK02 a thousand that stay refused wait no longer than one, and the next that finds room begins the patience anew", async () => {
+  let pauses = 0;
+  let room = false;
+  const inTurn = openTurns(async () => await Promise.resolve((pauses += 1)));
+  const work = async (): Promise<string> => {
+    if (room) return await Promise.resolve("done");
+    throw new DiskError("tooManyOpen", "refused");
+  };
+  await assert.rejects(inTurn(work), /refused/);
+  const alone = pauses;
+  room = true;
+  assert.equal(await inTurn(work), "done");
+  [room, pauses] = [false, 0];
+  const many = await Promise.allSettled(Array.from({ length: 1000 }, async () => await inTurn(work)));
+  assert.ok(many.every(({ status }) => status === "rejected"));
+  assert.ok(pauses >= alone && pauses < alone + 10, `${pauses} pauses of all, ${alone} of one`);
+});
+
 const FILES = 400;
 
 async function texts(root: string): Promise<string[]> {

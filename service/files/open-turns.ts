@@ -5,7 +5,8 @@ import { faultOf } from "./disk-fault.ts";
 
 /** Of those that were refused, so many try again side by side; one, once that is refused too. */
 const AT_ONCE_MAX = 4;
-/** Refused with none of these under way: what others of this process hold (sockets, workers, a batch just begun) is given 10 s to end. */
+/** Refused with none of these under way: what others of this process hold (sockets, workers, a batch just begun) is given 10 s to end; all
+ * who wait share them, for thousands that wait in line would otherwise hold a run for hours, which nobody could cancel. */
 const PAUSE_MS = 25;
 const PAUSES_MAX = 400;
 
@@ -20,6 +21,8 @@ export function openTurns(pause: () => Promise<unknown> = async () => await slee
   const waiting: (() => void)[] = [];
   let atOnce = AT_ONCE_MAX;
   let under = 0;
+  /** Pauses since somebody last found room. */
+  let pauses = 0;
 
   const enter = async (): Promise<void> => {
     if (under < atOnce) under += 1;
@@ -32,16 +35,22 @@ export function openTurns(pause: () => Promise<unknown> = async () => await slee
     under -= 1;
     if (under === 0) atOnce = AT_ONCE_MAX;
   };
+  const tried = async <T>(work: () => Promise<T>): Promise<T> => {
+    const result = await work();
+    pauses = 0;
+    return result;
+  };
   const again = async <T>(work: () => Promise<T>): Promise<T> => {
     await enter();
     try {
-      for (let pauses = 0; ; pauses += 1) {
+      for (;;) {
         try {
-          return await work();
+          return await tried(work);
         } catch (error) {
           if (faultOf(error) !== "tooManyOpen" || pauses >= PAUSES_MAX) throw error;
         }
         atOnce = 1;
+        pauses += 1;
         await pause();
       }
     } finally {
@@ -50,7 +59,7 @@ export function openTurns(pause: () => Promise<unknown> = async () => await slee
   };
   return async (work) => {
     try {
-      return await work();
+      return await tried(work);
     } catch (error) {
       if (faultOf(error) !== "tooManyOpen") throw error;
     }
