@@ -94,6 +94,18 @@ suite("arguments", () => {
     assert.equal(manifest.version, VERSION);
   });
 
+  test("runCli() --version behind a command is no answer to who means a version of a file: exit 2", async () => {
+    for (const args of [
+      ["restore", "a.png", "--version", "ab12"],
+      ["server", "restore", "ada", "a.png", "--version=ab12"],
+    ]) {
+      const { code, stdout, stderr } = await satchel(args);
+      assert.deepEqual([code, stdout], [2, ""]);
+      assert.match(stderr, /--sha1/);
+    }
+    assert.equal((await satchel(["--version", "restore"])).stdout, `${VERSION}\n`);
+  });
+
   test("runCli() global options count before and after the command", async () => {
     assert.deepEqual(JSON.parse((await satchel(["--json", "list"])).stdout), JSON.parse((await satchel(["list", "--json"])).stdout));
   });

@@ -72,6 +72,7 @@ export async function runCli(argv: readonly string[], host: Host): Promise<Exit>
   });
   try {
     refuseMistyped(program, argv);
+    refuseStrayVersion(program, argv);
     await program.parseAsync(helpAsked(program, argv), { from: "user" });
     return exit;
   } catch (error) {
@@ -137,6 +138,16 @@ function refuseMistyped(program: Command, argv: readonly string[]): void {
   if (found === null) return;
   const { group, word, meant } = found;
   group.error(`error: unknown command '${word}'\n(Did you mean ${meant}?)`);
+}
+
+/** `satchel restore a.png --version ab12`: the program's own version is no answer to somebody who means a file's. */
+function refuseStrayVersion(program: Command, argv: readonly string[]): void {
+  const end = argv.indexOf("--");
+  const words = end === -1 ? argv : argv.slice(0, end);
+  const at = words.findIndex((word) => word === "--version" || word.startsWith("--version="));
+  const command = words.findIndex((word) => !word.startsWith("-"));
+  if (at === -1 || command === -1 || command > at) return;
+  program.error("error: --version prints the version of this program and stands alone. A kept version of a file is chosen by --sha1.");
 }
 
 /** Sub-commands throw instead of ending the process, too. */
