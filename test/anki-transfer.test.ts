@@ -7,6 +7,7 @@ import { joinChunks } from "../protocol/anki/zip.ts";
 import { compressSync, decompressSync } from "../protocol/anki/zstd.ts";
 import type { HttpResponse } from "../service/core/ports.ts";
 import { nodeCompute } from "../service/files/compute.ts";
+import { downloadFiles } from "../service/remotes/anki/download.ts";
 import { storedFrame } from "../service/remotes/anki/stored-frame.ts";
 import { collect, fault, never, openAnki, putOf, stocked, zipOf } from "./support/anki-remote.ts";
 import { enveloped, framed, namesIn, page, status, StockServer } from "./support/stock-server.ts";
@@ -155,6 +156,29 @@ test("download() memory: a reader that does not read holds the requests back", a
   let count = 1;
   while ((await reader.next()).done !== true) count += 1;
   assert.equal(count, 90);
+});
+
+test("download() the line is kept busy while the reader is busy with what it has, as far as the memory goes", async () => {
+  const { server, names } = stocked(200);
+  const reader = openAnki(server).download(names, never)[Symbol.asyncIterator]();
+  await reader.next();
+  for (let turn = 0; turn < 200 && server.seen.length < 8; turn += 1) await nodeCompute.unzstd(compressSync(Buffer.from("x")), 10);
+  assert.equal(server.seen.length, 8, "all was asked for, though one file was taken");
+  await reader.return?.(undefined);
+});
+
+test("download() where sizes are told, our own server is asked for parts of one size; a large file goes alone", async () => {
+  const asked: number[] = [];
+  const fetchFiles = async (wanted: readonly string[]) => {
+    asked.push(wanted.length);
+    return await Promise.resolve(wanted.map((name) => ({ name, bytes: Buffer.from(name) })));
+  };
+  const sizes = [400, 300, 300, 5000, 10, 10, 990];
+  const sizeOf = (name: string) => sizes[Number(name)] ?? null;
+  const wanted = sizes.map((_, index) => String(index));
+  const options = { fetchFiles, namesPerRequest: 100, requestsInFlight: 1, bytesPerRequest: 1000, sizeOf };
+  assert.equal((await collect(downloadFiles(options, wanted, never))).length, 7);
+  assert.deepEqual(asked, [3, 1, 2, 1]);
 });
 
 test("download() large files lower the number of requests at once", async () => {

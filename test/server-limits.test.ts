@@ -10,7 +10,8 @@ import { test } from "node:test";
 
 import Database from "better-sqlite3";
 
-import { buildUploadZip } from "../protocol/anki/zip-messages.ts";
+import { buildSyncHeader } from "../protocol/anki/header.ts";
+import { buildSatchelUpload, buildUploadZip } from "../protocol/anki/zip-messages.ts";
 import { joinChunks } from "../protocol/anki/zip.ts";
 import { compressSync } from "../protocol/anki/zstd.ts";
 import { Buffers, NoRoomError } from "../service/server/buffers.ts";
@@ -56,6 +57,38 @@ test("handle() S17 bodies of all accounts together have a limit: 503 with Retry-
     assert.equal((await server.ask("msync/uploadChanges", zip, { key: other })).status, 200);
     // A bomb asks for the room that it might take.
     assert.equal((await server.ask("msync/uploadChanges", {}, { key, raw: compressSync(Buffer.alloc(3_000_000)) })).status, 503);
+  } finally {
+    await server.close();
+  }
+});
+
+test("handle() X5 S17 of one account two bodies are read at once, and four beside them that say they are small", async () => {
+  const server = await openSyncHandle();
+  try {
+    const key = await server.login();
+    const gate = Promise.withResolvers<void>();
+    let begun = 0;
+    const send = async (name: string, announces: boolean): Promise<number> => {
+      const bytes = joinChunks(buildSatchelUpload([{ name, bytes: Buffer.from(name), baseSha1: null }]));
+      const slow = (async function* () {
+        begun += 1;
+        await gate.promise;
+        yield bytes;
+      })();
+      const header = buildSyncHeader({ version: 11, key, client: "satchel-0.1.0,laptop,linux", session: "s1" });
+      const length = announces ? { "content-length": String(bytes.length) } : {};
+      return (await server.ask("satchel/upload", {}, { key, raw: slow, headers: { "anki-sync": header, ...length } })).status;
+    };
+    const names = ["a", "b", "c", "d", "e", "f"];
+    const all = [...names.map(async (name) => await send(name, true)), ...names.map(async (name) => await send(`${name}2`, false))];
+    await new Promise((resolve) => setImmediate(resolve));
+    await server.ask("msync/begin", { v: "x" }, { key });
+    assert.equal(begun, 6);
+    gate.resolve();
+    assert.deepEqual(
+      await Promise.all(all),
+      Array.from({ length: 12 }, () => 200),
+    );
   } finally {
     await server.close();
   }

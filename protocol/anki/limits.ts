@@ -56,6 +56,9 @@ export const LIMITS = {
   stallMs: 60_000,
   /** Bodies read at once per account. Server. */
   bodiesAtOnce: 2,
+  /** Beside them, such that say beforehand that they are not larger than a full batch of `satchel/upload`. Server; client where it is told so. */
+  smallBodiesAtOnce: 4,
+  smallBodyBytes: 11 * MIB,
 
   /** Between a Satchel client and a Satchel server (`satchel/…`): entries and names per request. Both. */
   satchelEntries: 1000,

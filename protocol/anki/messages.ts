@@ -94,7 +94,13 @@ const greeting = z.object({
   /** Changes when the server's data went back in time (restored backup). */
   epoch: z.string().min(1),
   usn,
-  limits: z.object({ entries: z.int().min(1), batchBytes: z.int().min(1), fileBytes: z.int().min(1) }),
+  limits: z.object({
+    entries: z.int().min(1),
+    batchBytes: z.int().min(1),
+    fileBytes: z.int().min(1),
+    /** Full batches that are read at once for one account. */
+    uploads: z.int().min(1).default(LIMITS.bodiesAtOnce),
+  }),
 });
 
 export const SATCHEL = {

@@ -225,6 +225,8 @@ export class RemoteError extends Error {
 
 /** Bytes that moved since the last call: what is said of files, and what goes with it on the wire. */
 export type OnBytes = (bytes: number) => void;
+/** Bytes of a file that the remote has; null: it did not tell. */
+export type SizeOf = (name: string) => number | null;
 export type FeedRow = {
   readonly name: string;
   readonly usn: number;
@@ -273,6 +275,8 @@ export interface Remote {
     readonly uploadBytes: number;
     /** Upload requests at once. */
     readonly uploadsInFlight: number;
+    /** Where batches may have any size up to `uploadBytes`: the smallest that is worth a request. null: full ones alone. */
+    readonly lineBytes: number | null;
     readonly fileBytes: number;
     /** Least time between two pushes (AnkiWeb: 60 000). */
     readonly pushEveryMs: number;
@@ -287,8 +291,11 @@ export interface Remote {
   /** Pages after `position`, in order; ends when caught up, or throws: a feed that broke off, or of another epoch than `state` told, must not
    * look complete. */
   feed(position: string, signal: AbortSignal): AsyncIterable<FeedPage>;
-  /** Every name exactly once, in any order, several requests in flight, bounded memory; the bytes are NOT yet verified (N8 is the caller's). */
-  download(names: readonly string[], signal: AbortSignal, onBytes?: OnBytes): AsyncIterable<Download>;
+  /**
+   * Every name exactly once, in any order, several requests in flight, bounded memory; the bytes are NOT yet verified (N8 is the caller's).
+   * `sizeOf`: what the feed told, so that the requests can be of one size.
+   */
+  download(names: readonly string[], signal: AbortSignal, onBytes?: OnBytes, sizeOf?: SizeOf): AsyncIterable<Download>;
   /** One result per entry, in order. Within `limits`. @throws RemoteError when the batch as a whole failed (it may have been taken). */
   upload(batch: readonly Upload[], signal: AbortSignal, onBytes?: OnBytes): Promise<readonly UploadResult[]>;
   /** `liveRows`: rows with bytes we believe the remote holds, as of the end of the feed where it was read since the last upload. */

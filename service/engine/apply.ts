@@ -96,7 +96,12 @@ async function fetchBatches(context: RunContext, remote: Remote, incoming: reado
   for (const { sizeBytes } of incoming) addSize(context, sizeBytes);
   const { onBytes, end } = meter(context, "down");
   try {
-    await takeAll(context, remote.download([...byName.keys()], context.signal, onBytes), byName, batches);
+    await takeAll(
+      context,
+      remote.download([...byName.keys()], context.signal, onBytes, (name) => byName.get(name)?.sizeBytes ?? null),
+      byName,
+      batches,
+    );
   } finally {
     end();
   }

@@ -1,4 +1,5 @@
 /** Phase 5: our changes → remote, in batches. The intent is durable before the request, the base moves after the reply (W31, S3). */
+import { partBytes } from "../core/line-batches.ts";
 import type { Action } from "../core/plan.ts";
 import type { Remote, Upload, UploadResult } from "../core/ports.ts";
 import { toWire } from "../core/wire-names.ts";
@@ -12,6 +13,8 @@ type Sent = { readonly action: Outgoing; readonly upload: Upload; readonly inten
 /** Entries whose intents share one commit, and bytes that are read ahead for them: a commit waits for the disk, a batch must not. */
 const WAVE_ENTRIES = 500;
 const WAVE_BYTES = 16 * 1024 * 1024;
+/** How much of that the first one is: nothing is sent before it is read. */
+const FIRST_WAVE = 0.25;
 /** Acknowledged entries and bytes that share one commit. A kill before it costs nothing: the intents know the echoes. */
 const RESULTS_ENTRIES = 500;
 const RESULTS_BYTES = 16 * 1024 * 1024;
@@ -152,7 +155,7 @@ async function announce(
   return sent;
 }
 
-/** Batches within the remote's limits, several to a wave. */
+/** Batches within the remote's limits, several to a wave; the first wave is small, so that the line is soon busy. */
 function* wavesOf(
   outgoing: readonly Outgoing[],
   limits: Remote["limits"],
@@ -161,12 +164,14 @@ function* wavesOf(
   let wave: (readonly Outgoing[])[] = [];
   let entries = 0;
   let bytes = 0;
+  let share = FIRST_WAVE;
   for (const batch of batchesOf(outgoing, limits, context)) {
     wave.push(batch);
     entries += batch.length;
     bytes += batch.reduce((sum, action) => sum + sizeOf(action), 0);
-    if (entries < WAVE_ENTRIES && bytes < WAVE_BYTES) continue;
+    if (entries < WAVE_ENTRIES * share && bytes < WAVE_BYTES * share) continue;
     yield wave;
+    share = 1;
     wave = [];
     entries = 0;
     bytes = 0;
@@ -177,11 +182,13 @@ function* wavesOf(
 /** Closed by entries and by bytes; one large file goes alone. */
 function* batchesOf(outgoing: readonly Outgoing[], limits: Remote["limits"], context: RunContext): Generator<readonly Outgoing[], void> {
   const entriesMax = context.parts.faults("upload/splitBatch") ? 1 : limits.uploadEntries;
+  const allBytes = outgoing.reduce((sum, action) => sum + sizeOf(action), 0);
+  const bytesMax = limits.lineBytes === null ? limits.uploadBytes : partBytes(allBytes, limits.lineBytes, limits.uploadBytes);
   let batch: Outgoing[] = [];
   let bytes = 0;
   for (const action of outgoing) {
     const size = sizeOf(action);
-    if (batch.length > 0 && (batch.length >= entriesMax || bytes + size > limits.uploadBytes)) {
+    if (batch.length > 0 && (batch.length >= entriesMax || bytes + size > bytesMax)) {
       yield batch;
       batch = [];
       bytes = 0;

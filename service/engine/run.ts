@@ -146,9 +146,16 @@ async function carryOutAll(context: RunContext, remote: Remote, options: RunOpti
     const adopted = commitPlan(parts, guarded);
     const actions = guarded.actions.filter((action) => action.kind !== "adopt" && !context.skipped.has(action.path));
     if (actions.length === 0 && adopted === 0 && !(options.waitSettle && (await calmedDown(context)))) break;
-    if (actions.length === 0) continue;
+    if (actions.length === 0) {
+      // What was adopted moved nothing on either side.
+      current = adopted > 0;
+      continue;
+    }
     acted = true;
     await carryOut(context, remote, { ...guarded, actions });
+    const sent = actions.some(({ kind }) => kind === "upload" || kind === "deleteRemote");
+    // Nothing of ours is in its list that was not there: what others do from now on is the next run's, as its change stream or its poll tells.
+    if (!sent && !context.refetch && parts.rows.pending.count() === 0) break;
   }
   return acted;
 }

@@ -66,7 +66,8 @@ export function createHandle(options: ServerOptions): ServerHandle {
     onTwins: (account, names) => log("warn", "names that differ in case alone", { account, names }),
     buffers: new Buffers(options.bodyMemoryBytes),
     unknown: new Slots(UNKNOWN_BODIES),
-    bodies: bodySlots(),
+    bodies: bodySlots(LIMITS.bodiesAtOnce),
+    smallBodies: bodySlots(LIMITS.smallBodiesAtOnce),
     lastBytes: new Map(),
   };
   return async (request, signal) => {
@@ -84,23 +85,26 @@ export function createHandle(options: ServerOptions): ServerHandle {
   };
 }
 
+type SlotsOf = (account: string) => Slots;
 type Seen = { route: string; account: string | null };
 type Server = ServerOptions & {
   readonly onBurst: (account: string, burst: Burst) => void;
   readonly onTwins: (account: string, names: number) => void;
   readonly buffers: Buffers;
   readonly unknown: Slots;
-  readonly bodies: (account: string) => Slots;
+  readonly bodies: SlotsOf;
+  /** For bodies that announce to be small: several of them hold no more than a large one, and over a distance they are what fills the line. */
+  readonly smallBodies: SlotsOf;
   /** How long the last upload of an account was: the next one of a first sync has the same length. */
   readonly lastBytes: Map<string, number>;
 };
 
 /** Bodies at once per account: what one account sends may not fill the memory. */
-function bodySlots(): (account: string) => Slots {
+function bodySlots(atOnce: number): SlotsOf {
   const slots = new Map<string, Slots>();
   return (account) => {
     let found = slots.get(account);
-    if (found === undefined) slots.set(account, (found = new Slots(LIMITS.bodiesAtOnce, BODIES_WAITING)));
+    if (found === undefined) slots.set(account, (found = new Slots(atOnce, BODIES_WAITING)));
     return found;
   };
 }
@@ -251,10 +255,12 @@ async function run(server: Server, route: Route, call: Omit<Call, "content">, fo
 
 async function inSlot(
   server: Server,
-  { known, signal }: Omit<Call, "content">,
+  { known, signal, request }: Omit<Call, "content">,
   work: () => Promise<ServerResponse>,
 ): Promise<ServerResponse> {
-  const free = await server.bodies(known.account).take(signal);
+  const announced = Number(request.headers["content-length"] ?? "");
+  const slots = announced > 0 && announced <= LIMITS.smallBodyBytes ? server.smallBodies : server.bodies;
+  const free = await slots(known.account).take(signal);
   if (free === null) throw new Refusal(503, "too many uploads of one account at once", RETRY_AFTER);
   try {
     return await work();

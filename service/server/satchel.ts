@@ -22,7 +22,8 @@ type Greeting = z.input<typeof SATCHEL.health.reply>["satchel"];
 
 /** What the server says of itself to a device that it knows. */
 export function greetingOf({ id }: { readonly id: string }, { top, epoch }: Pick<AccountState, "top" | "epoch">): Greeting {
-  const limits = { entries: LIMITS.satchelEntries, batchBytes: LIMITS.satchelBatchBytes, fileBytes: LIMITS.fileBytes };
+  const { satchelEntries: entries, satchelBatchBytes: batchBytes, fileBytes, smallBodiesAtOnce: uploads } = LIMITS;
+  const limits = { entries, batchBytes, fileBytes, uploads };
   return { v: 1, id, epoch, usn: top, limits };
 }
 

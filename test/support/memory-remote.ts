@@ -66,7 +66,15 @@ export function memoryRemote(account: MemoryAccount, options: { readonly stock?:
   const remote: MemoryRemote = {
     kind: "memory",
     can: { conditionalUpload: !stock, changeStream: false, versions: false },
-    limits: { uploadEntries: 25, uploadBytes: 1 << 20, uploadsInFlight: 2, fileBytes: 100 << 20, pushEveryMs: 0, pollEveryMs: 60_000 },
+    limits: {
+      uploadEntries: 25,
+      uploadBytes: 1 << 20,
+      uploadsInFlight: 2,
+      lineBytes: null,
+      fileBytes: 100 << 20,
+      pushEveryMs: 0,
+      pollEveryMs: 60_000,
+    },
     calls: [],
     before: () => {},
     after: () => {},

@@ -1,5 +1,5 @@
 /** Files from the server: several requests in flight, as much memory as a few replies, one missing file never in the way of others. */
-import { RemoteError, type Download } from "../../core/ports.ts";
+import { RemoteError, type Download, type SizeOf } from "../../core/ports.ts";
 
 /** Replies under way and files not yet taken by the reader may hold about this much; one reply is always allowed. */
 const BUFFER_BYTES = 48 * 1024 * 1024;
@@ -16,6 +16,9 @@ export type DownloadOptions = {
   readonly fetchFiles: FetchFiles;
   readonly namesPerRequest: number;
   readonly requestsInFlight: number;
+  /** Where the sizes are known: bytes that are asked for at once. One larger file is asked for alone. */
+  readonly bytesPerRequest?: number;
+  readonly sizeOf?: SizeOf;
 };
 
 /**
@@ -81,6 +84,8 @@ class Work {
         })
         .finally(() => {
           this.inFlight -= 1;
+          // The reader may be busy with what it has: the line need not wait for it.
+          this.startRequests();
           this.wake?.();
         });
     }
@@ -119,9 +124,22 @@ class Work {
   private nextNames(): readonly string[] | null {
     const again = this.again.pop();
     if (again !== undefined) return again;
-    const names = this.names.slice(this.next, this.next + this.options.namesPerRequest);
+    const names = this.names.slice(this.next, this.next + this.count());
     this.next += names.length;
     return names.length === 0 ? null : names;
+  }
+
+  /** How many of the names are asked for next. */
+  private count(): number {
+    const { namesPerRequest, bytesPerRequest = Number.POSITIVE_INFINITY, sizeOf = () => 0 } = this.options;
+    let bytes = 0;
+    for (let count = 0; count < namesPerRequest; count += 1) {
+      const name = this.names[this.next + count];
+      if (name === undefined) return count;
+      bytes += sizeOf(name) ?? 0;
+      if (count > 0 && bytes > bytesPerRequest) return count;
+    }
+    return namesPerRequest;
   }
 
   private async request(names: readonly string[]): Promise<void> {
