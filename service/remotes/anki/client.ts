@@ -97,11 +97,11 @@ export function openAnkiRemote(options: AnkiRemoteOptions): Remote {
       const namesPerRequest = ours === null ? LIMITS.zipEntries : Math.min(ours.limits.entries, LIMITS.satchelEntries);
       const line = metered(session, "down", onBytes);
       const request = async (part: readonly string[], abort: AbortSignal) => await fetchFiles(line, part, abort);
-      const options = { fetchFiles: request, namesPerRequest, requestsInFlight: inFlight };
-      if (ours === null || sizeOf === undefined) return downloadFiles(options, names, signal);
+      const asking = { fetchFiles: request, namesPerRequest, requestsInFlight: inFlight };
+      if (ours === null || sizeOf === undefined) return downloadFiles(asking, names, signal);
       const bytes = names.reduce((sum, name) => sum + (sizeOf(name) ?? 0), 0);
       const bytesPerRequest = partBytes(bytes, LINE_BYTES, Math.min(ours.limits.batchBytes, LIMITS.satchelBatchBytes));
-      return downloadFiles({ ...options, bytesPerRequest, sizeOf }, names, signal);
+      return downloadFiles({ ...asking, bytesPerRequest, sizeOf }, names, signal);
     },
     async upload(batch, signal, onBytes) {
       look.sending();
