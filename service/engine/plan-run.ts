@@ -44,7 +44,11 @@ export function planNow(parts: FolderParts): GuardedPlan {
   if (flipping.length > 0)
     holds.push({ scope: "paths", reason: "pingPong", paths: flipping, hash: holdHash("paths", flipping, digestOf(parts)) });
   const waiting = new Set(flipping);
-  const actions = plan.actions.filter((action) => !held.has(`${action.kind}\0${action.path}`) && !waiting.has(action.path));
+  // A file that has just gone away is recorded for a while yet: that its old bytes are the remote's is no agreement, and would make its absence a deletion.
+  const inDoubt = (action: Action): boolean => action.kind === "adopt" && parts.local.isRestless(action.path);
+  const actions = plan.actions.filter(
+    (action) => !held.has(`${action.kind}\0${action.path}`) && !waiting.has(action.path) && !inDoubt(action),
+  );
   return { plan: { ...plan, settled: [...plan.settled, ...ignored] }, actions, approved, holds };
 }
 
