@@ -147,31 +147,6 @@ test("openDatabase() DB08 copies before it migrates, and after a failed step goe
   assert.deepEqual(values(`${file}.before-v3`), [2, 1, 2]);
 });
 
-test("openState() DB08 a log of before its rows were filed answers as ever: what stood where, and the chain", (t) => {
-  const file = path.join(directory(t), "state.db");
-  const state = openState({ path: file, now: () => 0 });
-  for (let row = 0; row < 200; row++) state.transaction(() => state.folder("f").changes.append(changeOf(`a${row % 4}`, `${row}`)));
-  state.close();
-  // The schema as it was at version 4, around the same rows.
-  const db = new Database(file);
-  db.exec(
-    "DROP TABLE remote_deletion; DROP TABLE change_by_path; DROP TABLE change_filed; CREATE INDEX change_by_path ON change (path_hash); PRAGMA user_version = 4;",
-  );
-  db.close();
-  const again = openState({ path: file, now: () => 0 });
-  const { changes } = again.folder("f");
-  const seqs = (): readonly number[] => changes.ofPath("a1", 3).map((change) => change.seq);
-  assert.deepEqual(seqs(), [198, 194, 190]);
-  again.transaction(() => changes.append(changeOf("a1", "late")));
-  assert.deepEqual(seqs(), [201, 198, 194]);
-  assert.deepEqual(
-    ["1", "late", "2"].map((text) => changes.knows("a1", sha(text))),
-    [true, true, false],
-  );
-  assert.equal(again.checkChangeLog(), null);
-  again.close();
-});
-
 test("settle() S20 writes a page that waits for the disk, though no row changes; so does the commit that settles by the way", (t) => {
   const file = path.join(directory(t), "state.db");
   const state = openState({ path: file, now: () => 0 });

@@ -181,6 +181,57 @@ test("uploadIntents: oldest first, removed up to a number, numbers never come ag
   assert.ok(state.transaction(() => folder.uploadIntents.add("c", null, "r3")) > other);
 });
 
+test("intents N3 N5 those of one transaction go one by one, survive a new start at each step, and a rollback brings them back", (t) => {
+  const { state, folder } = memory(t);
+  const names = Array.from({ length: 1500 }, (_, index) => `n${String(index).padStart(4, "0")}`);
+  const put = { sha1: sha("1"), expectSha1: null, temp: "/t", movesBase: true, origin: "apply", run: "r" } as const;
+  const ids = state.transaction(() =>
+    names.map((name) => {
+      folder.applyIntents.put({ ...put, path: name });
+      return folder.uploadIntents.add(name, sha(name), "r");
+    }),
+  );
+  assert.deepEqual(
+    ids.toSorted((a, b) => a - b),
+    ids,
+  );
+  assert.equal(new Set(ids).size, names.length);
+  const standing = (left: readonly string[]): void => {
+    const again = openState({ path: state.serialize(), now: () => 0 });
+    for (const each of [folder, again.folder("f1")]) {
+      assert.deepEqual(
+        each.uploadIntents.all().map((intent) => [intent.id, intent.path, intent.sha1]),
+        left.map((name) => [ids[names.indexOf(name)], name, sha(name)]),
+      );
+      assert.deepEqual(
+        each.applyIntents.all(),
+        left.map((name) => ({ path: name, ...put })),
+      );
+    }
+    again.close();
+  };
+  standing(names);
+  const remove = (gone: readonly string[]): void => {
+    for (const name of gone) {
+      folder.uploadIntents.removeUpTo(name, ids[names.indexOf(name)] ?? 0);
+      folder.applyIntents.remove(name);
+    }
+  };
+  state.transaction(() => remove(names.slice(0, 400)));
+  standing(names.slice(400));
+  assert.throws(() =>
+    state.transaction(() => {
+      remove(names.slice(400));
+      throw new Error("no");
+    }),
+  );
+  standing(names.slice(400));
+  state.transaction(() => remove(names.slice(400)));
+  standing([]);
+  const next = state.transaction(() => folder.uploadIntents.add("new", null, "r"));
+  assert.ok(next > Math.max(...ids));
+});
+
 test("applyIntents: one per path, every field kept", (t) => {
   const { state, folder } = memory(t);
   const put = { path: "a", sha1: sha("1"), expectSha1: null, temp: "/m/.satchel/t", movesBase: true, origin: "apply", run: "r" } as const;

@@ -57,8 +57,8 @@ const FOLDER_TABLES = [
   "pending",
   "problem",
   "cursor",
-  "upload_intent",
-  "apply_intent",
+  "upload_batch",
+  "apply_batch",
   "deletion",
   "rehash",
   "ignore_rules",
@@ -142,8 +142,8 @@ function prepareFolders(session: Session, changes: (folder: ReturnType<Session["
   const runs = prepareRuns(session);
   return {
     forget: (id: string): void => {
-      twins.forget(session.folder(id));
-      marks.forget(session.folder(id));
+      const folder = session.folder(id);
+      for (const remembered of [twins, marks, cursor, uploadIntents, applyIntents]) remembered.forget(folder);
     },
     make: (id: string): FolderState => {
       const folder = session.folder(id);
@@ -154,10 +154,10 @@ function prepareFolders(session: Session, changes: (folder: ReturnType<Session["
         base: base(folder),
         pending: pending(folder),
         problems: problems(folder),
-        cursor: cursor(folder),
+        cursor: cursor.ofFolder(folder),
         changes: changes(folder),
-        uploadIntents: uploadIntents(folder),
-        applyIntents: applyIntents(folder),
+        uploadIntents: uploadIntents.ofFolder(folder),
+        applyIntents: applyIntents.ofFolder(folder),
         conflicts: conflicts(folder),
         holds: holds(folder),
         deletions: deletions(folder),

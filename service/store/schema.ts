@@ -276,6 +276,30 @@ CREATE TABLE remote_deletion (
 ) STRICT, WITHOUT ROWID;
 `;
 
+/** Intents come and go by the hundred: a transaction's share a row. An item's number is the row's id and its place. */
+const INTENT_BATCHES = `
+CREATE TABLE upload_batch (
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,   -- rises; never re-used
+  folder  INTEGER NOT NULL,
+  intents TEXT NOT NULL CHECK (json_valid(intents)) -- those that stand: [place, [path, sha1 or null (a deletion was sent), run]]
+) STRICT;
+CREATE INDEX upload_batch_by_folder ON upload_batch (folder);
+INSERT INTO upload_batch (folder, intents)
+  SELECT folder, json_array(json_array(0, json_array(path, iif(sha1 IS NULL, NULL, lower(hex(sha1))), run))) FROM upload_intent ORDER BY id;
+DROP TABLE upload_intent;
+CREATE TABLE apply_batch (
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  folder  INTEGER NOT NULL,
+  intents TEXT NOT NULL CHECK (json_valid(intents)) -- [place, [path, sha1 that shall stand there or null, sha1 that stood there or null,
+                                               -- absolute path of the staged file or null (a removal), moves the base (0 or 1), origin, run]]
+) STRICT;
+CREATE INDEX apply_batch_by_folder ON apply_batch (folder);
+INSERT INTO apply_batch (folder, intents)
+  SELECT folder, json_array(json_array(0, json_array(path, iif(sha1 IS NULL, NULL, lower(hex(sha1))), iif(expect_sha1 IS NULL, NULL, lower(hex(expect_sha1))),
+    temp, moves_base, origin, run))) FROM apply_intent ORDER BY path;
+DROP TABLE apply_intent;
+`;
+
 /** `MIGRATIONS[n]` takes a database from `user_version` n to n + 1. Never edit one that was released: append. */
 export const MIGRATIONS: readonly string[] = [
   TREES + LOG + JOURNALS + QUESTIONS,
@@ -284,4 +308,5 @@ export const MIGRATIONS: readonly string[] = [
   IGNORE_RULES,
   FILED_CHANGES,
   REMOTE_DELETION,
+  INTENT_BATCHES,
 ];
