@@ -78,7 +78,7 @@ export const CANARIES: readonly Canary[] = [
     name: "noUploadIntents",
     bug: "the echo of an own upload whose reply was lost is taken for somebody else's change (W31)",
     needs: ["dropReply"],
-    from: 4,
+    from: 62,
     mutation: { state: (state) => withFolder(state, (rows) => ({ ...rows, uploadIntents: { ...rows.uploadIntents, ofPath: () => [] } })) },
   },
   {
@@ -157,7 +157,7 @@ export const CANARIES: readonly Canary[] = [
     bug: "the server does not know what a stock client uploaded itself (W31)",
     needs: ["dropReply"],
     session: { stock: 2, cloud: "server", ops: 60 },
-    from: 53,
+    from: 277,
     mutation: { server: (storage) => withoutMemory(storage) },
   },
   {
