@@ -77,7 +77,10 @@ function itemsOf(report: Report): Item[] {
     description: sizeText(unusedBytes),
     unused: true,
   };
+  const unread = report.unread.map((note): Item => ({ label: `$(circle-slash) ${shown(note)}`, open: vscode.Uri.file(note) }));
   return [
+    // While there are any, nothing is known to be unused.
+    ...section(l10n.t("Could Not Be Read"), unread),
     ...section(l10n.t("Missing"), missing),
     ...section(l10n.t("Bad Names"), badNames),
     ...section(l10n.t("There Twice"), twice),
@@ -98,12 +101,27 @@ async function removeUnused({ session, board }: Parts, report: Report, notes: st
   }));
   const placeHolder = l10n.t("Choose what to remove. It is kept for at least 30 days, and Undo brings it back.");
   const chosen = await vscode.window.showQuickPick(items, { title: l10n.t("Remove Unused Media"), placeHolder, canPickMany: true });
-  const paths = (chosen ?? []).map(({ file }) => file).slice(0, REMOVE_MAX);
+  const wanted = (chosen ?? []).map(({ file }) => file);
+  const paths = wanted.slice(0, REMOVE_MAX);
   if (paths.length === 0) return;
   const { removed, skipped } = await session.call("notes/clean", { folder: report.folder, notes, paths });
   await board.refresh();
-  const kept = skipped.length === 0 ? "" : ` ${l10n.t("Left alone: {0}.", skipped.map((one) => shown(one.path)).join(", "))}`;
+  const said = [l10n.t("Satchel: removed {0}.", counted("file", removed.length))];
+  if (skipped.length > 0) said.push(l10n.t("Left alone: {0}.", skipped.map((one) => shown(one.path)).join(", ")));
+  const rest = wanted.length - paths.length;
+  if (rest > 0) said.push(l10n.t("At most {0} go at once: check again for the other {1}.", REMOVE_MAX, rest));
   const undo = l10n.t("Undo");
-  const answer = await vscode.window.showInformationMessage(l10n.t("Satchel: removed {0}.", counted("file", removed.length)) + kept, undo);
-  if (answer === undo) await session.call("sync/undo", { folder: report.folder });
+  const answer = await vscode.window.showInformationMessage(said.join(" "), undo);
+  if (answer === undo) await undoClean(session, report.folder, removed);
+}
+
+/** The last step may be another one by now: a sync that replaced something since is not what the button was for. */
+async function undoClean(session: Parts["session"], folder: string, removed: readonly string[]): Promise<void> {
+  const { undone, skipped } = await session.call("sync/undo", { folder, preview: true });
+  const meant = new Set(removed);
+  if ([...undone, ...skipped.map((one) => one.path)].every((file) => meant.has(file))) await session.call("sync/undo", { folder });
+  else
+    void vscode.window.showInformationMessage(
+      l10n.t("Satchel: other files were replaced or removed since, so nothing was undone. “Bring Back a File That Is Gone” has what was removed."),
+    );
 }

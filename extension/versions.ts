@@ -189,14 +189,14 @@ async function undo(given: Given): Promise<void> {
   const asked = await previewOf(given, folder);
   if (asked === null || asked.undone.length === 0) {
     const why = asked?.skipped[0];
-    const more = why === undefined ? "" : ` ${shown(why.path)}: ${why.reason}.`;
+    const more = why === undefined ? "" : ` ${l10n.t("{0} was changed since, or can't be put back.", shown(why.path))}`;
     void vscode.window.showInformationMessage(l10n.t("There is nothing to undo in {0}.", shown(nameOf(folder))) + more);
     return;
   }
   const question = l10n.t("Undo the last step that replaced or removed files: {0}?", counted("file", asked.undone.length));
   const names = asked.undone.slice(0, UNDO_SHOWN).map(shown);
   const rest = asked.undone.length - names.length;
-  const left = asked.skipped.map(({ path: file, reason }) => l10n.t("{0} stays: {1}", shown(file), reason)).slice(0, UNDO_SHOWN);
+  const left = asked.skipped.map(({ path: file }) => l10n.t("{0} stays as it is: it was changed since.", shown(file))).slice(0, UNDO_SHOWN);
   const detail = [...names, ...(rest > 0 ? [l10n.t("and {0} more", rest)] : []), ...left].join("\n");
   const yes = l10n.t("Undo");
   if ((await vscode.window.showWarningMessage(question, { modal: true, detail }, yes)) !== yes) return;

@@ -206,7 +206,8 @@ suite("satchel check", () => {
     const large = path.join(top, "large.md");
     await writeFile(large, Buffer.alloc(5 * 1024 * 1024, "x"));
     context.after(async () => await rm(large, { force: true }));
-    assert.deepEqual((await report()).unread, [large]);
+    const { unread, unused } = await report();
+    assert.deepEqual([unread, unused], [[large], []]);
     const ended = await laptop.cli(["check", "--notes", top, "--remove-unused", "unused.png"]);
     assert.equal(ended.code, 4);
     assert.match(ended.stderr, /Not every note could be read .*large\.md/);

@@ -1,7 +1,7 @@
 /** What the packs note beside the bytes: rows survive a kill, a power cut and the loss of the database. */
 import assert from "node:assert/strict";
 import { hash, randomBytes } from "node:crypto";
-import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
@@ -125,6 +125,32 @@ test("change() S18 S8 what was acknowledged is there after a kill and after a po
     await after(older, async (again) => {
       assert.deepEqual(await look(again), expected);
       assert.deepEqual((await again.check()).faults, []);
+    });
+    await rm(before, { recursive: true });
+  });
+});
+
+test("change() S18 after an unclean end a new pack begins: the old one's last fsync may have failed, and later ones of it would keep nothing", async () => {
+  await withAccount(async ({ account, home, after }) => {
+    const before = path.join(home, "..", "early");
+    await put(account, { a: randomBytes(900) });
+    await cp(home, before, { recursive: true });
+    await put(account, { b: randomBytes(500) });
+    let copied = "";
+    const asBefore = async (copy: string): Promise<void> => {
+      copied = copy;
+      await dropDatabase(copy);
+      for (const name of await readdir(before)) if (name.startsWith("rows.db")) await cp(path.join(before, name), path.join(copy, name));
+    };
+    await after(asBefore, async (again) => {
+      const sizes = async (): Promise<readonly number[]> =>
+        await Promise.all((await packsOf(copied)).map(async (file) => (await stat(file)).size));
+      await look(again);
+      const found = await sizes();
+      await put(again, { c: randomBytes(100) });
+      const [old, fresh, ...more] = await sizes();
+      assert.deepEqual([[old], more], [found, []]);
+      assert.ok((fresh ?? 0) > 100);
     });
     await rm(before, { recursive: true });
   });

@@ -169,7 +169,8 @@ async function check(
     references: reading.count,
     unread: reading.unread,
     missing: missing.toSorted((a, b) => (a.path < b.path ? -1 : 1)),
-    unused: unusedFiles(files, reading.references, search.found),
+    // What could not be read may name any of them.
+    unused: reading.unread.length > 0 ? [] : unusedFiles(files, reading.references, search.found),
     duplicates: duplicatesOf(files, (path) => reading.references.get(path)?.length ?? 0),
     badNames: badNames(files, folder.rows.problems.list()),
   };

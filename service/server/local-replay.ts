@@ -36,7 +36,8 @@ export async function replayNotes({ rows, packs, clock }: Pick<LocalContext, "ro
     }
     const count = all.at(-1)?.count ?? from.count;
     const next = packs.next();
-    if (next.pack !== end.pack || next.at !== end.at) packs.leave();
+    // Whoever wrote what is found here may have died of an fsync that failed: later ones of that file would succeed, and keep nothing (S18).
+    if (notes.length > 0 || next.pack !== end.pack || next.at !== end.at) packs.leave();
     rows.setNoted({ ...packs.next(), count });
     rows.keep();
   } catch (error) {
