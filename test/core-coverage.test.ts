@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { test } from "node:test";
 
 /** Tests of `service/core` alone: no disk, no network, a few seconds of processor. `core-files` loads every file, so that none can hide. */
-const OF_CORE = ["names", "naming-rules", "name-tables", "reconcile", "idle-exit", "core-rules", "core-files"];
+const OF_CORE = ["names", "naming-rules", "name-tables", "reconcile", "idle-exit", "line-batches", "core-rules", "core-files"];
 const WHOLE = ["branches", "functions", "lines"].map((what) => `--test-coverage-${what}=100`);
 
 test("core §6 its tests take every branch, function and line of service/core", async () => {

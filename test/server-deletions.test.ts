@@ -35,7 +35,11 @@ test("satchel/changes tells who deleted a file and when, to those who ask and to
     server.clock.nowMs += 1000;
     const bGone = server.clock.wallMs();
     await stock(["b.png", null]);
-    const asked = async (request: object): Promise<unknown> => await server.data("satchel/changes", request, { key: laptop });
+    const asked = async (request: object): Promise<unknown> => {
+      const { satchel, ...page } = (await server.data("satchel/changes", request, { key: laptop })) as { readonly satchel: unknown };
+      assert.ok(satchel !== undefined);
+      return page;
+    };
     const live = ["c.png", 3, sha1(bytes), bytes.length];
     const told = [live, ["a.png", 4, "", 0, { by: "laptop", atMs: aGone }], ["b.png", 5, "", 0, { by: "Anki (windows)", atMs: bGone }]];
     assert.deepEqual(await asked({ lastUsn: 0, deletions: true }), { rows: told, more: false });

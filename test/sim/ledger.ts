@@ -115,6 +115,16 @@ export class Ledger {
     if (version !== undefined) version.deleted = true;
   }
 
+  /** A user kept what others had deleted: it follows what they deleted, though he never saw that. */
+  revived(path: string, sha1: string): void {
+    const version = this.#make(path, sha1);
+    for (const other of this.#versions.values()) {
+      if (other.path !== path || other === version || !other.deleted) continue;
+      version.parents.add(other);
+      other.children.add(version);
+    }
+  }
+
   /** The engine put bytes there. */
   placed(path: string, sha1: string): Written {
     return this.#make(path, sha1);

@@ -151,6 +151,15 @@ export class Machine {
     }
   }
 
+  /** The user keeps what others deleted. */
+  userRejects(hold: Hold): void {
+    const standing = userFiles(this.volume);
+    for (const path of hold.scope === "folder" ? standing.keys() : hold.paths) {
+      const sha1 = standing.get(path);
+      if (sha1 !== undefined) this.given.ledger.revived(path, sha1);
+    }
+  }
+
   /** The process dies between two steps; `power`: the whole machine does. */
   kill(kind: "process" | "power"): void {
     const { process } = this;

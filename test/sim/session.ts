@@ -422,7 +422,10 @@ class Session {
       const approve = this.#stream("guard").chance(0.5);
       this.#oracles.approved(machine.name);
       if (approve) machine.userApproves(hold);
-      else this.#oracles.lostState(machine.name);
+      else {
+        machine.userRejects(hold);
+        this.#oracles.lostState(machine.name);
+      }
       await this.#wait(approve ? engine.guard.approve(hold.id, hold.hash) : engine.guard.reject(hold.id, hold.hash), "guard");
     }
   }
