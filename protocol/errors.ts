@@ -50,7 +50,7 @@ export const ERROR_MEANING: Readonly<Record<ErrorCode, string>> = {
   1003: "The folder has no remote yet.",
   1004: "There is no such remote.",
   1005: "The path is not a directory that can be read.",
-  1006: "The folder would lie inside another one.",
+  1006: "The folder would lie in or around another one, or Satchel's own files.",
   1007: "Another folder is synced with this remote already.",
   1008: "Another service looks after this folder.",
   1009: "It is there already.",

@@ -199,6 +199,7 @@ suite("a real service against strangers", () => {
       ["folders/get", { folder: "nope" }],
       ["folders/add", { root: "/nonexistent" }],
       ["folders/add", { root: satchel.root }],
+      ["folders/add", { root: "/" }],
       ["files/explain", { folder, path: "x".repeat(4000) }],
       ["files/add", { folder, path: "gone.png" }],
       ["versions/read", { sha1: "0".repeat(40) }],
@@ -218,6 +219,14 @@ suite("a real service against strangers", () => {
       assert.doesNotMatch(answer, /\.ts:\d|\bat [A-Z]\w+\.|SELECT |INSERT |node_modules|sqlite/i, `${method}: ${answer}`);
       assert.ok(!answer.includes(satchel.home), `${method}: ${answer}`);
       assert.ok(!answer.includes(String(ErrorCode.InternalError)), `${method}: ${answer}`);
+    }
+  });
+
+  test("folders/add X3 the service's own home, what holds it and what lies in it are refused", async () => {
+    for (const root of [satchel.home, `${satchel.home}/state/versions`, path.dirname(satchel.home)]) {
+      const answer = await peer.call("folders/add", { root });
+      assert.equal(codeOf(answer), ErrorCode.Nested, JSON.stringify(answer));
+      assert.match(JSON.stringify(answer), /own files \(database, kept versions, keys\)/);
     }
   });
 

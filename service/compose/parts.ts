@@ -63,6 +63,7 @@ export async function openParts(places: Places, given: PartsInput) {
     observer: observerOf(given, idle),
     rebuilt: lost !== null || (state.fresh && stored.folders.length > 0),
     realRoot: realDirectory,
+    ownDirectories: await Promise.all([places.config, places.state, places.run].map(realOrSame)),
     notes,
     openRoot: lockedRootOpener({
       disk,
@@ -79,6 +80,11 @@ export async function openParts(places: Places, given: PartsInput) {
     ...remotes,
   };
   return { state, lost, disk, notes, transport, config, device, deps, idle };
+}
+
+/** They were made before; one that somebody took away since is known by its name at least. */
+async function realOrSame(directory: string): Promise<string> {
+  return (await realDirectory(directory)) ?? directory;
 }
 
 async function openRemotes(given: {

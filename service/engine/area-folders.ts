@@ -87,17 +87,41 @@ async function addFolder(context: EngineContext, options: Parameters<Engine["fol
   return folder.status();
 }
 
-/** One file belongs to one folder: equal and nested roots are refused. */
-function checkRootFree({ folders }: EngineContext, root: string, except: string | null): void {
+/** One file belongs to one folder, and Satchel's own files to none: equal and nested roots are refused. */
+function checkRootFree({ deps, folders }: EngineContext, root: string, except: string | null): void {
+  checkNotOurs(deps.ownDirectories, root);
   const others = [...folders.values()].filter(({ config }) => config.id !== except);
   const same = others.find(({ config }) => config.root === root);
   if (same !== undefined) throw new EngineError("exists", `${root} is looked after already (folder ${same.config.id}).`);
-  const nested = others.find(({ config }) => `${root}/`.startsWith(`${config.root}/`) || `${config.root}/`.startsWith(`${root}/`));
+  const nested = others.find(({ config }) => holds(root, config.root) || holds(config.root, root));
   if (nested === undefined) return;
   throw new EngineError(
     "nested",
     `${root} and ${nested.config.root} lie inside one another: one file would belong to two folders. Add only one of them.`,
   );
+}
+
+/**
+ * Keys would be uploaded as media (X3), and each write to the database would wake the watcher that writes to it. The words don't tell where
+ * our files are (WS20).
+ */
+function checkNotOurs(ownDirectories: readonly string[], root: string): void {
+  if (ownDirectories.some((own) => holds(own, root)))
+    throw new EngineError(
+      "nested",
+      `${root} can't be a media folder: Satchel keeps its own files (database, kept versions, keys) there. Choose a folder outside of it.`,
+    );
+  if (!ownDirectories.some((own) => holds(root, own))) return;
+  throw new EngineError(
+    "nested",
+    `${root} can't be a media folder: Satchel's own files (database, kept versions, keys) lie somewhere in it and would be uploaded too. Choose the folder in it that holds your media alone, or keep Satchel's files elsewhere with SATCHEL_HOME.`,
+  );
+}
+
+/** Whether `inner` is `outer` or lies below it; both real and absolute. */
+function holds(outer: string, inner: string): boolean {
+  const separator = outer.startsWith("/") ? "/" : "\\";
+  return inner === outer || inner.startsWith(outer.endsWith(separator) ? outer : `${outer}${separator}`);
 }
 
 /** `--remote` may be left out where there is only one. */

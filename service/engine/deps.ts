@@ -45,6 +45,8 @@ export type EngineDeps = {
   readonly rebuilt: boolean;
   /** Absolute, symlinks resolved; null: not a directory. */
   readonly realRoot: (path: string) => Promise<string | null>;
+  /** Where Satchel's own files are, symlinks resolved: no media folder may be one of these, hold one or lie in one. */
+  readonly ownDirectories: readonly string[];
   /** Where notes are read; media folders have their own sides. */
   readonly notes: NotesSource;
   readonly openRoot: (folder: FolderConfig) => Promise<OpenedRoot>;

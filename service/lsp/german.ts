@@ -63,7 +63,7 @@ export const REFUSAL: Readonly<Record<EngineError["fault"], string>> = {
   noRemote: "Der Medienordner hat noch keinen Server. Melde dich zuerst bei einem an.",
   remoteNotFound: "Dieses Konto ist hier nicht bekannt. Melde dich neu an.",
   notADirectory: "An dieser Stelle ist kein lesbarer Ordner. Wähle einen anderen.",
-  nested: "Der Ordner liegt in einem anderen Medienordner oder um einen herum. Wähle einen anderen.",
+  nested: "Der Ordner liegt in einem anderen Medienordner oder bei Satchels eigenen Dateien, oder enthält sie. Wähle einen anderen.",
   remoteTaken: "Mit diesem Konto wird schon ein anderer Ordner abgeglichen. Wähle ein anderes Konto.",
   rootLocked: "Um diesen Ordner kümmert sich ein anderer Satchel-Dienst. Beende erst diesen.",
   auth: "Der Server nimmt Namen, Passwort oder den Schlüssel dieses Geräts nicht an. Melde dich neu an.",

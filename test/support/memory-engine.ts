@@ -34,6 +34,9 @@ export type MemoryEngine = {
   readonly sync: (id: string | null, scan?: boolean) => ReturnType<Engine["sync"]["run"]>;
 };
 
+/** Where this engine's own files would be. */
+export const OWN_DIRECTORIES: readonly string[] = ["/home/ada/.config/satchel", "/home/ada/.local/state/satchel"];
+
 /** One folder for each id; each has an account of its own, and somebody is signed in. */
 export async function openMemoryEngine(
   ids: readonly string[],
@@ -66,6 +69,7 @@ export async function openMemoryEngine(
     observer: given.observer ?? {},
     rebuilt: false,
     realRoot: async (path) => await Promise.resolve(path),
+    ownDirectories: OWN_DIRECTORIES,
     notes: given.notes ?? { disk: noDisk, find, findAmongMany: find },
     openRoot: async ({ id }) => await openRoot(at(id)),
     openRemote: ({ id }) => at(id.slice(0, id.indexOf("@"))).remote,
