@@ -100,6 +100,45 @@ test("fetchFeed() PR22 another server under the same address: the folder waits, 
   assert.equal(a.parts.rows.holds.list("held").length, 1);
 });
 
+test("fetchFeed() PR22 W17 a Satchel server where a stock one was: the folder waits, no deletion reaches it; approved, both are merged", async () => {
+  const { account, a, remoteA } = pair({ stock: true });
+  for (const name of ["stays.png", "gone.png"]) a.folder.write(name, name);
+  await a.sync();
+  a.folder.remove("gone.png");
+  const stockState = remoteA.state;
+  remoteA.state = async (...asked) => ({ ...(await stockState(...asked)), serverId: "server-2", epoch: "epoch-2" });
+  for (const end of [await a.sync(), await a.sync()]) assert.deepEqual([end.summary.result, end.summary.fault], ["held", "otherServer"]);
+  assert.equal(account.text("gone.png"), "gone.png");
+  const [hold, ...more] = a.parts.rows.holds.list("held");
+  assert.ok(hold !== undefined && more.length === 0, `${more.length} more holds`);
+  // As `guard approve` does.
+  a.state.transaction(() => {
+    meetAnew(a.parts);
+    a.parts.rows.holds.remove(hold.id);
+  });
+  await a.sync();
+  assert.equal((await a.sync()).summary.result, "insync");
+  assert.equal(a.parts.rows.cursor.get()?.serverId, "server-2");
+  assertConverged(account, a);
+  assert.equal(a.folder.text("gone.png"), "gone.png");
+});
+
+test("fetchFeed() PR22 the stock server is put back: the question goes by itself, and the deletion made here is sent to it", async () => {
+  const { account, a, remoteA } = pair({ stock: true });
+  for (const name of ["stays.png", "gone.png"]) a.folder.write(name, name);
+  await a.sync();
+  a.folder.remove("gone.png");
+  const stockState = remoteA.state;
+  remoteA.state = async (...asked) => ({ ...(await stockState(...asked)), serverId: "server-2", epoch: "epoch-2" });
+  assert.equal((await a.sync()).summary.fault, "otherServer");
+  remoteA.state = stockState;
+  await a.sync();
+  assert.deepEqual(a.parts.rows.holds.list("held"), []);
+  assert.equal((await a.sync()).summary.result, "insync");
+  assertConverged(account, a);
+  assert.ok(!a.folder.files.has("gone.png"));
+});
+
 test("fetchFeed() a path that a feed from 0 does not mention was lost there: sent again, not deleted here", async () => {
   const { account, a } = pair();
   a.folder.write("p", "p");

@@ -58,11 +58,20 @@ function prepareCursor(parts: FolderParts, head: Head): Cursor {
     return first;
   }
   if (known.serverId !== null && head.serverId === null) throw namelessServer();
-  if (known.serverId !== null && head.serverId !== null && known.serverId !== head.serverId) throw otherServer(parts, head.serverId);
+  if (head.serverId !== null && known.serverId !== head.serverId && agreedWithAnother(parts, known))
+    throw otherServer(parts, head.serverId);
   backAgain(parts);
   const sameLine = known.serverId === head.serverId && known.epoch === head.epoch;
   if (sameLine && Number(head.position) >= Number(known.position)) return known;
   return restored(parts, known, head);
+}
+
+/**
+ * A Satchel server says its name, a stock one never does: once a stock server was agreed with, one that has a name is another. Where no file
+ * is agreed on (never synced, or the user approved), there is nothing that a deletion could be concluded from.
+ */
+function agreedWithAnother({ rows }: FolderParts, known: Cursor): boolean {
+  return known.serverId !== null || rows.base.liveCount() > 0;
 }
 
 /** A page of a proxy or of a hotel's network passes for a server without a name: what we agreed on with the real one stays. */
