@@ -122,6 +122,8 @@ async function undoClean(session: Parts["session"], folder: string, removed: rea
   if ([...undone, ...skipped.map((one) => one.path)].every((file) => meant.has(file))) await session.call("sync/undo", { folder });
   else
     void vscode.window.showInformationMessage(
-      l10n.t("Satchel: other files were replaced or removed since, so nothing was undone. “Bring Back a File That Is Gone” has what was removed."),
+      l10n.t(
+        "Satchel: other files were replaced or removed since, so nothing was undone. “Bring Back a File That Is Gone” has what was removed.",
+      ),
     );
 }

@@ -105,7 +105,7 @@ test("fetchFeed() PR22 W17 a Satchel server where a stock one was: the folder wa
   for (const name of ["stays.png", "gone.png"]) a.folder.write(name, name);
   await a.sync();
   a.folder.remove("gone.png");
-  const stockState = remoteA.state;
+  const stockState = remoteA.state.bind(remoteA);
   remoteA.state = async (...asked) => ({ ...(await stockState(...asked)), serverId: "server-2", epoch: "epoch-2" });
   for (const end of [await a.sync(), await a.sync()]) assert.deepEqual([end.summary.result, end.summary.fault], ["held", "otherServer"]);
   assert.equal(account.text("gone.png"), "gone.png");
@@ -128,7 +128,7 @@ test("fetchFeed() PR22 the stock server is put back: the question goes by itself
   for (const name of ["stays.png", "gone.png"]) a.folder.write(name, name);
   await a.sync();
   a.folder.remove("gone.png");
-  const stockState = remoteA.state;
+  const stockState = remoteA.state.bind(remoteA);
   remoteA.state = async (...asked) => ({ ...(await stockState(...asked)), serverId: "server-2", epoch: "epoch-2" });
   assert.equal((await a.sync()).summary.fault, "otherServer");
   remoteA.state = stockState;
