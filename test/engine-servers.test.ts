@@ -100,13 +100,19 @@ test("fetchFeed() PR22 another server under the same address: the folder waits, 
   assert.equal(a.parts.rows.holds.list("held").length, 1);
 });
 
-test("fetchFeed() PR22 W17 a Satchel server where a stock one was: the folder waits, no deletion reaches it; approved, both are merged", async () => {
+/** Agreed with a stock server; then a deletion here, and a Satchel server where that one was. */
+async function moved() {
   const { account, a, remoteA } = pair({ stock: true });
   for (const name of ["stays.png", "gone.png"]) a.folder.write(name, name);
   await a.sync();
   a.folder.remove("gone.png");
   const stockState = remoteA.state.bind(remoteA);
   remoteA.state = async (...asked) => ({ ...(await stockState(...asked)), serverId: "server-2", epoch: "epoch-2" });
+  return { account, a, remoteA, stockState };
+}
+
+test("fetchFeed() PR22 W17 a Satchel server where a stock one was: the folder waits, no deletion reaches it; approved, both are merged", async () => {
+  const { account, a } = await moved();
   for (const end of [await a.sync(), await a.sync()]) assert.deepEqual([end.summary.result, end.summary.fault], ["held", "otherServer"]);
   assert.equal(account.text("gone.png"), "gone.png");
   const [hold, ...more] = a.parts.rows.holds.list("held");
@@ -124,12 +130,7 @@ test("fetchFeed() PR22 W17 a Satchel server where a stock one was: the folder wa
 });
 
 test("fetchFeed() PR22 the stock server is put back: the question goes by itself, and the deletion made here is sent to it", async () => {
-  const { account, a, remoteA } = pair({ stock: true });
-  for (const name of ["stays.png", "gone.png"]) a.folder.write(name, name);
-  await a.sync();
-  a.folder.remove("gone.png");
-  const stockState = remoteA.state.bind(remoteA);
-  remoteA.state = async (...asked) => ({ ...(await stockState(...asked)), serverId: "server-2", epoch: "epoch-2" });
+  const { account, a, remoteA, stockState } = await moved();
   assert.equal((await a.sync()).summary.fault, "otherServer");
   remoteA.state = stockState;
   await a.sync();
