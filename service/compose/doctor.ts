@@ -7,7 +7,7 @@ import { settingsInForce, type Config } from "../../protocol/config.ts";
 import type { Places } from "../../protocol/places.ts";
 import type { Transport } from "../core/ports.ts";
 import { lockHolder } from "../store/lock.ts";
-import { spaceAt } from "../files/node-disk.ts";
+import { spaceAt } from "../files/file-calls.ts";
 import { looseOnes, probeRoot } from "../files/probe.ts";
 import { loadConfig, loadSecrets, loadServiceFile } from "../files/settings.ts";
 import { openNodeTransport } from "../remotes/node-transport.ts";
