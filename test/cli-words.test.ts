@@ -4,7 +4,7 @@ import { after, before, suite, test } from "node:test";
 
 import * as z from "zod";
 
-import { EngineError } from "../service/engine/facade.ts";
+import { EngineError } from "../service/engine/errors.ts";
 import { fitted } from "../service/cli/io.ts";
 import { openCliDouble, type Around, type CliDouble, type Said } from "./support/cli-double.ts";
 import { runSummary, type EngineDouble } from "./support/engine-double.ts";

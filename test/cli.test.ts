@@ -6,7 +6,8 @@ import { METHODS } from "../protocol/api/table.ts";
 import { ErrorCode } from "../protocol/errors.ts";
 import { VERSION } from "../protocol/version.ts";
 import { exitOfCode, exitOfRuns, exitOfStatus } from "../service/cli/exit-codes.ts";
-import { EngineError, type FolderStatus } from "../service/engine/facade.ts";
+import { EngineError } from "../service/engine/errors.ts";
+import type { FolderStatus } from "../service/engine/facade.ts";
 import { openCliDouble, type Around, type CliDouble, type Said } from "./support/cli-double.ts";
 import { folderStatus, runSummary, type EngineDouble } from "./support/engine-double.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { viewConflict } from "../service/engine/conflict-view.ts";
-import { EngineError } from "../service/engine/facade.ts";
+import { EngineError } from "../service/engine/errors.ts";
 import { readBytes, removedPaths } from "../service/engine/kept-bytes.ts";
 import { resolveConflict } from "../service/engine/resolve.ts";
 import { undoLast } from "../service/engine/undo.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { EngineError } from "../service/engine/facade.ts";
+import { EngineError } from "../service/engine/errors.ts";
 import { openMemoryEngine, OWN_DIRECTORIES, type MemoryEngine } from "./support/memory-engine.ts";
 
 /** Adding and moving alike are refused with `fault`, and nothing is saved. */

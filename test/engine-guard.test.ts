@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { DiskError, RemoteError } from "../service/core/ports.ts";
-import { EngineError } from "../service/engine/facade.ts";
+import { EngineError } from "../service/engine/errors.ts";
 import { openMemoryEngine, type MemoryEngine } from "./support/memory-engine.ts";
 
 /** A folder of three files that is in sync, and nobody touches any more. */

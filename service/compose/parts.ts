@@ -27,7 +27,7 @@ import { observerOf } from "./engine-observer.ts";
 import { openRemote } from "../remotes/open.ts";
 import { login } from "../remotes/anki/login.ts";
 import { parseEndpoint, remoteIdOf } from "../remotes/endpoint.ts";
-import { EngineError } from "../engine/facade.ts";
+import { EngineError } from "../engine/errors.ts";
 import { clock, random } from "./machine.ts";
 
 /** `onDamage`: the state turned out not to be a database any more. */

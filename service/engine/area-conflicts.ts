@@ -2,7 +2,8 @@
 import type { Conflict } from "../core/model.ts";
 import { viewConflict } from "./conflict-view.ts";
 import type { EngineContext } from "./deps.ts";
-import { EngineError, type Engine } from "./facade.ts";
+import { EngineError } from "./errors.ts";
+import type { Engine } from "./facade.ts";
 import type { Folder } from "./folder.ts";
 import { readBytes, removedPaths } from "./kept-bytes.ts";
 import { legalPath } from "./legal-path.ts";

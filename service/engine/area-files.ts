@@ -5,7 +5,8 @@ import { decide, reasonOf } from "../core/reconcile.ts";
 import { toWire } from "../core/wire-names.ts";
 import { carryOutRename } from "./change-local.ts";
 import type { EngineContext } from "./deps.ts";
-import { EngineError, type Engine, type Explanation, type FileView } from "./facade.ts";
+import { EngineError } from "./errors.ts";
+import type { Engine, Explanation, FileView } from "./facade.ts";
 import type { Folder } from "./folder.ts";
 import { legalPath, refuseIgnored } from "./legal-path.ts";
 

@@ -1,7 +1,8 @@
 /** The facade's `folders` area: which media folders the service looks after. */
 import type { EngineContext } from "./deps.ts";
 import { meetAnew } from "./fetch.ts";
-import { EngineError, type Engine, type FolderConfig, type FolderStatus } from "./facade.ts";
+import { EngineError } from "./errors.ts";
+import type { Engine, FolderConfig, FolderStatus } from "./facade.ts";
 import type { Folder } from "./folder.ts";
 
 export function foldersArea(context: EngineContext): Engine["folders"] {

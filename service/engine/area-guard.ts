@@ -1,7 +1,8 @@
 /** The facade's `guard` area: the user's answer to what waits. */
 import type { Hold } from "../core/model.ts";
 import type { EngineContext } from "./deps.ts";
-import { EngineError, type Engine } from "./facade.ts";
+import { EngineError } from "./errors.ts";
+import type { Engine } from "./facade.ts";
 import { meetAnew } from "./fetch.ts";
 import type { Folder } from "./folder.ts";
 import type { FolderParts } from "./parts.ts";

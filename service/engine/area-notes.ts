@@ -19,7 +19,8 @@ import { baseName, slashed } from "../notes/paths.ts";
 import { resolve, type MediaIndex } from "../notes/resolve.ts";
 import { commandId, removeLocal } from "./change-local.ts";
 import type { EngineContext } from "./deps.ts";
-import { EngineError, type Engine, type NotesReport } from "./facade.ts";
+import { EngineError } from "./errors.ts";
+import type { Engine, NotesReport } from "./facade.ts";
 import type { Folder } from "./folder.ts";
 import { MediaNames } from "./media-names.ts";
 

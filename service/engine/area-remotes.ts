@@ -1,7 +1,8 @@
 /** The facade's `remotes` area: signing in and out. A password is used once and kept nowhere. */
 import { RemoteError } from "../core/ports.ts";
 import type { EngineContext } from "./deps.ts";
-import { EngineError, type Engine } from "./facade.ts";
+import { EngineError } from "./errors.ts";
+import type { Engine } from "./facade.ts";
 
 export function remotesArea(context: EngineContext): Engine["remotes"] {
   const { deps, folders } = context;

@@ -2,7 +2,8 @@
 import type { RunSummary } from "../core/model.ts";
 import type { Action } from "../core/plan.ts";
 import { currentConfig, type EngineContext } from "./deps.ts";
-import { EngineError, type Engine, type PlannedAction } from "./facade.ts";
+import { EngineError } from "./errors.ts";
+import type { Engine, PlannedAction } from "./facade.ts";
 import type { Folder } from "./folder.ts";
 import { runFaultOf } from "./halt.ts";
 import { undoLast } from "./undo.ts";

@@ -1,7 +1,7 @@
 /** Changes of the disk that a person asked for: restore, resolve, undo. The same steps as a run's apply, but as a new change of ours. */
 import type { ApplyStep } from "../core/local.ts";
 import type { Origin, Sha1, Version } from "../core/model.ts";
-import { EngineError } from "./facade.ts";
+import { EngineError } from "./errors.ts";
 import { refuseUnsynced } from "./legal-path.ts";
 import { newRunId, type FolderParts } from "./parts.ts";
 

@@ -9,7 +9,8 @@ import { notesArea } from "./area-notes.ts";
 import { remotesArea } from "./area-remotes.ts";
 import { syncArea } from "./area-sync.ts";
 import { currentConfig, type EngineContext, type EngineDeps } from "./deps.ts";
-import { EngineError, type Engine } from "./facade.ts";
+import { EngineError } from "./errors.ts";
+import type { Engine } from "./facade.ts";
 import { Folder } from "./folder.ts";
 import { maintainDaily } from "./maintenance.ts";
 

@@ -40,39 +40,6 @@ export type FolderStatus = {
   readonly nextRunAt: number | null;
 };
 
-/** `code` is one of protocol/errors.ts; the message is for people. */
-export class EngineError extends Error {
-  readonly fault:
-    | "folderNotFound"
-    | "folderPaused"
-    | "noRemote"
-    | "remoteNotFound"
-    | "notADirectory"
-    | "nested"
-    | "remoteTaken"
-    | "rootLocked"
-    | "auth"
-    | "unreachable"
-    | "notOurServer"
-    | "conflictNotFound"
-    | "holdChanged"
-    | "holdNotFound"
-    | "versionNotFound"
-    | "pathNotFound"
-    | "badPath"
-    | "changedMeanwhile"
-    | "nothingToUndo"
-    | "planDrifted"
-    | "exists"
-    | "disk"
-    | "stopping";
-  constructor(fault: EngineError["fault"], message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = "EngineError";
-    this.fault = fault;
-  }
-}
-
 export type PlannedAction = { readonly action: string; readonly path: string; readonly reason: string; readonly bytes: number | null };
 export type PlanView = {
   readonly folder: string;

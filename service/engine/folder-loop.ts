@@ -9,7 +9,7 @@ import {
   ROOT_FAULTS,
   type ScheduleFacts,
 } from "../core/schedule.ts";
-import { EngineError } from "./facade.ts";
+import { EngineError } from "./errors.ts";
 import type { FolderParts } from "./parts.ts";
 import { ASKED, lookAhead, runFolder, type AheadPlan, type RunEnd, type RunOptions } from "./run.ts";
 

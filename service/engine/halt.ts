@@ -1,6 +1,6 @@
 import { RUN_FAULTS, type RunFault } from "../../protocol/run-faults.ts";
 import type { RunResult } from "../core/model.ts";
-import type { EngineError } from "./facade.ts";
+import type { EngineError } from "./errors.ts";
 
 /** Ends a run before its end: nothing is lost, the summary says why. `retry`: trying again later may help. */
 export class Halt extends Error {

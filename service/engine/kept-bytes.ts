@@ -1,7 +1,7 @@
 /** Bytes for people to look at: kept ones, and those that stand in a folder. */
 import type { VersionStore } from "../core/local.ts";
 import type { Sha1, Version } from "../core/model.ts";
-import { EngineError } from "./facade.ts";
+import { EngineError } from "./errors.ts";
 import type { FolderParts } from "./parts.ts";
 
 /** One answer reads at most this much: messages are limited to 1 MiB. */

@@ -1,6 +1,6 @@
 import { checkPath } from "../core/paths.ts";
 import { toWire } from "../core/wire-names.ts";
-import { EngineError } from "./facade.ts";
+import { EngineError } from "./errors.ts";
 import type { FolderParts } from "./parts.ts";
 
 /** A path as a person or a program gave it, in the form that the trees use. @throws EngineError badPath */

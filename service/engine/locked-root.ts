@@ -6,7 +6,7 @@ import type { KeepingStore } from "../files/versions.ts";
 import { parcelWatcher } from "../files/watch.ts";
 import { rootLockPath, takeLock } from "../store/lock.ts";
 import type { EngineDeps } from "./deps.ts";
-import { EngineError } from "./facade.ts";
+import { EngineError } from "./errors.ts";
 
 /** Locks in a shared /tmp are touched this often, so that its cleaner leaves them. */
 const TOUCH_MS = 6 * 3_600_000;

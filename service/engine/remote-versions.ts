@@ -3,7 +3,7 @@ import type { Sha1, Version } from "../core/model.ts";
 import { RemoteError, type Remote, type RemoteVersion } from "../core/ports.ts";
 import { toWire } from "../core/wire-names.ts";
 import { commandId } from "./change-local.ts";
-import { EngineError } from "./facade.ts";
+import { EngineError } from "./errors.ts";
 import type { FolderParts } from "./parts.ts";
 
 /** `where`: who keeps the bytes. A remote does not tell in which run it was: `run` is empty then. */

@@ -1,7 +1,7 @@
 /** Conflicts answered by a person, and kept versions put back. Whatever the answer, both byte strings stay recoverable. */
 import type { Conflict, Sha1 } from "../core/model.ts";
 import { carryOutRename, commandId, putLocal, removeLocal } from "./change-local.ts";
-import { EngineError } from "./facade.ts";
+import { EngineError } from "./errors.ts";
 import type { FolderParts } from "./parts.ts";
 import { bringVersion, newestThere } from "./remote-versions.ts";
 

@@ -5,7 +5,7 @@ import { planHash } from "../core/plan.ts";
 import { DiskError, RemoteError, TransportError, type Remote } from "../core/ports.ts";
 import { StoreError } from "../store/errors.ts";
 import { applyIncoming } from "./apply.ts";
-import { EngineError } from "./facade.ts";
+import { EngineError } from "./errors.ts";
 import { fetchFeed, startOver } from "./fetch.ts";
 import { freeTwins } from "./free-twins.ts";
 import { Halt } from "./halt.ts";

@@ -1,7 +1,7 @@
 /** Undo: the last run or command that replaced or removed local bytes is taken back, file by file, as a new change. */
 import type { Conflict, Sha1, Version } from "../core/model.ts";
 import { commandId, putLocal, removeLocal } from "./change-local.ts";
-import { EngineError } from "./facade.ts";
+import { EngineError } from "./errors.ts";
 import type { FolderParts } from "./parts.ts";
 
 export type UndoResult = {

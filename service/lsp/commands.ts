@@ -1,7 +1,8 @@
 /** What quick fixes carry out. What goes wrong is said in the editor, in words. */
 import { MessageType, type _Connection } from "vscode-languageserver";
 
-import { EngineError, type Engine } from "../engine/facade.ts";
+import { EngineError } from "../engine/errors.ts";
+import type { Engine } from "../engine/facade.ts";
 import { baseName } from "../notes/paths.ts";
 import { COMMANDS, fetchArguments, followArguments, restoreArguments } from "./actions.ts";
 import type { Media } from "./media.ts";

@@ -1,7 +1,7 @@
 /** The service's sentences in German, by their words: for editors that ask for German. They say less than the English ones: no names, no sizes. */
 import type { RunFault } from "../../protocol/run-faults.ts";
 import type { LocalReason, RemoteReason } from "../core/model.ts";
-import type { EngineError } from "../engine/facade.ts";
+import type { EngineError } from "../engine/errors.ts";
 
 /** Why a run failed. */
 export const RUN_FAULT: Readonly<Record<RunFault, string>> = {

@@ -1,6 +1,6 @@
 /** What the language server says by itself, in the editor's language: English, and German where the editor asks for it. Causes are the service's (`notes/knowledge.ts`). */
 import type { Problem, RunSummary } from "../core/model.ts";
-import type { EngineError } from "../engine/facade.ts";
+import type { EngineError } from "../engine/errors.ts";
 import { deletionOf, timeText, type Deletion } from "../notes/knowledge.ts";
 import { baseName } from "../notes/paths.ts";
 import type { Looked } from "./diagnostics.ts";

@@ -5,7 +5,7 @@ import * as z from "zod";
 
 import { ErrorCode } from "../../protocol/errors.ts";
 import { DiskError, RemoteError, type RemoteFault } from "../core/ports.ts";
-import { EngineError } from "../engine/facade.ts";
+import { EngineError } from "../engine/errors.ts";
 import { Halt } from "../engine/halt.ts";
 import { SettingsError } from "../files/json-file.ts";
 

@@ -1,7 +1,7 @@
 /** One session: a world is drawn from a seed, agitated, healed, brought to rest and judged (RELIABILITY 3.2, 3.5). */
 import type { Remote, Upload } from "../../service/core/ports.ts";
 import { fromWire } from "../../service/core/wire-names.ts";
-import { EngineError } from "../../service/engine/facade.ts";
+import { EngineError } from "../../service/engine/errors.ts";
 import { canaryOf } from "./canaries.ts";
 import { modelCloud, serverCloud, type Cloud } from "./cloud.ts";
 import { judge } from "./judge.ts";

@@ -1,6 +1,7 @@
 import { NO_COUNTS, type Hold, type RunSummary } from "../../service/core/model.ts";
 import type { StoredEvent } from "../../service/core/state.ts";
-import { EngineError, type Engine, type FolderStatus } from "../../service/engine/facade.ts";
+import { EngineError } from "../../service/engine/errors.ts";
+import type { Engine, FolderStatus } from "../../service/engine/facade.ts";
 
 /** The facade in memory, for tests of what stands above it. Runs end when the test says so. */
 export class EngineDouble implements Engine {
