@@ -278,7 +278,10 @@ suite("every method, on a real service with a real server", () => {
       `![a](${path.join(one.satchel.root, "a.png")}) ![gone](${path.join(one.satchel.root, "gone.png")})\n`,
     );
     const told = await ask("notes/check", { folder, notes: [notes] });
-    assert.deepEqual([told.notes, told.references, told.missing.map((row) => row.path)], [1, 2, ["gone.png"]]);
+    assert.deepEqual(
+      [told.notes, told.references, told.missing.map((row) => [row.path, row.facts.deletion])],
+      [1, 2, [["gone.png", null]]],
+    );
     assert.deepEqual(told.unread, []);
     assert.deepEqual(
       told.unused.map((row) => row.path),

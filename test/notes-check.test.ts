@@ -196,6 +196,15 @@ suite("satchel check", () => {
     assert.match(ended.stderr, /used\.png stays: it is not unused\./);
     assert.match(ended.stderr, /nothing\.png stays: it is not there\./);
     assert.deepEqual([await isThere("unused.png"), await isThere("old.png"), await isThere("used.png")], [false, false, true]);
+    await writeFile(path.join(top, "c.md"), "![](media/old.png)\n");
+    const { missing } = await report();
+    const [gone] = missing.filter((one) => one.path === "old.png");
+    assert.deepEqual(
+      [gone?.cause, gone?.facts.deletion?.where, gone?.facts.kept?.sizeBytes],
+      ["deleted", "command", 7],
+      "told as data too",
+    );
+    await rm(path.join(top, "c.md"));
     assert.equal((await laptop.cli(["undo"])).code, 0);
     assert.deepEqual([await isThere("unused.png"), await isThere("old.png")], [true, true]);
     assert.equal((await laptop.cli(["check", "--notes", top, "--remove-unused"])).code, 2, "nothing is pre-selected");

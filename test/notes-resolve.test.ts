@@ -4,7 +4,7 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 
 import type { Change, Problem, Version } from "../service/core/model.ts";
-import { knowledgeOf, sizeText, type Cause, type MediaFacts } from "../service/notes/knowledge.ts";
+import { knowledgeOf, missingFactsOf, sizeText, type Cause, type MediaFacts, type MissingFacts } from "../service/notes/knowledge.ts";
 import { below, joined, relativeTo, slashed } from "../service/notes/paths.ts";
 import { findReferences } from "../service/notes/references.ts";
 import { relink } from "../service/notes/relink.ts";
@@ -198,6 +198,35 @@ for (const [what, facts, onDisk, cause, said] of causes)
     assert.equal(found.cause, cause);
     assert.match(found.sentence, said);
     assert.equal(found.missing, !onDisk && facts.entry === undefined);
+  });
+
+const NOTHING = { sizeBytes: null, renamedTo: null, ignoredBy: null, problem: null, deletion: null, kept: null };
+const stories: readonly (readonly [what: string, facts: Partial<MediaFacts>, told: Partial<MissingFacts>])[] = [
+  ["never seen", {}, {}],
+  ["on the remote: its size", { remote: live }, { sizeBytes: 1_234_567 }],
+  [
+    "on the remote and refused: why",
+    { remote: live, problems: [problem("remote", "hashMismatch")] },
+    { sizeBytes: 1_234_567, problem: "hashMismatch" },
+  ],
+  ["renamed: to what, and no deletion", { movedTo: "b.png", changes: [change("remove", "user")] }, { renamedTo: "b.png" }],
+  ["ignored: by which rule", { ignoredBy: ".satchelignore *.png", movedTo: "b.png" }, { ignoredBy: ".satchelignore *.png" }],
+  ["deleted here: when", { changes: [change("remove", "user")] }, { deletion: { where: "here", by: null, atMs: 0 } }],
+  [
+    "deleted there: by whom and when, and what is kept",
+    { remote: { sha1: null, sizeBytes: null, deleted: { by: "laptop", atMs: 7 } }, versions: [version("removed")] },
+    { deletion: { where: "told", by: "laptop", atMs: 7 }, kept: { sha1: SHA, sizeBytes: 5, atMs: 0 } },
+  ],
+  [
+    "deleted there before it ever came: nobody knows when",
+    { remote: { sha1: null, sizeBytes: null, deleted: null } },
+    { deletion: { where: "elsewhere", by: null, atMs: null } },
+  ],
+];
+for (const [what, facts, told] of stories)
+  test(`missingFactsOf() ${what}`, () => {
+    const given = { ...FACTS, ...facts };
+    assert.deepEqual(missingFactsOf(given, knowledgeOf(given, false)), { ...NOTHING, ...told });
   });
 
 test("knowledgeOf() what was replaced or removed can be restored, what was fetched or restored is no version", () => {

@@ -19,6 +19,29 @@ const mention = z.object({
   written: z.string(),
 });
 
+const missingFacts = z.object({
+  sizeBytes: count.nullable().describe("Of the remote's file; null: there is none, or the remote does not say."),
+  renamedTo: z.string().nullable().describe("Path that holds the same bytes now; of cause `renamed`."),
+  ignoredBy: z.string().nullable().describe("The rule; of cause `ignored`."),
+  problem: z.string().nullable().describe("Why it can't be fetched: a problem's `reason`; of `remoteTrouble` and `tooLarge`."),
+  deletion: z
+    .object({
+      where: z
+        .enum(["here", "command", "rebuild", "told", "elsewhere"])
+        .describe(
+          "On this device; by a command of Satchel on this device; while this device's state was lost; on another device, as the server tells; on another device, as far as is known.",
+        ),
+      by: z.string().nullable().describe("The device, of `told`; null: not known."),
+      atMs: timeMs.nullable().describe("When; of `elsewhere` when it arrived here, of `rebuild` at the latest. Null: not known."),
+    })
+    .nullable()
+    .describe("Of cause `deleted`."),
+  kept: z
+    .object({ sha1, sizeBytes: count, atMs: timeMs })
+    .nullable()
+    .describe("The kept bytes that `versions/restore` would put back; null: none."),
+});
+
 export const notesApi = [
   method("notes/check", {
     params: z.strictObject({ folder: folderId, notes: directories }),
@@ -47,7 +70,8 @@ export const notesApi = [
             "ignored",
             "never",
           ]),
-          detail: z.string(),
+          detail: z.string().describe("One English sentence that says why."),
+          facts: missingFacts.describe("What `detail` tells, as data: to say it in another language."),
           references: z.array(mention),
         }),
       ),

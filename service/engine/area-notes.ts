@@ -13,7 +13,7 @@ import {
   type Mention,
 } from "../notes/check.ts";
 import type { NotesSource } from "../notes/finder.ts";
-import { knowledgeOf, type MediaFacts } from "../notes/knowledge.ts";
+import { knowledgeOf, missingFactsOf, type MediaFacts } from "../notes/knowledge.ts";
 import { listNotes, readNote, standsOnDisk, type NotesDisk } from "../notes/note-files.ts";
 import { baseName, slashed } from "../notes/paths.ts";
 import { resolve, type MediaIndex } from "../notes/resolve.ts";
@@ -160,8 +160,9 @@ async function check(
   const missing = [];
   for (const [path, references] of reading.references) {
     const facts = factsOf(folder, path);
-    const { cause, sentence, missing: isMissing } = knowledgeOf(facts, await standsOnDisk(disk, facts.diskPath));
-    if (isMissing) missing.push({ path, cause, detail: sentence, references });
+    const knowledge = knowledgeOf(facts, await standsOnDisk(disk, facts.diskPath));
+    const { cause, sentence } = knowledge;
+    if (knowledge.missing) missing.push({ path, cause, detail: sentence, facts: missingFactsOf(facts, knowledge), references });
   }
   return {
     folder: folder.config.id,

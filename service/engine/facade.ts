@@ -5,7 +5,7 @@ import type { Deleted } from "../core/ports.ts";
 import type { EventLog } from "../core/state.ts";
 import type { KeptVersions } from "./remote-versions.ts";
 import type { BadName, Duplicate, Mention, UnusedFile } from "../notes/check.ts";
-import type { Cause, MediaFacts } from "../notes/knowledge.ts";
+import type { Cause, MediaFacts, MissingFacts } from "../notes/knowledge.ts";
 import type { MediaIndex, MediaPlace, MediaRoot } from "../notes/resolve.ts";
 
 export type FolderConfig = {
@@ -103,6 +103,7 @@ export type NotesReport = {
     readonly path: string;
     readonly cause: Cause;
     readonly detail: string;
+    readonly facts: MissingFacts;
     readonly references: readonly Mention[];
   }[];
   readonly unused: readonly UnusedFile[];

@@ -126,6 +126,34 @@ const WHERE = { user: "here", restore: "command", rebuild: "rebuild" } as const 
   Record<Exclude<Change["origin"], "apply">, Deletion["where"]>
 >;
 
+/** What a front end needs to say the sentence of missing media in another language. Null where it has nothing to do with it, or nobody knows. */
+export type MissingFacts = {
+  /** Of the remote's file. */
+  readonly sizeBytes: number | null;
+  readonly renamedTo: string | null;
+  readonly ignoredBy: string | null;
+  /** Why it can't be fetched. */
+  readonly problem: Problem["reason"] | null;
+  readonly deletion: { readonly where: Deletion["where"]; readonly by: string | null; readonly atMs: number | null } | null;
+  /** The bytes that `versions/restore` would put back. */
+  readonly kept: { readonly sha1: Sha1; readonly sizeBytes: number; readonly atMs: number } | null;
+};
+
+/** The data behind `knowledge.sentence`: only what belongs to its cause. */
+export function missingFactsOf(facts: MediaFacts, { cause, restorable }: Knowledge): MissingFacts {
+  const onRemote = facts.remote !== null && facts.remote.sha1 !== null;
+  const problem = facts.problems.find(({ side }) => side === "remote");
+  const deletion = cause === "deleted" ? deletionOf(facts) : null;
+  return {
+    sizeBytes: onRemote ? (facts.remote?.sizeBytes ?? null) : null,
+    renamedTo: cause === "renamed" ? facts.movedTo : null,
+    ignoredBy: cause === "ignored" ? facts.ignoredBy : null,
+    problem: cause === "remoteTrouble" || cause === "tooLarge" ? (problem?.reason ?? null) : null,
+    deletion: deletion === null ? null : { ...deletion, by: deletion.where === "told" ? deletion.by : null },
+    kept: restorable === null ? null : { sha1: restorable.sha1, sizeBytes: restorable.sizeBytes, atMs: restorable.atMs },
+  };
+}
+
 function howDeleted(deletion: Deletion): string {
   const when = deletion.atMs === null ? "" : ` on ${timeText(deletion.atMs)}`;
   switch (deletion.where) {
