@@ -1,6 +1,6 @@
 /** Exchanges recorded between the real Anki client and the real server, replayed to our client: what it sends, and what it makes of the reply. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import * as z from "zod";
@@ -36,7 +36,13 @@ function replay(number: string): { transport: Transport; request: z.output<typeo
   return { transport, request, asked };
 }
 
+/** Where the recordings come from: beside the project, not part of it. */
+const RECORDED = path.resolve(import.meta.dirname, "../../shared/specs/transcripts/anki-media");
+const sayingWho = z.strictObject({ v: z.int(), cv: z.string() });
+
 const payloadOf = (body: Uint8Array | null | undefined) => decompressSync(body ?? new Uint8Array(0), 1_000_000);
+
+const textOf = (body: Uint8Array | null | undefined): unknown => JSON.parse(Buffer.from(payloadOf(body)).toString());
 
 type Case = {
   readonly number: string;
@@ -149,6 +155,31 @@ const CASES: readonly Case[] = [
     sameRequest: "zip",
   },
   { number: "40", what: "sanity answered mediaSanity", call: verify, expected: "differs", sameRequest: "json" },
+  // What a server refuses other clients for, in answer to a request of ours.
+  { number: "15", what: "a header without a key of it", call: feed, expected: "refused" },
+  { number: "16", what: "no header", call: feed, expected: "refused" },
+  { number: "17", what: "a method that is not known", call: verify, expected: "refused" },
+  { number: "18", what: "a verb that is not allowed", call: feed, expected: "notOurServer" },
+  { number: "23", what: "nothing where something was asked for", call: verify, expected: "protocol" },
+  { number: "25", what: "a plain page of changes, as for protocol 10", call: feed, expected: "notOurServer" },
+  { number: "26", what: "a body of two frames", call: feed, expected: "refused" },
+  // What an old client is answered is plain: no answer to us.
+  { number: "28", what: "changes for an old client", call: feed, expected: "notOurServer" },
+  {
+    number: "29",
+    what: "an upload of an old client",
+    call: async (remote) => await remote.upload([putOf("x")], never),
+    expected: "notOurServer",
+  },
+  { number: "30", what: "a login of an old client", call: signIn, expected: "notOurServer" },
+  { number: "32", what: "an upload of 2.1.54", call: async (remote) => await remote.upload([putOf("x")], never), expected: "notOurServer" },
+  { number: "33", what: "changes for 2.1.54", call: feed, expected: "notOurServer" },
+  {
+    number: "34",
+    what: "a download of 2.1.54",
+    call: async (remote) => await collect(remote.download(["new.bin"], never)),
+    expected: "notOurServer",
+  },
 ];
 
 for (const { number, what, call, expected, sameRequest } of CASES) {
@@ -165,7 +196,7 @@ for (const { number, what, call, expected, sameRequest } of CASES) {
     assert.equal(new URL(first.url).pathname, request.path);
     const [ours, theirs] = [payloadOf(first.body), payloadOf(Buffer.from(request.bodyBase64, "base64"))];
     if (sameRequest === "zip") assert.deepEqual(readUploadZip(ours), readUploadZip(theirs));
-    else assert.deepEqual(JSON.parse(Buffer.from(ours).toString()), JSON.parse(Buffer.from(theirs).toString()));
+    else assert.deepEqual(textOf(first.body), textOf(Buffer.from(request.bodyBase64, "base64")));
   });
 }
 
@@ -174,14 +205,67 @@ test("openAnkiRemote() recorded exchanges 36: begin without a session key is ref
   await assert.rejects(openAnki({ transport }).state(never), (error) => error instanceof RemoteError && error.fault === "protocol");
 });
 
-test("openAnkiRemote() recorded exchange 04: begin, asked after the server has said that it knows no health", async () => {
-  const { transport, request, asked } = replay("04");
-  const official: Transport = {
+/** A server that knows no `/health`, as the official one in its time; all else is the recorded reply. */
+function withoutHealth(transport: Transport): Transport {
+  return {
     ...transport,
     send: async (sent, signal) =>
       sent.url.endsWith("/health") ? { status: 404, headers: {}, body: new Uint8Array(0) } : await transport.send(sent, signal),
   };
-  const remote = openAnki({ transport: official });
+}
+
+for (const [number, fault] of [
+  ["19", "refused"],
+  ["27", "notOurServer"],
+  ["31", "notOurServer"],
+] as const)
+  test(`openAnkiRemote() recorded exchange ${number}: the reply to another client's begin is no greeting`, async () => {
+    const { transport } = replay(number);
+    await assert.rejects(
+      openAnki({ transport: withoutHealth(transport) }).state(never),
+      (error) => error instanceof RemoteError && error.fault === fault,
+    );
+  });
+
+test("openAnkiRemote() recorded exchange 03: AnkiWeb is asked for its meta, then for begin as that had no other base to offer", async () => {
+  const [meta, begin] = [replay("03"), replay("04")];
+  const transport: Transport = {
+    ...meta.transport,
+    send: async (sent, signal) => await (sent.url.endsWith("sync/meta") ? meta : begin).transport.send(sent, signal),
+  };
+  assert.equal((await openAnki({ transport }, { url: "https://sync.ankiweb.net/" }).state(never)).position, "0");
+  const [asked] = meta.asked;
+  assert.equal(asked?.method, "POST");
+  assert.equal(new URL(asked.url).pathname, meta.request.path);
+  const [ours, theirs] = [asked.body, Buffer.from(meta.request.bodyBase64, "base64")].map((body) => sayingWho.parse(textOf(body)));
+  assert.deepEqual({ ...ours, cv: "" }, { ...theirs, cv: "" });
+  assert.match(ours?.cv ?? "", /^satchel,/);
+  assert.deepEqual(
+    begin.asked.map(({ url }) => url),
+    ["https://sync.ankiweb.net/msync/begin"],
+  );
+});
+
+test("openAnkiRemote() recorded exchange 24: a server of another age is told from one that is away", async () => {
+  const { transport, asked } = replay("24");
+  const remote = openAnki({ transport }, { url: "https://sync.ankiweb.net/" });
+  await assert.rejects(remote.state(never), (error) => error instanceof RemoteError && error.fault === "protocol");
+  assert.equal(asked.length, 1, "nothing is asked after it");
+});
+
+test("all recorded exchanges are replayed here, and they are those beside the project", (context) => {
+  const here = readdirSync(FOLDER).filter((name) => name.endsWith(".json"));
+  const apart = ["03", "04", "19", "24", "27", "31", "36"];
+  assert.deepEqual([...CASES.map(({ number }) => number), ...apart].toSorted(), here.map((name) => name.slice(0, 2)).toSorted());
+  if (!existsSync(RECORDED)) return context.skip("no recordings beside the project (../shared/specs/transcripts)");
+  for (const name of here)
+    assert.equal(readFileSync(path.join(FOLDER, name), "utf8"), readFileSync(path.join(RECORDED, name), "utf8"), name);
+  assert.equal(readdirSync(RECORDED).filter((name) => name.endsWith(".json")).length, here.length);
+});
+
+test("openAnkiRemote() recorded exchange 04: begin, asked after the server has said that it knows no health", async () => {
+  const { transport, request, asked } = replay("04");
+  const remote = openAnki({ transport: withoutHealth(transport) });
   assert.equal((await remote.state(never)).position, "0");
   assert.equal(new URL(asked[0]?.url ?? "").pathname, request.path);
 });
