@@ -107,7 +107,6 @@ export const PLAIN_CASES: readonly Case[] = [
   ...[1000, 1001].map((count): Case => ({
     id: "§5.2",
     title: `page border: ${String(count)} files`,
-    for: ({ a, b, server }) => a !== b || server === "satchel",
     run: async (world) => await many(world, count, 40),
     expected: done,
   })),
