@@ -47,17 +47,21 @@ export async function signInAndConnect(parts: Parts): Promise<void> {
   await board.refresh();
 }
 
-export async function signOut({ session, board }: Parts): Promise<void> {
+export async function signOut({ session, board, remembered }: Parts): Promise<void> {
   await session.start();
   await board.refresh();
   const signedIn = board.remotes.filter((remote) => remote.signedIn);
-  const items = signedIn.map(({ id, url }) => ({ label: id, description: url }));
+  const items = signedIn.map(({ id, url, user }) => ({ label: id, description: url, url, user }));
   const chosen = await vscode.window.showQuickPick(items, {
     title: l10n.t("Sign Out"),
     placeHolder: l10n.t("The key of this device is forgotten. Folders stay."),
   });
-  if (chosen !== undefined) await session.call("remotes/logout", { remote: chosen.label });
+  if (chosen === undefined) return;
+  // First, so that a service that fails leaves no password behind.
+  const forgotten = await remembered.forget(chosen);
+  await session.call("remotes/logout", { remote: chosen.label });
   await board.refresh();
+  if (!forgotten) throw new Error(l10n.t("Signed out, but the editor's secret storage did not let go of the password that it remembers."));
 }
 
 export async function pauseOrResume({ session, board }: Parts, verb: "pause" | "resume", node?: MediaNode): Promise<void> {

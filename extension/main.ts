@@ -16,6 +16,7 @@ import { isInUse, placesHere } from "./launch.ts";
 import { registerMediaView } from "./media-view.ts";
 import type { Parts } from "./parts.ts";
 import { registerPaste } from "./paste.ts";
+import { Remembered } from "./remembered.ts";
 import type { Session } from "./session.ts";
 import { registerStatusBar } from "./status-bar.ts";
 import { registerSyncOnSave } from "./sync.ts";
@@ -39,7 +40,7 @@ export function activate(context: vscode.ExtensionContext): SatchelExports {
     log,
   });
   const board = new Board(session);
-  const parts: Parts = { session, board, log };
+  const parts: Parts = { session, board, log, remembered: new Remembered(context.secrets, log) };
   context.subscriptions.push(board, { dispose: () => session.close() }, log);
   registerStatusBar(context, parts);
   registerMediaView(context, parts);

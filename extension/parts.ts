@@ -2,6 +2,7 @@
 import type * as vscode from "vscode";
 
 import type { Board } from "./board.ts";
+import type { Remembered } from "./remembered.ts";
 import type { Session } from "./session.ts";
 
 export type Parts = {
@@ -9,4 +10,5 @@ export type Parts = {
   /** The service's folders as last told. */
   readonly board: Board;
   readonly log: vscode.LogOutputChannel;
+  readonly remembered: Remembered;
 };

@@ -1,18 +1,31 @@
-/** Signing in: three questions in one quick input. The password goes to the service once, which trades it for a key; nothing keeps it. */
+/**
+ * Signing in: three questions in one quick input. The password goes to the service once, which trades it for a key and forgets it; this editor remembers it
+ * only where the user says so.
+ */
 import * as vscode from "vscode";
 
 import { ErrorCode } from "../protocol/errors.ts";
 import { logTrouble } from "./log-words.ts";
 import type { Parts } from "./parts.ts";
+import type { Account, Remembered } from "./remembered.ts";
 import { sentenceOf } from "./sentences.ts";
 import { RequestError } from "./session.ts";
 
 const { l10n } = vscode;
 const STEPS = 3;
 
-type Answers = { url: string; user: string; password: string };
+type Answers = {
+  url: string;
+  user: string;
+  password: string;
+  /** The editor's secret storage is to hold the password. */
+  remember: boolean;
+  /** Whose password it is; null: no password was asked for yet. */
+  account: Account | null;
+};
+type Key = "url" | "user" | "password";
 type Question = {
-  readonly key: keyof Answers;
+  readonly key: Key;
   readonly title: string;
   readonly prompt: string;
   readonly placeholder: string;
@@ -22,19 +35,35 @@ type Question = {
 };
 
 /** Asks, signs in, and says how it went. Resolves with the remote's id; undefined: the user went away. */
-export async function signIn({ session, board, log }: Parts): Promise<string | undefined> {
+export async function signIn(parts: Parts): Promise<string | undefined> {
+  const { session, board } = parts;
   await session.start();
-  const answers: Answers = { url: suggestedUrl(board.remotes[0]?.url), user: board.remotes[0]?.user ?? "", password: "" };
-  const remote = await askInSteps(questions(), answers, async () => {
-    try {
-      return { done: (await session.call("remotes/login", { ...answers, url: withScheme(answers.url) })).remote };
-    } catch (error) {
-      logTrouble(log, "warn", "signing in failed", error);
-      return failedAt(error);
-    }
-  });
+  const [known] = board.remotes;
+  const answers: Answers = { url: suggestedUrl(known?.url), user: known?.user ?? "", password: "", remember: false, account: null };
+  const remote = await askInSteps(parts, answers);
   if (remote !== undefined) void vscode.window.showInformationMessage(l10n.t("Satchel: signed in as {0}.", remote));
   return remote;
+}
+
+/** Tries what was answered. */
+async function attempt({ session, log, remembered }: Parts, answers: Answers): Promise<Outcome> {
+  const { user, password, remember } = answers;
+  const url = withScheme(answers.url);
+  try {
+    const { remote } = await session.call("remotes/login", { url, user, password });
+    const settled = remember ? await remembered.keep({ url, user }, password) : await remembered.forget({ url, user });
+    if (!settled) void vscode.window.showWarningMessage(storageTrouble(remember));
+    return { done: remote };
+  } catch (error) {
+    logTrouble(log, "warn", "signing in failed", error);
+    return failedAt(error);
+  }
+}
+
+function storageTrouble(remember: boolean): string {
+  return remember
+    ? l10n.t("Satchel: you are signed in, but the editor's secret storage did not take the password, so it is not remembered.")
+    : l10n.t("Satchel: you are signed in, but the editor's secret storage did not let go of the password that it remembers.");
 }
 
 function suggestedUrl(known: string | undefined): string {
@@ -71,7 +100,7 @@ function questions(): readonly Question[] {
     {
       key: "password",
       title: l10n.t("Sign In: Password"),
-      prompt: l10n.t("Password. It is traded for a key of this device and then forgotten."),
+      prompt: l10n.t("Password. It is traded for a key of this device; the service then forgets it."),
       placeholder: l10n.t("Password"),
       secret: true,
       judge: (answer) => (answer === "" ? wanted : undefined),
@@ -88,7 +117,7 @@ function insecure(url: string): string | undefined {
     : undefined;
 }
 
-type Outcome = { readonly done: string } | { readonly key: keyof Answers; readonly message: string };
+type Outcome = { readonly done: string } | { readonly key: Key; readonly message: string };
 
 /** At which question the user should try again. */
 function failedAt(error: unknown): Outcome {
@@ -97,8 +126,35 @@ function failedAt(error: unknown): Outcome {
   return { key, message: sentenceOf(error) };
 }
 
-/** One input box that goes through the questions, back and forth; `finish` may send it back to one of them. */
-async function askInSteps(asked: readonly Question[], answers: Answers, finish: () => Promise<Outcome>): Promise<string | undefined> {
+/** What is offered beside the answer: a step back, and to remember the password or not. */
+function buttonsFor(step: number, question: Question, answers: Answers): readonly vscode.QuickInputButton[] {
+  const back = step === 0 ? [] : [vscode.QuickInputButtons.Back];
+  if (!question.secret) return back;
+  return answers.remember
+    ? [
+        ...back,
+        {
+          iconPath: new vscode.ThemeIcon("check"),
+          tooltip: l10n.t("The editor's secret storage will remember this password. Press to forget it."),
+        },
+      ]
+    : [...back, { iconPath: new vscode.ThemeIcon("save"), tooltip: l10n.t("Remember this password in the editor's secret storage") }];
+}
+
+/** Fills in the password that the editor remembers for the account that was named; what was typed for another account goes. */
+async function recall(remembered: Remembered, answers: Answers): Promise<void> {
+  const account = { url: withScheme(answers.url), user: answers.user };
+  const same = answers.account?.url === account.url && answers.account.user === account.user;
+  if (same) return;
+  answers.account = account;
+  const kept = await remembered.password(account);
+  answers.remember = kept !== undefined;
+  answers.password = kept ?? "";
+}
+
+/** One input box that goes through the questions, back and forth; a failed attempt sends it back to one of them. */
+async function askInSteps(parts: Parts, answers: Answers): Promise<string | undefined> {
+  const asked = questions();
   const box = vscode.window.createInputBox();
   const { promise, resolve } = Promise.withResolvers<string | undefined>();
   let step = 0;
@@ -112,8 +168,18 @@ async function askInSteps(asked: readonly Question[], answers: Answers, finish: 
     box.placeholder = question.placeholder;
     box.password = question.secret;
     box.value = answers[question.key];
-    box.buttons = step === 0 ? [] : [vscode.QuickInputButtons.Back];
+    box.buttons = buttonsFor(step, question, answers);
     box.validationMessage = message;
+  };
+  const waiting = async <T>(work: Promise<T>): Promise<T> => {
+    box.busy = true;
+    box.enabled = false;
+    try {
+      return await work;
+    } finally {
+      box.busy = false;
+      box.enabled = true;
+    }
   };
   const accept = async () => {
     const question = asked[step];
@@ -122,24 +188,26 @@ async function askInSteps(asked: readonly Question[], answers: Answers, finish: 
     if (box.validationMessage !== undefined) return;
     answers[question.key] = question.secret ? box.value : box.value.trim();
     step += 1;
+    if (asked[step]?.secret === true) await waiting(recall(parts.remembered, answers));
     if (step < asked.length) return show();
-    box.busy = true;
-    box.enabled = false;
-    const outcome = await finish();
-    box.busy = false;
-    box.enabled = true;
+    const outcome = await waiting(attempt(parts, answers));
     if ("done" in outcome) return resolve(outcome.done);
     step = asked.findIndex(({ key }) => key === outcome.key);
     show(outcome.message);
+  };
+  const press = (button: vscode.QuickInputButton) => {
+    if (button === vscode.QuickInputButtons.Back) step -= 1;
+    else {
+      answers.password = box.value;
+      answers.remember = !answers.remember;
+    }
+    show();
   };
   box.ignoreFocusOut = true;
   const listening = [
     box.onDidAccept(() => void accept()),
     box.onDidChangeValue(() => (box.validationMessage = undefined)),
-    box.onDidTriggerButton(() => {
-      step -= 1;
-      show();
-    }),
+    box.onDidTriggerButton(press),
     box.onDidHide(() => resolve(undefined)),
   ];
   show();

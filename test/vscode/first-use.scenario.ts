@@ -95,4 +95,42 @@ scenario("first use", { files: { "media/cat.svg": "<svg xmlns='http://www.w3.org
     await until("and not deleted elsewhere", () => pages.filter((page) => other.has(page)).length >= held);
     await window.row("Questions").waitFor({ state: "detached" });
   });
+
+  test("EX06 a password is remembered where its user asks; it fills in the question of the next sign-in, and signing out forgets it", async () => {
+    const window = await world.window();
+    const password = window.quick().filter({ hasText: "Sign In: Password" }).locator("input").first();
+    const toThePassword = async () => {
+      await window.command("Satchel: Sign In");
+      await window.answer("Sign In: Server", world.server.url);
+      await window.answer("Sign In: Account", "user1");
+      await password.waitFor();
+    };
+    const signedIn = async () => {
+      await window.toast("signed in as user1@").waitFor();
+      await window.command("Notifications: Clear All Notifications");
+    };
+    const signOut = async () => {
+      await window.command("Satchel: Sign Out");
+      await window.pick("user1@");
+    };
+    await toThePassword();
+    await password.fill(PASSWORD);
+    await window.quick().getByRole("button", { name: "Remember this password" }).click();
+    await window.quick().getByRole("button", { name: "will remember this password" }).waitFor();
+    await window.shot("sign-in-remember");
+    assert.equal(await password.inputValue(), PASSWORD, "pressing the button takes nothing away");
+    await password.press("Enter");
+    await signedIn();
+    await toThePassword();
+    await window.quick().getByRole("button", { name: "will remember this password" }).waitFor();
+    assert.equal(await password.inputValue(), PASSWORD);
+    await password.press("Enter");
+    await signedIn();
+    await signOut();
+    await toThePassword();
+    await window.quick().getByRole("button", { name: "Remember this password" }).waitFor();
+    assert.equal(await password.inputValue(), "");
+    await window.answer("Sign In: Password", PASSWORD);
+    await signedIn();
+  });
 });
