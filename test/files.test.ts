@@ -32,12 +32,36 @@ for (const [name, options] of [
 function bothWays(name: string, run: (given: FolderOnDisk) => Promise<void>): void {
   onDisk(name, run);
   onDisk(`${name} (listed by a worker)`, run, { nearNames: 0 });
+  onDisk(`${name} (listed and looked at by a worker)`, run, { nearNames: 0, nearParts: 0 });
 }
 
 function sparse(path: string, sizeBytes: number): void {
   fs.writeFileSync(path, "");
   fs.truncateSync(path, sizeBytes);
 }
+
+/** More than a few parts of a listing. */
+const MANY = 5_000;
+
+onDisk(
+  "walk() a large directory: each file once, as it stands, whichever thread looked at it",
+  async ({ disk, home }) => {
+    fs.mkdirSync(`${home}/many`);
+    for (let index = 0; index < MANY; index++) fs.writeFileSync(`${home}/many/f${String(index)}`, "x".repeat(index % 7));
+    const sizes = new Map<string, number | undefined>();
+    for await (const { found, packs } of disk.walk(`${home}/many`, () => false, never)) {
+      assert.deepEqual(found, []);
+      for (const { diskPaths, found: at } of packs ?? [])
+        for (const [index, diskPath] of diskPaths.entries()) {
+          assert.equal(sizes.has(diskPath), false, diskPath);
+          sizes.set(diskPath, at(index).stat?.sizeBytes);
+        }
+    }
+    assert.equal(sizes.size, MANY);
+    for (let index = 0; index < MANY; index++) assert.equal(sizes.get(`f${String(index)}`), index % 7);
+  },
+  { nearNames: 0 },
+);
 
 onDisk("hash() by workers: many files and large ones, in order, S6 with stat", async ({ disk, home }) => {
   fs.mkdirSync(`${home}/many`);

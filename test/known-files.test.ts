@@ -40,6 +40,20 @@ test("KnownFiles N2 every path is missing until it is met, by its name on disk, 
   assert.deepEqual([known.has("f/00400.jpg"), known.has("nowhere")], [true, false]);
 });
 
+test("KnownFiles files are told apart by their numbers, however large, and two names of one file by their names", () => {
+  const entries = Array.from({ length: 5000 }, (_, index) => entryOf(`${String(index)}.jpg`, { fileId: 2 ** 41 + Math.floor(index / 2) }));
+  const known = knownOf(entries);
+  for (const entry of entries.slice(2500)) {
+    assert.equal(known.isUnchanged("elsewhere.jpg", "elsewhere.jpg", seen(entry), 1), false);
+    assert.equal(known.isUnchanged(`${entry.path}.jpg`, `${entry.path}.jpg`, seen(entry), 1), false);
+    assert.equal(known.isUnchanged(entry.path, entry.path, seen(entry), 1), true, entry.path);
+  }
+  assert.deepEqual(
+    missing(known),
+    entries.slice(0, 2500).map(({ path }) => path),
+  );
+});
+
 for (const [what, change] of [
   ["its size", { sizeBytes: 50 }],
   ["its mtime", { mtimeNs: 6.5 }],

@@ -6,6 +6,7 @@ import { Worker } from "node:worker_threads";
 import type { Stat } from "../core/model.ts";
 import { DiskError, type HashResult } from "../core/ports.ts";
 import { refusal } from "./disk-fault.ts";
+import { lookInto } from "./disk-list.ts";
 import { Hashing } from "./hash-files.ts";
 import {
   LOOKED,
@@ -38,6 +39,11 @@ const AHEAD = 8;
 const WARM_FILE_MS = 0.03;
 const WARM_BYTE_MS = 1 / 500_000;
 const COLD_FACTOR = 3;
+
+/** Parts of a listing that the main thread looks at while a worker lists: one, and one that is on its way. None any more once a look took this long. */
+const PARTS_ALONG = 2;
+const LOOK_MS = 2;
+const LOOKS_MS = 4;
 
 /** New files per message, and their bytes: memory of this size is used again and again. */
 const CREATE_PATHS = 128;
@@ -196,12 +202,14 @@ export class DiskCrew {
   }
 
   /** The parts of one directory's listing with a look at each name, as a worker makes them. @throws DiskError when a worker died */
-  async *list(path: string): AsyncGenerator<ListReply> {
+  async *list(path: string, nearParts = PARTS_ALONG): AsyncGenerator<ListReply> {
+    const wanted = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    wanted[0] = nearParts;
     const parts: ListReply[] = [];
     let failure: { readonly reason: unknown } | null = null;
     let come = Promise.withResolvers<void>();
     this.#queue.push({
-      request: { kind: "list", path },
+      request: { kind: "list", path, wanted },
       transfer: [],
       answered: (reply) => {
         if (reply.kind === "list") parts.push(reply);
@@ -216,7 +224,12 @@ export class DiskCrew {
     for (;;) {
       const part = parts.shift();
       if (part !== undefined) {
-        yield part;
+        if (part.looked) yield part;
+        else {
+          const looked = await lookHere(path, part);
+          yield looked.part;
+          if (!looked.slow) Atomics.add(wanted, 0, 1);
+        }
         if (!part.more) return;
         continue;
       }
@@ -351,6 +364,26 @@ export class DiskCrew {
       this.#drop([...hand.jobs.values()], new DiskError("other", "Could not look at the disk: the service is stopping."));
     await Promise.all(hands.map(async (hand) => await hand.worker.terminate()));
   }
+}
+
+/** Looks in slices, so that nobody waits. */
+async function lookHere(path: string, part: ListReply): Promise<{ readonly part: ListReply; readonly slow: boolean }> {
+  const names = part.names.split("/");
+  const here = { ...part, kinds: new Uint8Array(names.length), stats: new Float64Array(names.length * STAT_NUMBERS) };
+  let slow = false;
+  let beforeMs = performance.now();
+  let untilMs = beforeMs + LOOKS_MS;
+  for (const [index, name] of names.entries()) {
+    lookInto(`${path}/${name}`, here, index);
+    const nowMs = performance.now();
+    slow ||= nowMs - beforeMs > LOOK_MS;
+    beforeMs = nowMs;
+    if (nowMs < untilMs) continue;
+    await setImmediate();
+    beforeMs = performance.now();
+    untilMs = beforeMs + LOOKS_MS;
+  }
+  return { part: here, slow };
 }
 
 /** False: these files are too large, or too slow to be had, to be read on this thread. */

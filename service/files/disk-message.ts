@@ -11,8 +11,8 @@ export type CreateRequest = {
   readonly shapes: Float64Array<ArrayBuffer>;
   readonly memory: ArrayBuffer;
 };
-/** Every name of one directory and a look at it. */
-export type ListRequest = { readonly kind: "list"; readonly path: string };
+/** Every name of one directory and a look at it. `wanted`: how many more parts the asking thread would look at itself. */
+export type ListRequest = { readonly kind: "list"; readonly path: string; readonly wanted: Int32Array<SharedArrayBuffer> };
 /** Small files, each whole into its room in memory that both threads see. Per path where its room begins and how long it is, which is one byte
  * more than the file should have. */
 export type ReadRequest = {
@@ -55,6 +55,8 @@ export type CreateReply = {
 export type ListReply = {
   readonly kind: "list";
   readonly names: string;
+  /** False: the names are told, and whoever asked looks at them. */
+  readonly looked: boolean;
   /** Per name its `LOOKED` code. */
   readonly kinds: Uint8Array<ArrayBuffer>;
   /** Per name `STAT_NUMBERS` numbers. */

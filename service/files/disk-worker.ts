@@ -1,26 +1,25 @@
 /** The disk worker: whole batches of paths in, hashes, bytes, names or new files out; synchronous calls and memory used again, as fast as C. */
 import { hash } from "node:crypto";
-import { closeSync, fstatSync, fsync, linkSync, lstatSync, openSync, readdirSync, readSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, fsync, linkSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
 import { promisify } from "node:util";
 import { parentPort, type MessagePort } from "node:worker_threads";
 
 import type { Stat } from "../core/model.ts";
 import { codeOf, faultOf, READ_FLAGS, statOf } from "./disk-fault.ts";
 import {
-  LOOKED,
   NO_HASH,
   STAT_NUMBERS,
   type CreateReply,
   type CreateRequest,
   type DiskReply,
   type DiskRequest,
-  type ListReply,
   type NamesReply,
   type Posted,
   type ReadReply,
   type ReadRequest,
   type WorkerFault,
 } from "./disk-message.ts";
+import { listAll, lookInto } from "./disk-list.ts";
 import { Hashing, putStat } from "./hash-files.ts";
 
 const syncFile = promisify(fsync);
@@ -104,41 +103,6 @@ function removeHalf(path: string): void {
   }
 }
 
-/** Names per reply: the main thread takes each in about a millisecond. */
-const LIST_NAMES = 1_024;
-
-function listAll(path: string, reply: (part: ListReply) => void): void {
-  const part = (names: readonly string[], more: boolean, fault: WorkerFault | null): void => {
-    const kinds = new Uint8Array(names.length);
-    const stats = new Float64Array(names.length * STAT_NUMBERS);
-    for (const [index, name] of names.entries()) kinds[index] = lookInto(`${path}/${name}`, stats, index);
-    reply({ kind: "list", names: names.join("/"), kinds, stats, more, fault });
-  };
-  let names: readonly string[];
-  try {
-    // Between the look and the listing a directory may have become a symlink (CT10): what it leads to is not ours.
-    if (!lstatSync(path).isDirectory()) return part([], false, { fault: "symlink", code: "ELOOP" });
-    names = readdirSync(path);
-  } catch (error) {
-    return part([], false, { fault: faultOf(error), code: codeOf(error) ?? String(error) });
-  }
-  for (let at = 0; at < names.length; at += LIST_NAMES) part(names.slice(at, at + LIST_NAMES), true, null);
-  part([], false, null);
-}
-
-function lookInto(path: string, stats: Float64Array, index: number): number {
-  try {
-    const found = lstatSync(path, { throwIfNoEntry: false });
-    if (found === undefined) return LOOKED.gone;
-    const stat = statOf(found);
-    putStat(stats, index, stat);
-    return LOOKED[stat.kind];
-  } catch {
-    // Which of the two it was does not matter: it is unknown in both cases.
-    return LOOKED.gone;
-  }
-}
-
 /** What is not read here is read by the other thread, which can tell why not. */
 function readAll({ paths, rooms, memory }: ReadRequest): ReadReply {
   const stats = new Float64Array(paths.length * STAT_NUMBERS);
@@ -196,16 +160,15 @@ function answer(request: Quick, post: Post): void {
       return post(reply, [reply.stats.buffer]);
     }
     case "list":
-      return listAll(request.path, (reply) => post(reply, [reply.stats.buffer, reply.kinds.buffer]));
+      return listAll(request, (reply) => post(reply, [reply.stats.buffer, reply.kinds.buffer]));
     case "read": {
       const reply = readAll(request);
       return post(reply, [reply.stats.buffer]);
     }
     case "look": {
-      const kinds = new Uint8Array(request.paths.length);
-      const stats = new Float64Array(request.paths.length * STAT_NUMBERS);
-      for (const [index, path] of request.paths.entries()) kinds[index] = lookInto(path, stats, index);
-      return post({ kind: "look", kinds, stats }, [kinds.buffer, stats.buffer]);
+      const looks = { kinds: new Uint8Array(request.paths.length), stats: new Float64Array(request.paths.length * STAT_NUMBERS) };
+      for (const [index, path] of request.paths.entries()) lookInto(path, looks, index);
+      return post({ kind: "look", ...looks }, [looks.kinds.buffer, looks.stats.buffer]);
     }
     case "link": {
       const { from, to } = request;

@@ -1,7 +1,10 @@
 /** A walk that begins before anybody asks: a worker lists while this thread does something else. */
 type Step<Batch> = { readonly batch: Batch } | { readonly error: unknown };
 
-/** What is found before `batches` is read waits in memory. Either `batches` or `stop` ends the walk. */
+/** So many batches: the worker is at work then, and its replies take less memory than what is made of them. */
+const AHEAD = 4;
+
+/** What is found before `batches` is read waits in memory, up to `AHEAD`. Either `batches` or `stop` ends the walk. */
 export class EarlyWalk<Batch> {
   readonly #steps: AsyncIterator<Batch>;
   readonly #kept: Step<Batch>[] = [];
@@ -41,7 +44,7 @@ export class EarlyWalk<Batch> {
   }
 
   async #pull(): Promise<void> {
-    while (!this.#asked && !this.#ended) {
+    while (!this.#asked && !this.#ended && this.#kept.length < AHEAD) {
       try {
         const step = await this.#steps.next();
         if (step.done === true) this.#ended = true;

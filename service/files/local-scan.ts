@@ -27,8 +27,8 @@ const BATCH_FILES = 2_000;
 const BATCH_BYTES = 64 * 1024 * 1024;
 /** Batches being hashed while the walk goes on. */
 const BATCHES_AHEAD = 2;
-/** Entries are read in slices of this long, so that nobody waits. */
-const SLICE_MS = 6;
+/** Entries are read in slices of this long and a page more, so that nobody waits. */
+const SLICE_MS = 2;
 
 /** What the scan shares with the tree. */
 export interface ScanState {
@@ -56,10 +56,12 @@ export async function* scanTree(
   // A worker lists already while the table is read here.
   const walk = new EarlyWalk(context.disk.walk(context.root, skip, signal));
   const scan = new Scan(state, options.rehash, await loadKnown(state, walk));
+  let untilMs = context.clock.monoMs() + SLICE_MS;
   try {
     for await (const batch of walk.batches()) {
       for (const found of batch.found) if (!scan.isUnchanged(found)) await lookAt(scan, state, found);
       for (const pack of batch.packs ?? []) {
+        scan.enterFolderOf(pack);
         for (let index = 0; index < pack.diskPaths.length; index++)
           if (!scan.isUnchangedIn(pack, index)) await lookAt(scan, state, pack.found(index));
       }
@@ -67,6 +69,10 @@ export async function* scanTree(
       for (const items of scan.fullBatches()) ahead.push(settled(readAll(context, items, signal)));
       while (ahead.length > BATCHES_AHEAD) yield await finish(state, ahead.shift());
       if (scan.observations.length >= BATCH_FILES) yield scan.takeObservations();
+      if (context.clock.monoMs() < untilMs) continue;
+      // What came while the table was read waits in a row.
+      await context.clock.sleep(0);
+      untilMs = context.clock.monoMs() + SLICE_MS;
     }
     await lookAtStandIns(scan, state);
     for (const items of scan.lastBatches()) ahead.push(settled(readAll(context, items, signal)));
@@ -135,6 +141,8 @@ async function readKnown(state: ScanState): Promise<KnownFiles> {
   const { entries, clock, problems } = state.context;
   const known = new KnownFiles();
   state.names.forgetAll();
+  // The worker that lists was started a moment ago, which takes a slice of its own.
+  await clock.sleep(0);
   let untilMs = clock.monoMs() + SLICE_MS;
   for (const page of entries.fingerprints()) {
     known.add(page);
@@ -208,16 +216,19 @@ class Scan {
 
   /** The same for one of a pack, without an object for it. */
   isUnchangedIn(pack: WalkPack, index: number): boolean {
-    const diskPath = pack.diskPaths[index] ?? "";
-    this.#enterFolderOf(diskPath);
-    return !this.#rehash && this.#isKnown(diskPath, pack.stats, index * PACK_NUMBERS);
+    return !this.#rehash && this.#isKnown(pack.diskPaths[index] ?? "", pack.stats, index * PACK_NUMBERS);
+  }
+
+  /** All of a pack stand in one folder. */
+  enterFolderOf({ diskPaths: [first] }: WalkPack): void {
+    if (first !== undefined) this.#enterFolderOf(first);
   }
 
   #isKnown(diskPath: string, stats: Float64Array, at: number): boolean {
     const path = this.#state.names.pathOf(diskPath);
     if (this.#troubledLeft.size > 0 && this.#troubledLeft.has(path)) return false;
     if (!this.#known.isUnchanged(path, diskPath, stats, at)) return false;
-    this.#state.dirty.delete(diskPath);
+    if (this.#state.dirty.size > 0) this.#state.dirty.delete(diskPath);
     return true;
   }
 

@@ -45,9 +45,9 @@ const NEAR_NAMES = 32_768;
 
 export type NodeDisk = Disk & { close(): Promise<void> };
 
-/** `diskWorker`: address of disk-worker.ts, or of its bundle. `nearNames`: up to so many names of a directory are looked at on this thread. `close`
- * ends the workers. */
-export function openNodeDisk(options: { readonly diskWorker: URL; readonly nearNames?: number }): NodeDisk {
+/** `diskWorker`: address of disk-worker.ts, or of its bundle. `nearNames`: a directory of up to so many names is listed on this thread; of a larger one, so
+ * many parts at a time are looked at here: `nearParts`. `close` ends the workers. */
+export function openNodeDisk(options: { readonly diskWorker: URL; readonly nearNames?: number; readonly nearParts?: number }): NodeDisk {
   const crew = new DiskCrew(options.diskWorker);
   const breathe = breather();
   const inTurn = openTurns();
@@ -62,7 +62,7 @@ export function openNodeDisk(options: { readonly diskWorker: URL; readonly nearN
       return lookAt(path);
     },
     walk: (root, skip, signal) =>
-      walkTree(root, skip, signal, { listFar: (path) => crew.list(path), nearNames: options.nearNames ?? NEAR_NAMES }),
+      walkTree(root, skip, signal, { listFar: (path) => crew.list(path, options.nearParts), nearNames: options.nearNames ?? NEAR_NAMES }),
     list: async (path) => await opening("list", path, async () => await listNames(path)),
     hash: async (paths, maxBytes, signal) => {
       signal.throwIfAborted();

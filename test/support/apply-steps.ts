@@ -10,7 +10,11 @@ import { openFolderOnDisk, sha1Of, type FolderOnDisk } from "./folder-on-disk.ts
 export const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** A test with a folder of its own. */
-export function onDisk(name: string, run: (given: FolderOnDisk) => Promise<void>, options: { readonly nearNames?: number } = {}): void {
+export function onDisk(
+  name: string,
+  run: (given: FolderOnDisk) => Promise<void>,
+  options: { readonly nearNames?: number; readonly nearParts?: number } = {},
+): void {
   test(name, async () => {
     const given = await openFolderOnDisk(options);
     try {

@@ -69,8 +69,8 @@ export type FolderOnDisk = {
   close(): Promise<void>;
 };
 
-/** `nearNames`: see `openNodeDisk`. */
-type DiskOptions = { readonly nearNames?: number };
+/** See `openNodeDisk`. */
+type DiskOptions = { readonly nearNames?: number; readonly nearParts?: number };
 
 export async function openFolderOnDisk(diskOptions: DiskOptions = {}): Promise<FolderOnDisk> {
   const home = realpathSync(mkdtempSync(path.join(tmpdir(), "satchel-files-")));
