@@ -39,6 +39,8 @@ const AHEAD = 8;
 const WARM_FILE_MS = 0.03;
 const WARM_BYTE_MS = 1 / 500_000;
 const COLD_FACTOR = 3;
+/** Waits per file, at least, where it is the disk: on a processor that others want too, eight workers only cost twice the work of one. */
+const COLD_WAITS = 0.5;
 
 /** Parts of a listing that the main thread looks at while a worker lists: one, and one that is on its way. None any more once a look took this long. */
 const PARTS_ALONG = 2;
@@ -425,8 +427,9 @@ function madeOf(reply: CreateReply, index: number, path: string): Stat | DiskErr
   return refused === undefined ? statAt(reply.stats, index * STAT_NUMBERS) : refusal(refused.fault, "write", path, refused.code);
 }
 
-function isCold(reply: HashReply): boolean {
+/** The disk is what this chunk waited for. Time alone does not tell: another program may have had the processor. */
+export function isCold(reply: Pick<HashReply, "sha1s" | "bytes" | "elapsedMs" | "waits">): boolean {
   const files = reply.sha1s.length / 40;
   const warmMs = files * WARM_FILE_MS + reply.bytes * WARM_BYTE_MS;
-  return files > 8 && reply.elapsedMs > COLD_FACTOR * warmMs;
+  return files > 8 && reply.elapsedMs > COLD_FACTOR * warmMs && !(reply.waits < files * COLD_WAITS);
 }

@@ -41,6 +41,8 @@ export type HashReply = {
   readonly others: ReadonlyMap<number, HashResult>;
   readonly bytes: number;
   readonly elapsedMs: number;
+  /** How often something was waited for meanwhile, in all of this process; NaN: the system does not count. */
+  readonly waits: number;
 };
 /** `code`: the system's own word, for the message. */
 export type WorkerFault = { readonly fault: DiskFault; readonly code: string };

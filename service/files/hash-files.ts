@@ -17,6 +17,7 @@ export class Hashing {
   readonly #stats: Float64Array<ArrayBuffer>;
   readonly #others = new Map<number, HashResult>();
   readonly #startedMs = performance.now();
+  readonly #startedWaits = waits();
   #sha1s = "";
   #bytes = 0;
   #index = 0;
@@ -43,8 +44,21 @@ export class Hashing {
 
   reply(): HashReply {
     const elapsedMs = performance.now() - this.#startedMs;
-    return { kind: "hash", sha1s: this.#sha1s, stats: this.#stats, others: this.#others, bytes: this.#bytes, elapsedMs };
+    return {
+      kind: "hash",
+      sha1s: this.#sha1s,
+      stats: this.#stats,
+      others: this.#others,
+      bytes: this.#bytes,
+      elapsedMs,
+      waits: waits() - this.#startedWaits,
+    };
   }
+}
+
+/** How often this process gave its processor away because it waited for something; NaN where the system does not count (Windows). */
+function waits(): number {
+  return process.platform === "win32" ? NaN : process.resourceUsage().voluntaryContextSwitches;
 }
 
 function hashFile(path: string, maxBytes: number): HashResult {

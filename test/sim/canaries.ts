@@ -78,7 +78,7 @@ export const CANARIES: readonly Canary[] = [
     name: "noUploadIntents",
     bug: "the echo of an own upload whose reply was lost is taken for somebody else's change (W31)",
     needs: ["dropReply"],
-    from: 62,
+    from: 156,
     mutation: { state: (state) => withFolder(state, (rows) => ({ ...rows, uploadIntents: { ...rows.uploadIntents, ofPath: () => [] } })) },
   },
   {
