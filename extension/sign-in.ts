@@ -100,7 +100,7 @@ function questions(): readonly Question[] {
     {
       key: "password",
       title: l10n.t("Sign In: Password"),
-      prompt: l10n.t("Password. It is traded for a key of this device; the service then forgets it."),
+      prompt: l10n.t("Password. It is traded for a key of this device and then forgotten."),
       placeholder: l10n.t("Password"),
       secret: true,
       judge: (answer) => (answer === "" ? wanted : undefined),
@@ -124,6 +124,10 @@ function failedAt(error: unknown): Outcome {
   const code = error instanceof RequestError ? error.code : null;
   const key = code === ErrorCode.Unreachable || code === ErrorCode.NotOurServer || code === ErrorCode.BadPath ? "url" : "password";
   return { key, message: sentenceOf(error) };
+}
+
+function rememberedPrompt(): string {
+  return l10n.t("Password. It is traded for a key of this device, and this editor remembers it for the next sign-in.");
 }
 
 /** What is offered beside the answer: a step back, and to remember the password or not. */
@@ -164,7 +168,7 @@ async function askInSteps(parts: Parts, answers: Answers): Promise<string | unde
     box.title = question.title;
     box.step = step + 1;
     box.totalSteps = STEPS;
-    box.prompt = question.prompt;
+    box.prompt = question.secret && answers.remember ? rememberedPrompt() : question.prompt;
     box.placeholder = question.placeholder;
     box.password = question.secret;
     box.value = answers[question.key];

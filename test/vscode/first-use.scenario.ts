@@ -117,6 +117,7 @@ scenario("first use", { files: { "media/cat.svg": "<svg xmlns='http://www.w3.org
     await password.fill(PASSWORD);
     await window.quick().getByRole("button", { name: "Remember this password" }).click();
     await window.quick().getByRole("button", { name: "will remember this password" }).waitFor();
+    await window.quick().filter({ hasText: "this editor remembers it" }).waitFor();
     await window.shot("sign-in-remember");
     assert.equal(await password.inputValue(), PASSWORD, "pressing the button takes nothing away");
     await password.press("Enter");
