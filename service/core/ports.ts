@@ -22,6 +22,8 @@ export type SecretRandom = (bytes: number) => Uint8Array;
 /** Processor work that production runs off the main thread when it is large. */
 export interface Compute {
   sha1(bytes: Uint8Array): Sha1;
+  /** As `sha1`; of many bytes piece by piece, with others' turns in between. They must stay as they are until it is told. */
+  sha1Fairly(bytes: Uint8Array): Sha1 | Promise<Sha1>;
   /** One frame, no dictionary. */
   zstd(bytes: Uint8Array): Promise<Uint8Array>;
   /** @throws RangeError when the output would exceed `maxBytes`; Error when the input is not exactly one content frame. */
