@@ -1,14 +1,13 @@
 /** The commands of the palette and of the Media view's menus. */
 import * as vscode from "vscode";
 
-import { checkNotes } from "./check.ts";
 import { addFolder, pauseOrResume, removeFolder, signInAndConnect, signOut } from "./folders.ts";
 import { guarded } from "./guarded.ts";
 import { answerHold } from "./holds.ts";
 import type { MediaNode } from "./media-nodes.ts";
 import type { Parts } from "./parts.ts";
 import { syncNow } from "./sync.ts";
-import { needTrust } from "./trust.ts";
+import { trusted } from "./trust.ts";
 
 const { l10n } = vscode;
 
@@ -21,16 +20,8 @@ export function registerCommands(context: vscode.ExtensionContext, parts: Parts)
     pause: async (node) => await pauseOrResume(parts, "pause", node),
     resume: async (node) => await pauseOrResume(parts, "resume", node),
     removeFolder: async (node) => await removeFolder(parts, node),
-    checkNotes: async (node) => await checkNotes(parts, node),
     answerHold: async (node) => await answerHold(parts, node),
   };
-  // The manifest greys these out, but an item of the view, a link or another extension can call a command all the same.
-  const trusted =
-    <Args extends readonly unknown[]>(act: (...args: Args) => Promise<void>) =>
-    async (...args: Args): Promise<void> => {
-      needTrust();
-      await act(...args);
-    };
   context.subscriptions.push(
     ...Object.entries(onNode).map(([name, act]) => vscode.commands.registerCommand(`satchel.${name}`, guarded(parts, trusted(act)))),
     vscode.commands.registerCommand(

@@ -11,12 +11,13 @@ import {
   type DataCallback,
   type Disposable,
   type LanguageClientOptions,
+  type Location,
   type Message,
   type MessageWriter,
   type Middleware,
 } from "vscode-languageclient/node";
 
-import { logTrouble } from "./log-words.ts";
+import { clientLog, logTrouble } from "./log-words.ts";
 import type { Parts } from "./parts.ts";
 import type { LanguageLine, LanguageMessage } from "./session.ts";
 import { causeSentence } from "./sentences.ts";
@@ -34,6 +35,8 @@ export type Notes = {
   mediaOf(note: vscode.Uri): Promise<readonly { readonly folder: string; readonly path: string }[]>;
   /** How many places in notes refer to this media file; 0 while there is no language server. */
   linksTo(file: vscode.Uri): Promise<number>;
+  /** Those places, in no order; null while there is no language server. */
+  referencesTo(file: vscode.Uri): Promise<readonly vscode.Location[] | null>;
 };
 
 /** One client for each connection: the server's session lives and ends with it. */
@@ -73,9 +76,16 @@ export function registerLanguage(context: vscode.ExtensionContext, { session, lo
     vscode.workspace.onDidGrantWorkspaceTrust(() => session.reconnect()),
     { dispose: () => inTurn(end) },
   );
+  const referencesTo: Notes["referencesTo"] = async (file) => {
+    const asked = client;
+    if (asked === null) return null;
+    const places = await asked.sendRequest<Location[]>("satchel/references", { uri: file.toString() });
+    return places.map((place) => asked.protocol2CodeConverter.asLocation(place));
+  };
   return {
     mediaOf: async (note) => (await client?.sendRequest("satchel/media", { uri: note.toString() })) ?? [],
-    linksTo: async (file) => (await client?.sendRequest<readonly unknown[]>("satchel/references", { uri: file.toString() }))?.length ?? 0,
+    linksTo: async (file) => (await referencesTo(file))?.length ?? 0,
+    referencesTo,
   };
 }
 
@@ -83,7 +93,7 @@ function optionsOf(log: vscode.LogOutputChannel, leaveOut: (uri: string) => Prom
   const satchel = vscode.workspace.getConfiguration("satchel");
   return {
     documentSelector: [{ scheme: "file", language: "markdown" }],
-    outputChannel: log,
+    outputChannel: channelOf(log),
     revealOutputChannelOn: RevealOutputChannelOn.Never,
     middleware: {
       ...leavingOutLarge(leaveOut),
@@ -104,6 +114,25 @@ function optionsOf(log: vscode.LogOutputChannel, leaveOut: (uri: string) => Prom
       error: () => ({ action: ErrorAction.Continue, handled: true }),
       closed: () => ({ action: CloseAction.DoNotRestart, handled: true }),
     },
+  };
+}
+
+/** Our own log, for the client to write to: what it says there by default holds no names (EX11). */
+function channelOf(log: vscode.LogOutputChannel): vscode.LogOutputChannel {
+  return {
+    ...clientLog(log),
+    name: log.name,
+    get logLevel() {
+      return log.logLevel;
+    },
+    onDidChangeLogLevel: log.onDidChangeLogLevel,
+    replace: (text) => log.debug(text),
+    clear: () => undefined,
+    // oxlint-disable-next-line typescript/no-deprecated -- the type has an older form of it, too
+    show: () => log.show(),
+    hide: () => log.hide(),
+    // It is the extension's, and stays when a client goes.
+    dispose: () => undefined,
   };
 }
 

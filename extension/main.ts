@@ -5,6 +5,7 @@ import * as vscode from "vscode";
 
 import { VERSION } from "../protocol/version.ts";
 import { Board } from "./board.ts";
+import { registerCheck } from "./check/check.ts";
 import { registerCommands } from "./commands.ts";
 import { registerCompare } from "./compare/compare.ts";
 import { registerConflicts } from "./conflicts.ts";
@@ -18,6 +19,7 @@ import type { Parts } from "./parts.ts";
 import { registerPaste } from "./paste.ts";
 import { Remembered } from "./remembered.ts";
 import type { Session } from "./session.ts";
+import { registerReferences } from "./references.ts";
 import { registerStatusBar } from "./status-bar.ts";
 import { registerSyncOnSave } from "./sync.ts";
 import { registerVersions } from "./versions.ts";
@@ -44,8 +46,10 @@ export function activate(context: vscode.ExtensionContext): SatchelExports {
   context.subscriptions.push(board, { dispose: () => session.close() }, log);
   registerStatusBar(context, parts);
   registerMediaView(context, parts);
+  registerCheck(context, parts);
   registerHolds(context, parts);
   const notes = registerLanguage(context, parts);
+  registerReferences(context, parts, notes);
   registerSyncOnSave(context, parts, notes);
   const comparer = registerCompare(context, parts);
   registerConflicts(context, { ...parts, comparer, notes });

@@ -6,6 +6,14 @@ export function needTrust(): void {
     throw new Error(vscode.l10n.t("This folder is not trusted: Satchel shows media here, but changes no files. Trust it, then try again."));
 }
 
+/** A command that asks for trust first: the manifest greys it out, but an item of a view, a link or another extension can call it all the same. */
+export function trusted<Args extends readonly unknown[]>(act: (...args: Args) => Promise<void>): (...args: Args) => Promise<void> {
+  return async (...args) => {
+    needTrust();
+    await act(...args);
+  };
+}
+
 /** The same for what begins in the editor's own menus and bulbs: says it once. True: it may go on. */
 export function mayChangeFiles(): boolean {
   try {

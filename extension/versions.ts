@@ -10,6 +10,7 @@ import type { Place } from "./board.ts";
 import type { Comparer } from "./compare/compare.ts";
 import type { CompareHalf, Subject } from "./compare/subject.ts";
 import { guarded } from "./guarded.ts";
+import { placeOf } from "./item-file.ts";
 import { logTrouble } from "./log-words.ts";
 import type { Parts } from "./parts.ts";
 import { RequestError } from "./session.ts";
@@ -38,7 +39,8 @@ type KeptVersion = ResultOf<"versions/list">["versions"][number];
 type VersionItem = vscode.QuickPickItem & { readonly version: Version };
 
 async function showHistory(given: Given, item: unknown): Promise<void> {
-  const place = placeOf(given, item);
+  const wanted = l10n.t("Open a file of a media folder, or choose one in the explorer, then ask for its versions.");
+  const place = placeOf(given.board, item, wanted);
   const name = shown(path.posix.basename(place.path));
   const { versions, remoteDetail } = await given.session.call("versions/list", { folder: place.folder.folder, path: place.path });
   if (remoteDetail !== null) logTrouble(given.log, "info", "versions that only the server keeps are not listed", remoteDetail);
@@ -215,38 +217,6 @@ async function previewOf({ session }: Given, { folder }: FolderStatus) {
     if (error instanceof RequestError && error.code === ErrorCode.NothingToUndo) return null;
     throw error;
   }
-}
-
-/** The file that a command is for: of the explorer, of the Media view, or the one in front. @throws Error when it is in no folder */
-function placeOf({ board }: Given, item: unknown): Place {
-  const node = conflictIn(item);
-  const owner = node === undefined ? undefined : board.folder(node.folder);
-  if (node !== undefined && owner !== undefined) return { folder: owner, path: node.path };
-  const uri = item instanceof vscode.Uri ? item : (uriIn(item) ?? activeUri());
-  const place = uri?.scheme === "file" ? board.placeOf(uri.fsPath) : undefined;
-  if (place !== undefined) return place;
-  if (uri === undefined)
-    throw new Error(l10n.t("Open a file of a media folder, or choose one in the explorer, then ask for its versions."));
-  throw new Error(l10n.t("{0} is in no media folder that Satchel looks after.", shown(path.basename(uri.path))));
-}
-
-/** A conflict's item of the view names its file by folder and path. */
-function conflictIn(item: unknown): { readonly folder: string; readonly path: string } | undefined {
-  if (typeof item !== "object" || item === null || !("conflict" in item)) return undefined;
-  const { conflict } = item;
-  if (typeof conflict !== "object" || conflict === null || !("folder" in conflict) || !("path" in conflict)) return undefined;
-  const { folder, path: file } = conflict;
-  return typeof folder === "string" && typeof file === "string" ? { folder, path: file } : undefined;
-}
-
-function uriIn(item: unknown): vscode.Uri | undefined {
-  return typeof item === "object" && item !== null && "uri" in item && item.uri instanceof vscode.Uri ? item.uri : undefined;
-}
-
-/** A picture's tab has no text editor. */
-function activeUri(): vscode.Uri | undefined {
-  const input = vscode.window.tabGroups.activeTabGroup.activeTab?.input;
-  return input instanceof vscode.TabInputText || input instanceof vscode.TabInputCustom ? input.uri : undefined;
 }
 
 async function pickFolder({ board }: Given): Promise<FolderStatus | null> {

@@ -23,7 +23,6 @@ export const RUN_FAULTS = [
   "unreadable",
   "notADirectory",
   "rootLocked",
-  "nested",
   // This machine, and the run itself.
   "disk",
   "diskFull",

@@ -3,7 +3,7 @@ import { globSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 
-import { logTrouble } from "../extension/log-words.ts";
+import { clientLog, logTrouble } from "../extension/log-words.ts";
 import { RequestError } from "../extension/session.ts";
 import { ErrorCode } from "../protocol/errors.ts";
 import { RUN_FAULTS } from "../protocol/run-faults.ts";
@@ -114,6 +114,26 @@ test("logTrouble() EX11 tells the kind of trouble by default, and its words at D
     ),
   );
   assert.equal(said.filter((line) => line.startsWith("debug") && line.includes(SECRET)).length, troubles.length);
+});
+
+test("clientLog() EX11 what the language client writes by itself names the request and the code by default, and no note", () => {
+  const said: string[] = [];
+  const keep = (level: string) => (text: string) => void said.push(`${level} ${text}`);
+  const log = clientLog({ debug: keep("debug"), info: keep("info"), warn: keep("warn"), error: keep("error") });
+  const SECRET = "/home/ada/notes/divorce.md";
+  const texts = [
+    `Request textDocument/hover failed.\n  Message: ENOENT ${SECRET}\n  Code: -32603 `,
+    `Request workspace/applyEdit/${SECRET} failed`,
+    `Client Satchel: connection to server is erroring.\n${SECRET}`,
+    SECRET,
+  ];
+  for (const text of texts) for (const write of Object.values(log)) write(text);
+  const words = ["textDocument/hover failed, code -32603", "no more is told at this level"];
+  assert.deepEqual(
+    new Set(said.filter((line) => !line.startsWith("debug"))),
+    new Set(words.flatMap((word) => ["error", "warn"].map((level) => `${level} the language client met trouble: ${word}`))),
+  );
+  assert.equal(said.filter((line) => line.startsWith("debug") && line.includes(SECRET)).length, texts.length * 7);
 });
 
 test("manifest every command is registered, and every icon is there", () => {

@@ -49,8 +49,7 @@ export type PlanView = {
 };
 export type FileView = {
   readonly path: string;
-  /** `ignored`: a rule leaves it alone here; of what stands on disk such a path is no class (N9). */
-  readonly state: "synced" | "pending" | "problem" | "ignored";
+  readonly state: "synced" | "pending" | "problem";
   readonly sizeBytes: number | null;
   readonly sha1: string | null;
   readonly problems: readonly Problem[];

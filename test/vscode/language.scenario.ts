@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { before, test } from "node:test";
 
@@ -60,35 +60,66 @@ scenario("media in notes", { files: { "cats.md": NOTE, "empty.md": "", "media/ca
     await until("the picture reaches another device", () => other.has("dog.png"));
   });
 
-  test("EX notes checked against their media: what is missing is listed, what nobody uses is removed by choice and comes back by undo", async () => {
+  test("EX from a picture itself to the notes that show it", async () => {
+    const window = await world.window();
+    await window.openAny("tiger.png");
+    await window.command("Satchel: Find References in Notes");
+    const list = window.page.locator(".zone-widget .ref-tree");
+    await list.waitFor();
+    await until("both places are listed", async () => (await list.locator(".monaco-list-row", { hasText: "tiger.png" }).count()) === 2);
+    await window.shot("find-references");
+  });
+
+  test("EX notes checked against their media: a view that stays; what is missing opens its note, what nobody uses is removed by choice and comes back by undo", async () => {
     const window = await world.window();
     await window.openMedia();
     await writeFile(path.join(world.media, "nobody.png"), Buffer.concat([PIXEL, Buffer.from("nobody")]));
     await joined.cli(["sync", "--wait"]);
-    const list = window.quick();
-    const missing = list.locator(".monaco-list-row", { hasText: "gone.png" });
-    // A list goes when the focus does, and a window that is still being put together moves it: asked again then, as a user would.
-    await until("the check lists what is missing", async () => {
-      await window.command("Satchel: Check Notes and Media");
-      return await missing.waitFor({ timeout: 8000 }).then(
-        () => true,
-        () => false,
-      );
-    });
-    await window.shot("check-notes");
-    await window.pick("1 file that no note uses");
-    const unused = list.locator(".monaco-list-row", { hasText: "nobody.png" });
+    await window.row(/in sync · user1@/).waitFor();
+    await window.command("Satchel: Check Notes and Media");
+    const missing = window.row(/gone\.png.*never seen · cats\.md:5/);
+    await missing.waitFor();
+    const unused = window.row("nobody.png");
     await unused.waitFor();
-    // Older workbenches have an input for it, newer ones a control with a state.
-    assert.equal((await list.locator('input[type="checkbox"], [role="checkbox"]').count()) > 0, true, "every row can be chosen");
-    assert.equal(await list.locator('input:checked, [aria-checked="true"]').count(), 0, "nothing is chosen beforehand");
-    await unused.click();
-    await list.getByRole("button", { name: "OK" }).click();
+    const ticks = window.page.locator('.part.sidebar .monaco-list-row [role="checkbox"]');
+    assert.equal(await ticks.count(), 2, "one for the file and one for all");
+    assert.equal(await ticks.and(window.page.locator('[aria-checked="true"]')).count(), 0, "nothing is chosen beforehand");
+    await window.shot("check-notes");
+    await missing.click();
+    await window.editor("cats.md").locator(".view-line").first().waitFor();
+    await window.page.locator(".part.statusbar").getByText("Ln 5").waitFor();
+    await unused.locator('[role="checkbox"]').click();
+    await window.row(/Unused.*1 chosen/).waitFor();
+    await window.shot("check-chosen");
+    await window.command("Satchel: Remove the Chosen Unused Files");
+    const question = window.dialog(/Remove 1 file that no note uses/);
+    await question.waitFor();
+    await window.shot("check-question");
+    await question.getByRole("button", { name: "Remove" }).click();
     const told = window.toast("Satchel: removed 1 file.");
     await told.waitFor();
     await until("it is gone", () => !world.has("nobody.png"));
+    await unused.waitFor({ state: "detached" });
     await told.hover();
     await told.getByRole("button", { name: "Undo" }).click();
     await until("it is back", () => world.has("nobody.png"));
+    await unused.waitFor();
+  });
+
+  test("EX the Check view before its first check, in German and in a light window", async () => {
+    const settings = path.join(world.workspace, ".vscode", "settings.json");
+    await mkdir(path.dirname(settings), { recursive: true });
+    await writeFile(settings, JSON.stringify({ "workbench.colorTheme": "Default Light Modern" }));
+    const window = await world.window({ language: "de" });
+    await window.openMedia();
+    await window.row("Ordner").first().waitFor();
+    await window.page.locator(".part.sidebar .pane-header", { hasText: /Prüfung/i }).click();
+    const begin = window.page.locator(".welcome-view-content").getByRole("button", { name: "Notizen und Medien prüfen" });
+    await begin.waitFor();
+    await window.shot("check-welcome");
+    await begin.click();
+    await window.row(/gone\.png.*nie gesehen · cats\.md:5/).waitFor();
+    await window.row("nobody.png").waitFor();
+    await window.shot("check-german");
   });
 });
