@@ -24,7 +24,10 @@ export type Scenario = {
   readonly media: string;
   /** A sync server with the account `user1` (password: PASSWORD). */
   readonly server: SyncServer;
-  /** A new window on the workspace, or on another folder. */
+  /**
+   * A window on the workspace. Without options it is the one that the test before used, put in order, as people keep a window open all day: to open
+   * one takes longer than most tests. With options, after a test that failed, and as the second of a test, it is a new one.
+   */
   window(options?: WindowOptions & { readonly folder?: string }): Promise<Workbench>;
   /** A file of the media folder is there. */
   has(file: string): boolean;
@@ -72,7 +75,10 @@ class World implements Scenario {
   #editor: Editor | null = null;
   #browser: Browser | null = null;
   #server: SyncServer | null = null;
-  readonly #windows: Workbench[] = [];
+  /** Of the test that runs. `plain`: opened without options. */
+  readonly #windows: { readonly window: Workbench; readonly plain: boolean }[] = [];
+  /** Left by a test that passed. */
+  #kept: Workbench | null = null;
   readonly #devices = new Map<string, Device>();
 
   get editor(): Editor {
@@ -111,10 +117,29 @@ class World implements Scenario {
     ]);
   }
 
-  async window(options: WindowOptions & { readonly folder?: string } = {}): Promise<Workbench> {
-    const opened = await Workbench.open(this.browser, this.editor, options.folder ?? this.workspace, options);
-    this.#windows.push(opened);
-    return opened;
+  async window(options?: WindowOptions & { readonly folder?: string }): Promise<Workbench> {
+    const plain = options === undefined;
+    const window = (plain ? await this.#keptInOrder() : null) ?? (await this.#newWindow(options));
+    this.#windows.push({ window, plain });
+    return window;
+  }
+
+  async #newWindow(options?: WindowOptions & { readonly folder?: string }): Promise<Workbench> {
+    return await Workbench.open(this.browser, this.editor, options?.folder ?? this.workspace, options);
+  }
+
+  /** null: none was kept, or it can't be put in order. */
+  async #keptInOrder(): Promise<Workbench | null> {
+    const kept = this.#kept;
+    this.#kept = null;
+    try {
+      await kept?.tidy();
+      return kept;
+    } catch (error) {
+      process.stdout.write(`the window of the test before is closed, as it could not be put in order: ${String(error)}\n`);
+      await kept?.close();
+      return null;
+    }
   }
 
   has(file: string): boolean {
@@ -142,14 +167,15 @@ class World implements Scenario {
     return file.pid;
   }
 
-  /** After each test; where it failed, how its windows looked is kept. */
+  /** After each test: its first window is kept for the next; where it failed, how its windows looked. */
   async closeWindows(context: unknown): Promise<void> {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the runner's types call it a union with the suite's
     const { passed, name } = context as TestContext & { readonly passed: boolean };
     if (!passed) process.stdout.write(`${this.editor.said()}\n`);
-    for (const [at, window] of this.#windows.splice(0).entries()) {
+    for (const [at, { window, plain }] of this.#windows.splice(0).entries()) {
       if (!passed) await window.shot(`failed-${name.replaceAll(/\W+/g, "-").slice(0, 60)}-${String(at)}`).catch(() => undefined);
-      await window.close().catch(() => undefined);
+      if (passed && plain && this.#kept === null) this.#kept = window;
+      else await window.close().catch(() => undefined);
     }
   }
 

@@ -148,11 +148,35 @@ export class Workbench {
 
   /** Opens our view container. */
   async openMedia(): Promise<void> {
-    const tab = this.page.locator(".part.activitybar").getByRole("tab", { name: "Satchel" }).first();
-    await this.#again("the view container Satchel", async () => {
+    await this.#openContainer("Satchel", this.page.locator('.part.sidebar .composite.title:has-text("Satchel")').first());
+  }
+
+  /** A click on what is open already would close the side bar. */
+  async #openContainer(name: string, shown: Locator): Promise<void> {
+    const tab = this.page.locator(".part.activitybar").getByRole("tab", { name }).first();
+    await this.#again(`the view container ${name}`, async () => {
       if ((await tab.getAttribute("aria-selected")) !== "true") await tab.click();
-      await this.page.locator('.part.sidebar .composite.title:has-text("Satchel")').first().waitFor({ timeout: LOOK_MS });
+      await shown.waitFor({ timeout: LOOK_MS });
     });
+  }
+
+  /** As a window is that was just opened: nothing in the quick input, no editor, no toast, and the files in the side bar. @throws Error when it won't */
+  async tidy(): Promise<void> {
+    await this.#again("nothing open in the quick input", async () => {
+      if (await this.quick().isVisible()) await this.page.keyboard.press("Escape");
+      await this.quick().waitFor({ state: "hidden", timeout: LOOK_MS });
+    });
+    const tabs = this.page.locator(".tabs-container .tab");
+    await this.#again("no editor open", async () => {
+      if ((await tabs.count()) > 0) await this.command("View: Close All Editors");
+      await tabs.first().waitFor({ state: "detached", timeout: LOOK_MS });
+    });
+    const toasts = this.page.locator(".notifications-toasts .notification-list-item");
+    await this.#again("no toast", async () => {
+      if ((await toasts.count()) > 0) await this.command("Notifications: Clear All Notifications");
+      await toasts.first().waitFor({ state: "detached", timeout: LOOK_MS });
+    });
+    await this.#openContainer("Explorer", this.page.locator(".explorer-folders-view .monaco-list-row").first());
   }
 
   /** A row of the tree in the side bar. */
