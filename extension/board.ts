@@ -7,8 +7,9 @@ import type { Listening, ProgressNotice, Session } from "./session.ts";
 
 /** Events come in bursts; one question answers them all. */
 const ASK_AFTER_MS = 80;
-/** A run that found nothing to do ends without an event. */
+/** A run that found nothing to do begins and ends without an event, so what is to be done isn't told to be done: asked again, ever less often. */
 const ASK_WHILE_SYNCING_MS = 1000;
+const ASK_WHILE_PENDING_MAX_MS = 30_000;
 
 type Status = ResultOf<"service/status">;
 /** A file as the API names it. */
@@ -24,6 +25,7 @@ export class Board {
   #dueMs = 0;
   #asking = false;
   #stale = false;
+  #askPendingMs = ASK_WHILE_SYNCING_MS;
 
   constructor(session: Session) {
     this.#session = session;
@@ -34,7 +36,10 @@ export class Board {
         this.#progress.clear();
         this.#tell();
       }),
-      session.onEvent(() => this.#askSoon(ASK_AFTER_MS)),
+      session.onEvent(() => {
+        this.#askPendingMs = ASK_WHILE_SYNCING_MS;
+        this.#askSoon(ASK_AFTER_MS);
+      }),
       session.onProgress((notice) => {
         this.#progress.set(notice.folder, notice);
         this.#askSoon(ASK_AFTER_MS);
@@ -103,6 +108,10 @@ export class Board {
     this.#tell();
     if (this.#stale) this.#askSoon(ASK_AFTER_MS);
     else if (this.folders.some(({ state }) => state === "syncing")) this.#askSoon(ASK_WHILE_SYNCING_MS);
+    else if (this.folders.some(({ state }) => state === "pending")) {
+      this.#askSoon(this.#askPendingMs);
+      this.#askPendingMs = Math.min(2 * this.#askPendingMs, ASK_WHILE_PENDING_MAX_MS);
+    }
   }
 
   dispose(): void {
