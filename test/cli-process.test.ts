@@ -35,10 +35,12 @@ async function garble(file: string, table: string): Promise<void> {
   await handle.close();
 }
 
+/** The gate keeps what was compiled in a place of its own, which goes before ours. */
+const { NODE_COMPILE_CACHE: _ofTheGate, ...ENVIRONMENT } = process.env;
 const homeOf = (device: string): string => path.join(top, device);
 async function satchel(device: string, args: readonly string[], options: { stdin?: string; cwd?: string } = {}): Promise<Ended> {
   return await runToEnd(process.execPath, [program, ...args], {
-    env: { ...process.env, SATCHEL_HOME: homeOf(device), NO_COLOR: "1" },
+    env: { ...ENVIRONMENT, SATCHEL_HOME: homeOf(device), NO_COLOR: "1" },
     ...options,
   });
 }
@@ -134,7 +136,7 @@ suite("the service as a process", () => {
   for (const signal of ["SIGTERM", "SIGINT"] as const)
     test(`service run ends cleanly at ${signal}`, async () => {
       const child = spawn(process.execPath, [program, "service", "run"], {
-        env: { ...process.env, SATCHEL_HOME: homeOf("run") },
+        env: { ...ENVIRONMENT, SATCHEL_HOME: homeOf("run") },
         stdio: ["ignore", "ignore", "pipe"],
       });
       await once(child.stderr, "data"); // the first line of the log: it answers
@@ -152,7 +154,7 @@ test("start FOLDER keeps a folder in sync with a server of its own, which ends w
   t.after(async () => await satchel("started", ["service", "stop"]));
   const spawned = () => {
     const child = spawn(process.execPath, [program, "start", media], {
-      env: { ...process.env, SATCHEL_HOME: homeOf("started"), NO_COLOR: "1" },
+      env: { ...ENVIRONMENT, SATCHEL_HOME: homeOf("started"), NO_COLOR: "1" },
       stdio: ["ignore", "pipe", "pipe"],
       detached: true, // a group of its own, as a shell's jobs have: Ctrl-C goes to all of it
     });
@@ -233,7 +235,7 @@ test("DESIGN §8 the commands work as written, through npm and a caller's relati
     assert.equal(login.stdout, `ada@127.0.0.1:${port}\n`);
     // npm changes the working directory; the path is the caller's.
     const npm = await runToEnd("npm", ["--prefix", ROOT, "run", "-s", "satchel", "--", "add", folder, "--remote", login.stdout.trim()], {
-      env: { ...process.env, SATCHEL_HOME: homeOf(device) },
+      env: { ...ENVIRONMENT, SATCHEL_HOME: homeOf(device) },
       cwd: top,
     });
     assert.equal(npm.code, 0, npm.stderr);
