@@ -152,6 +152,11 @@ const FAULTS: ReadonlyMap<string, (name: string) => string> = new Map([
   ["unreadable", (name: string) => l10n.t("{0} is there and can't be read. Nothing was synced. Check its permissions and the disk.", name)],
   ["notADirectory", (name: string) => l10n.t("{0} is no folder that can be read. Put it back.", name)],
   ["rootLocked", (name: string) => l10n.t("Another Satchel service looks after {0}. Stop that one first.", name)],
+  [
+    "nested",
+    (name: string) =>
+      l10n.t("Satchel's own files lie in {0}, or it lies among them. Nothing is synced until one of the two is somewhere else.", name),
+  ],
   ["disk", () => l10n.t("The disk refused. Look at its permissions and at its health; it is tried again by itself.")],
   ["diskFull", () => l10n.t("There is no room left on this disk. Nothing was lost. Make room; it is tried again by itself.")],
   ["cancelled", () => l10n.t("The sync was cancelled; what it had finished stays.")],

@@ -23,6 +23,7 @@ export const RUN_FAULTS = [
   "unreadable",
   "notADirectory",
   "rootLocked",
+  "nested",
   // This machine, and the run itself.
   "disk",
   "diskFull",

@@ -2,4 +2,4 @@
 export const VERSION = "0.1.0";
 
 /** Raised whenever a method, an event or an error code changes its meaning; front ends compare it in `service/hello`. */
-export const PROTOCOL_VERSION = 10;
+export const PROTOCOL_VERSION = 11;

@@ -24,6 +24,20 @@ suite("zstd", () => {
       for (const compute of [nodeCompute, syncCompute])
         assert.deepEqual(Buffer.from(await compute.unzstd(await compute.zstd(bytes), bytes.length)), bytes);
   });
+  test("compute.sha1Fairly() is the hash of many bytes, too, and others have their turns meanwhile", async () => {
+    const many = Buffer.alloc(9 * 1024 * 1024 + 1, "many");
+    let turns = 0;
+    const count = (): void => {
+      turns += 1;
+      next = setImmediate(count);
+    };
+    let next = setImmediate(count);
+    for (const compute of [nodeCompute, syncCompute]) assert.equal(await compute.sha1Fairly(hello), SHA1);
+    assert.equal(turns, 0, "small bytes wait for nobody");
+    assert.equal(await nodeCompute.sha1Fairly(many), nodeCompute.sha1(many));
+    clearImmediate(next);
+    assert.ok(turns >= 8, String(turns));
+  });
   test("compute.sha1() is SHA-1 in lower-case hex", () => assert.equal(nodeCompute.sha1(hello), SHA1));
   test("decompressSync() 2.6 reads the official frame of the specification, without size and checksum", () =>
     assert.equal(

@@ -213,6 +213,27 @@ function names(promise: Promises): void {
     await refuses(disk.rename(`${root}/none`, `${root}/b`), "notFound");
     assert.equal(await textAt(disk, `${root}/b`), "new");
   });
+  promise("replaceIf() N1 renames over what is as expected; anything else is left alone, and so is what comes", async ({ disk, root }) => {
+    await disk.create(`${root}/a`, bytesOf("new"));
+    await disk.create(`${root}/b`, bytesOf("old"));
+    const old = await disk.lstat(`${root}/b`);
+    assert.ok(old);
+    const { sizeBytes, mtimeNs, fileId, ctimeNs } = old;
+    const there = { sizeBytes, mtimeNs, fileId, ctimeNs };
+    const others = [
+      null,
+      ...(["sizeBytes", "mtimeNs", "fileId", "ctimeNs"] as const).map((key) => ({ ...there, [key]: there[key] + 512 })),
+    ];
+    for (const other of others) assert.equal(await disk.replaceIf(`${root}/a`, `${root}/b`, other), false);
+    assert.deepEqual([await textAt(disk, `${root}/a`), await textAt(disk, `${root}/b`)], ["new", "old"]);
+    assert.equal(await disk.replaceIf(`${root}/a`, `${root}/b`, { ...there, ctimeNs: null }), true);
+    assert.deepEqual([await disk.lstat(`${root}/a`), await textAt(disk, `${root}/b`)], [null, "new"]);
+    assert.equal(await disk.replaceIf(`${root}/b`, `${root}/c`, there), false);
+    assert.equal(await disk.replaceIf(`${root}/b`, `${root}/c`, null), true);
+    await disk.mkdir(`${root}/d`);
+    assert.equal(await disk.replaceIf(`${root}/c`, `${root}/d`, there), false);
+    await refuses(disk.replaceIf(`${root}/none`, `${root}/e`, null), "notFound");
+  });
   promise("unlink() removes; of an absent file it is refused", async ({ disk, root }) => {
     await disk.create(`${root}/a`, bytesOf("one"));
     await disk.unlink(`${root}/a`);

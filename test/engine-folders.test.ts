@@ -33,6 +33,51 @@ test("folders.add update X3 a folder that is, holds or lies in one of Satchel's 
   await memory.engine.close();
 });
 
+test("createEngine() X3 a configured folder that holds Satchel's own files by now waits with the reason: nothing is looked at or sent", async () => {
+  const memory = await openMemoryEngine(["above", "in", "link", "f"], {
+    ownDirectories: ["/media/above/state", "/media/in"],
+    realRoot: async (path) => await Promise.resolve(path === "/media/link" ? "/media/above/state/versions" : path),
+    before: (one) => one.folder.write("key", "secret"),
+  });
+  const { engine, clock, at } = memory;
+  const told = () => engine.folders.list().map(({ folder, state, fault }) => [folder, state, fault]);
+  await memory.sync(null);
+  await clock.advance(60_000);
+  assert.deepEqual(told(), [
+    ["above", "error", "nested"],
+    ["in", "error", "nested"],
+    ["link", "error", "nested"],
+    ["f", "insync", null],
+  ]);
+  for (const id of ["above", "in", "link"]) {
+    assert.equal(at(id).account.text("key"), null, id);
+    assert.equal(at(id).hint, null, "nobody watches");
+    assert.equal(engine.files.list({ folder: id, state: null, after: "", limit: 10 }).length, 0);
+    assert.match(engine.folders.get(id).detail ?? "", /can't be a media folder: .*own files/);
+    const [run] = await memory.sync(id);
+    assert.deepEqual([run?.result, run?.fault], ["failed", "nested"]);
+  }
+  await engine.close();
+});
+
+test("files.list explain: an ignored path is told as ignored, seen before or not", async () => {
+  const memory = await openMemoryEngine(["f"]);
+  const { engine, at } = memory;
+  for (const name of ["a.png", "b.tmp"]) at("f").folder.write(name, name);
+  await memory.sync("f");
+  at("f").ignored.add("b.tmp").add("never.tmp");
+  const listed = (state: "ignored" | "synced" | "pending" | null) =>
+    engine.files.list({ folder: "f", state, after: "", limit: 10 }).map((file) => [file.path, file.state]);
+  assert.deepEqual(listed(null), [
+    ["a.png", "synced"],
+    ["b.tmp", "ignored"],
+  ]);
+  assert.deepEqual([listed("ignored"), listed("pending")], [[["b.tmp", "ignored"]], []]);
+  const states = ["a.png", "b.tmp", "never.tmp", "none"].map((path) => engine.files.explain("f", path).state);
+  assert.deepEqual(states, ["synced", "ignored", "ignored", "pending"]);
+  await engine.close();
+});
+
 test("folders.add update: a folder in or around another media folder is refused", async () => {
   const memory = await openMemoryEngine(["f", "g"]);
   for (const root of ["/media/g/sub", "/media"]) await assertRefused(memory, root, "nested", /lie inside one another/);

@@ -96,19 +96,49 @@ onDisk("commit() N3 what was written while the version was being kept is seen be
 
 onDisk("commit() N3 bytes written in the very last instant are kept under their own hash", async (given) => {
   await standing(given, { "a.png": "a", "b.png": "b" });
-  const late = gated(given.disk, (method, path) => {
-    // Between our last look and our rename: an editor writes to the open file, another one puts a new file there.
-    if (method !== "rename") return;
-    if (path === `${given.root}/a.png`) fs.writeFileSync(path, "late");
-    if (path.includes("/.satchel/del-")) fs.writeFileSync(`${given.root}/x`, "late b");
-    if (path.includes("/.satchel/del-")) fs.renameSync(`${given.root}/x`, `${given.root}/b.png`);
+  const putBetween = gated(given.disk, (method, path) => {
+    if (method !== "rename" || !path.includes("/.satchel/del-")) return;
+    fs.writeFileSync(`${given.root}/x`, "late b");
+    fs.renameSync(`${given.root}/x`, `${given.root}/b.png`);
   });
-  await given.reopen({ disk: late });
+  // An editor that has the file open writes to it after our last look.
+  const replaceIf: Disk["replaceIf"] = async (from, to, expected) => {
+    const open = fs.openSync(to, "r+");
+    const replaced = await given.disk.replaceIf(from, to, expected);
+    fs.writeSync(open, "late", 0);
+    fs.closeSync(open);
+    return replaced;
+  };
+  await given.reopen({ disk: { ...putBetween, replaceIf } });
   const [a, b] = await given.applier.commit([await put(given, "a.png", "A"), remove(given, "b.png")], "r1");
   assert.equal(done(a).kept?.sha1, sha1Of("late"));
   assert.ok(await keptText(given, "late"));
   assert.deepEqual(b, { kind: "changed" });
   assert.equal(textAt(given, "b.png"), "late b", "what came along goes back to its name");
+  assertAtRest(given);
+});
+
+onDisk("commit() N1 N3 of a batch, what was put in place while others were being replaced stays", async (given) => {
+  const names = Array.from({ length: 24 }, (_, index) => `${String(index)}.png`);
+  await standing(given, Object.fromEntries(names.map((name) => [name, `old ${name}`])));
+  let first = "";
+  const saving = gated(given.disk, (method, path) => {
+    if ((method !== "rename" && method !== "replaceIf") || first !== "" || !names.includes(path.slice(given.root.length + 1))) return;
+    first = path.slice(given.root.length + 1);
+    for (const name of names.filter((one) => one !== first)) {
+      fs.writeFileSync(`${given.root}/x`, `saved ${name}`);
+      fs.renameSync(`${given.root}/x`, `${given.root}/${name}`);
+    }
+  });
+  await given.reopen({ disk: saving });
+  const steps = await Promise.all(names.map(async (name) => await put(given, name, `new ${name}`)));
+  const results = await given.applier.commit(steps, "r1");
+  assert.notEqual(first, "");
+  for (const [index, name] of names.entries()) {
+    assert.equal(results[index]?.kind, name === first ? "done" : "changed", name);
+    assert.equal(textAt(given, name), name === first ? `new ${name}` : `saved ${name}`);
+  }
+  await given.applier.discard(tempsOf(steps));
   assertAtRest(given);
 });
 
@@ -170,7 +200,7 @@ onDisk("commit() S7 N4 a reader never sees half a file, nor none", async (given)
 
 for (const fault of ["noSpace", "quota", "access", "busy", "io"] as const) {
   onDisk(`commit() DK01 DK02 DK06 ${fault} at any step: the old file is intact, nothing is left over`, async (given) => {
-    const methods = ["link", "append", "copy", "rename", "fsyncFile", "mkdir"] as const;
+    const methods = ["link", "append", "copy", "rename", "replaceIf", "fsyncFile", "mkdir"] as const;
     for (const method of methods) {
       await standing(given, { "a.png": "a", "b.png": "b", "c.png": "c" });
       let on = false;
@@ -203,12 +233,12 @@ for (const fault of ["noSpace", "quota", "access", "busy", "io"] as const) {
       }
       assert.ok(["a", "A"].includes(textAt(given, "a.png") ?? ""));
       assert.ok(["b", "B"].includes(textAt(given, "b.png") ?? ""));
-      assert.ok(textAt(given, "a.png") === "a" || (await keptText(given, "a")));
-      assert.ok(textAt(given, "b.png") === "b" || (await keptText(given, "b")));
-      assert.ok(textAt(given, "c.png") === "c" || (await keptText(given, "c")));
       await given.applier.recover(steps.map(intentOf));
       await given.applier.discard(tempsOf(steps));
       await given.reopen();
+      assert.ok(textAt(given, "a.png") === "a" || (await keptText(given, "a")));
+      assert.ok(textAt(given, "b.png") === "b" || (await keptText(given, "b")));
+      assert.ok(textAt(given, "c.png") === "c" || (await keptText(given, "c")));
       assertAtRest(given);
       fs.rmSync(`${given.root}/n`, { recursive: true, force: true });
       fs.rmSync(`${given.root}/b.conflict.png`, { force: true });
@@ -236,15 +266,16 @@ onDisk("commit() DK05 where .satchel/ is on another file system, by way of a tem
   await standing(given, { "sub/a.png": "a", "sub/b.png": "b" });
   const crosses = (from: string, to: string): boolean =>
     from.includes("/.satchel/") !== to.includes("/.satchel/") && (from + to).includes("/.satchel/");
-  const refuseCrossing = async (from: string, to: string, work: () => Promise<void>): Promise<void> => {
+  const refuseCrossing = async <T>(from: string, to: string, work: () => Promise<T>): Promise<T> => {
     if (crosses(from, to) || to.includes("/versions/") !== from.includes("/versions/"))
       throw new DiskError("crossDevice", `Could not move ${from} to ${to}.`);
-    await work();
+    return await work();
   };
   const disk: Disk = {
     ...gated(given.disk, () => undefined),
     link: async (from, to) => await refuseCrossing(from, to, async () => await given.disk.link(from, to)),
     rename: async (from, to) => await refuseCrossing(from, to, async () => await given.disk.rename(from, to)),
+    replaceIf: async (from, to, expected) => await refuseCrossing(from, to, async () => await given.disk.replaceIf(from, to, expected)),
   };
   await given.reopen({ disk });
   const steps = [await put(given, "sub/a.png", "A"), await put(given, "sub/n.png", "N"), remove(given, "sub/b.png")];

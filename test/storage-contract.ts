@@ -87,6 +87,21 @@ export function storageContract(kind: string, open: OpenStorage): void {
     assert.deepEqual(await withoutOld(0), feed);
   });
 
+  contract("S10 glance() tells what change() does, and nothing while a change is under way", async (account) => {
+    const told = async () => await account.change(durable, async (tx) => await tx.state());
+    assert.deepEqual(account.glance(), await told());
+    const during = account.change({ durable: true, files: [fileOf(Buffer.from("x"))] }, async (tx) => {
+      await tx.write([{ usn: 1, name: "a", sha1: sha1(Buffer.from("x")), sizeBytes: 1, real: true }], sender);
+      return account.glance();
+    });
+    assert.equal(account.glance(), null);
+    assert.equal(await during, null);
+    assert.equal(account.glance()?.top, 1);
+    assert.deepEqual(account.glance(), await told());
+    await account.change(durable, async (tx) => await tx.newEpoch());
+    assert.deepEqual(account.glance(), await told());
+  });
+
   contract("S12 applies all of a change or nothing", async (account) => {
     await put(account, 1, "a", randomBytes(5));
     const attempt = account.change({ durable: true, files: [fileOf(Buffer.from("x"))] }, async (tx) => {

@@ -8,6 +8,25 @@ import { type Conflict, type Hold, type RunSummary, type Version } from "../serv
 import { openState } from "../service/store/open.ts";
 import { changeOf, directory, faultOf, memory, sha } from "./support/store-rows.ts";
 
+const RUN: RunSummary = {
+  run: "r1",
+  folder: "f1",
+  root: "/m",
+  result: "insync",
+  uploadedFiles: 1,
+  uploadedBytes: 2,
+  downloadedFiles: 3,
+  downloadedBytes: 4,
+  deletedLocal: 5,
+  deletedRemote: 6,
+  conflicts: 0,
+  problems: 1,
+  durationMs: 12,
+  startedAtMs: 1000,
+  error: null,
+  fault: null,
+};
+
 test("changes.append() S20 numbers are contiguous over folders and transactions, and a rollback leaves no hole", (t) => {
   const { state, folder } = memory(t);
   const other = state.folder("f2");
@@ -284,6 +303,26 @@ test("conflicts: newest first, open ones counted, updates change only what they 
   );
 });
 
+test("holds, runs.last() N5 what a transaction that failed had written is not told of afterwards", (t) => {
+  const { state, folder } = memory(t);
+  const hold = { scope: "folder", reason: "rootMissing", paths: [], hash: "h", state: "held", atMs: 1 } as const;
+  assert.deepEqual([folder.holds.list("held"), folder.runs.last()], [[], undefined]);
+  const failed = (): void =>
+    state.transaction(() => {
+      folder.holds.add(hold);
+      folder.runs.put({ ...RUN, run: "r1" });
+      assert.deepEqual([folder.holds.list("held").length, folder.runs.last()?.run], [1, "r1"]);
+      throw new Error("in the middle");
+    });
+  assert.throws(failed, /in the middle/);
+  assert.deepEqual([folder.holds.list("held"), folder.runs.last()], [[], undefined]);
+  state.transaction(() => {
+    folder.holds.add(hold);
+    folder.runs.put({ ...RUN, run: "r2" });
+  });
+  assert.deepEqual([folder.holds.list("held").length, folder.runs.last()?.run], [1, "r2"]);
+});
+
 test("holds: the set and its hash change together; an answer moves a hold to its state", (t) => {
   const { state, folder } = memory(t);
   const hold: Omit<Hold, "id" | "folder"> = {
@@ -345,20 +384,7 @@ test("versions: the journal read in twice is one row each (N6), bytes count once
 
 test("runs: newest first, a second put of one run replaces it, the surplus goes", (t) => {
   const { state, folder } = memory(t);
-  const counts = { uploadedFiles: 1, uploadedBytes: 2, downloadedFiles: 3, downloadedBytes: 4, deletedLocal: 5, deletedRemote: 6 };
-  const run: RunSummary = {
-    run: "r1",
-    folder: "f1",
-    root: "/m",
-    result: "insync",
-    ...counts,
-    conflicts: 0,
-    problems: 1,
-    durationMs: 12,
-    startedAtMs: 1000,
-    error: null,
-    fault: null,
-  };
+  const run = RUN;
   assert.equal(folder.runs.last(), undefined);
   state.transaction(() => {
     folder.runs.put(run);

@@ -158,7 +158,9 @@ export const keptVersion = version
   .extend({ where: z.enum(["here", "remote"]).describe("Who keeps the bytes. Of the remote's, `run` is empty.") })
   .meta({ id: "KeptVersion" });
 
-export const fileState = z.enum(["synced", "pending", "problem"]);
+export const fileState = z
+  .enum(["synced", "pending", "problem", "ignored"])
+  .describe("`ignored`: a rule leaves the path alone here, so it is neither looked at nor applied.");
 export const fileView = z
   .object({
     path: z.string(),

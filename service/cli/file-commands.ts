@@ -45,7 +45,12 @@ async function explain(tools: Tools, named: string): Promise<Exit> {
 
 /** Where the values stand: behind the longest name. */
 const VALUES_AT = 19;
-const STATES: Readonly<Record<FileView["state"], string>> = { synced: "in sync", pending: "not yet in sync", problem: "can't be synced" };
+const STATES: Readonly<Record<FileView["state"], string>> = {
+  synced: "in sync",
+  pending: "not yet in sync",
+  problem: "can't be synced",
+  ignored: "ignored",
+};
 
 /** What of its folder bears on a file: that it waits, what failed last, when it is tried again. */
 function circumstances(folder: FolderStatus): readonly (readonly string[])[] {

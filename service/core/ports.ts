@@ -22,6 +22,8 @@ export type SecretRandom = (bytes: number) => Uint8Array;
 /** Processor work that production runs off the main thread when it is large. */
 export interface Compute {
   sha1(bytes: Uint8Array): Sha1;
+  /** As `sha1`; of many bytes piece by piece, with others' turns in between. They must stay as they are until it is told. */
+  sha1Fairly(bytes: Uint8Array): Sha1 | Promise<Sha1>;
   /** One frame, no dictionary. */
   zstd(bytes: Uint8Array): Promise<Uint8Array>;
   /** @throws RangeError when the output would exceed `maxBytes`; Error when the input is not exactly one content frame. */
@@ -86,6 +88,9 @@ export type HashResult =
   | { readonly kind: "absent" }
   | { readonly kind: "trouble"; readonly fault: DiskFault };
 
+/** A regular file as it was last seen. `ctimeNs` null: whatever it is (a link made to the file moves it). */
+export type Expected = { readonly sizeBytes: number; readonly mtimeNs: number; readonly fileId: number; readonly ctimeNs: number | null };
+
 /** All paths are absolute. Never follows a symlink in the last component. @throws DiskError from every method. */
 export interface Disk {
   /** null exactly when nothing is there (ENOENT, ENOTDIR). `together`: one of many looks for the record, told some milliseconds late: nothing
@@ -118,6 +123,9 @@ export interface Disk {
   link(from: string, to: string): Promise<void>;
   /** Replaces `to` in one step if it is there. */
   rename(from: string, to: string): Promise<void>;
+  /** Looks at `to`, and where it is as expected (null: nothing stands there) renames `from` over it at once, with no other call between: what a
+   * program puts there before the look stays. False: it is not as expected, and nothing was done. */
+  replaceIf(from: string, to: string, expected: Expected | null): Promise<boolean>;
   unlink(path: string): Promise<void>;
   /** With all missing parents. An existing directory is fine. */
   mkdir(path: string, mode?: number): Promise<void>;

@@ -123,7 +123,7 @@ async function takeAll(
     if (download.kind === "missing") {
       const detail = `The remote lists ${action.path} but could not give its bytes. The list is read again, then it is tried again.`;
       setAside(context, action, "missing", detail);
-    } else if (verified(context, action, download.bytes)) await batches.add({ action, ...download });
+    } else if (await verified(context, action, download.bytes)) await batches.add({ action, ...download });
     else download.release?.();
   }
 }
@@ -169,10 +169,10 @@ async function commitAfter(context: RunContext, before: Promise<void>, staged: P
 }
 
 /** Bytes whose hash is not the announced one go nowhere (N8). */
-function verified(context: RunContext, action: Incoming, bytes: Uint8Array): boolean {
+async function verified(context: RunContext, action: Incoming, bytes: Uint8Array): Promise<boolean> {
   const { parts } = context;
   parts.faults("download/beforeHash");
-  const found = parts.compute.sha1(bytes);
+  const found = await parts.compute.sha1Fairly(bytes);
   if (found === wanted(action)) return true;
   const detail = `The remote sent other bytes for ${action.path} than it announced (hash ${found.slice(0, 8)} instead of ${wanted(action).slice(0, 8)}). They were thrown away; the next sync asks again. If it stays so, the server's store is damaged: run \`satchel server check\` there.`;
   setAside(context, action, "hashMismatch", detail);

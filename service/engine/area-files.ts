@@ -16,11 +16,11 @@ export function filesArea(context: EngineContext): Engine["files"] {
   const { need } = context;
   return {
     list: ({ folder, state, after, limit }) => {
-      const { rows } = need(folder);
+      const files = need(folder);
       const views: FileView[] = [];
-      for (const path of pathsOf(rows)) {
+      for (const path of pathsOf(files.rows)) {
         if (path <= after) continue;
-        const view = viewOf(rows, path);
+        const view = viewOf(files, path);
         if (state !== null && view.state !== state) continue;
         views.push(view);
         if (views.length >= limit) break;
@@ -34,21 +34,21 @@ export function filesArea(context: EngineContext): Engine["files"] {
       folder.parts.local.hint(asked);
       folder.loop.wake();
       await folder.run(false);
-      const seen = viewOf(folder.rows, path);
+      const seen = viewOf(folder, path);
       if (seen.sha1 === null && seen.problems.length === 0)
         throw new EngineError("pathNotFound", `${path} is not in ${folder.config.root}. Put the file there first, then tell the service.`);
-      return viewOf(folder.rows, path);
+      return viewOf(folder, path);
     },
     rename: async (id, from, to) => {
       const folder = need(id);
       await folder.loop.exclusive(async () => await carryOutRename(folder.parts, legalPath(from), legalPath(to)));
       folder.loop.tryAgain();
-      return viewOf(folder.rows, to);
+      return viewOf(folder, to);
     },
     find: (id, sha1) => {
-      const { rows } = need(id);
-      const entry = rows.entries.withSha1(sha1);
-      return entry === undefined ? null : viewOf(rows, entry.path);
+      const folder = need(id);
+      const entry = folder.rows.entries.withSha1(sha1);
+      return entry === undefined ? null : viewOf(folder, entry.path);
     },
     explain: (id, path) => explain(need(id), legalPath(path)),
   };
@@ -62,11 +62,14 @@ function pathsOf(rows: FolderState): readonly string[] {
   return [...paths].toSorted();
 }
 
-function viewOf(rows: FolderState, path: string): FileView {
+/** While the root can't be opened its rules can't be read, and no path counts as ignored. */
+function viewOf({ rows, partsIfOpen }: Folder, path: string): FileView {
   const entry = rows.entries.get(path);
   const problems = rows.problems.get(path);
   const base = rows.base.get(path);
-  const state = problems.length > 0 ? "problem" : entry !== undefined && base === entry.sha1 ? "synced" : "pending";
+  const isIgnored = (partsIfOpen?.ignoredBy(path) ?? null) !== null;
+  const agreed = entry !== undefined && base === entry.sha1 ? "synced" : "pending";
+  const state = problems.length > 0 ? "problem" : isIgnored ? "ignored" : agreed;
   return { path, state, sizeBytes: entry?.sizeBytes ?? null, sha1: entry?.sha1 ?? null, problems };
 }
 
@@ -76,7 +79,7 @@ function explain(folder: Folder, path: string): Explanation {
   const ignoredBy = folder.parts.ignoredBy(path);
   const wire = toWire(path);
   return {
-    ...viewOf(rows, path),
+    ...viewOf(folder, path),
     wireName: row.wireName ?? (wire.kind === "name" ? wire.name : null),
     wouldDo: ignoredBy === null ? decide(row) : "none",
     reason: ignoredBy === null ? reasonOf(row) : `ignored by the rule ${ignoredBy}`,

@@ -4,6 +4,7 @@ import { meetAnew } from "./fetch.ts";
 import { EngineError } from "./errors.ts";
 import type { Engine, FolderConfig, FolderStatus } from "./facade.ts";
 import type { Folder } from "./folder.ts";
+import { checkNotOurs, holds } from "./own-directories.ts";
 
 export function foldersArea(context: EngineContext): Engine["folders"] {
   const { deps, folders, need } = context;
@@ -100,29 +101,6 @@ function checkRootFree({ deps, folders }: EngineContext, root: string, except: s
     "nested",
     `${root} and ${nested.config.root} lie inside one another: one file would belong to two folders. Add only one of them.`,
   );
-}
-
-/**
- * Keys would be uploaded as media (X3), and each write to the database would wake the watcher that writes to it. The words don't tell where
- * our files are (WS20).
- */
-function checkNotOurs(ownDirectories: readonly string[], root: string): void {
-  if (ownDirectories.some((own) => holds(own, root)))
-    throw new EngineError(
-      "nested",
-      `${root} can't be a media folder: Satchel keeps its own files (database, kept versions, keys) there. Choose a folder outside of it.`,
-    );
-  if (!ownDirectories.some((own) => holds(root, own))) return;
-  throw new EngineError(
-    "nested",
-    `${root} can't be a media folder: Satchel's own files (database, kept versions, keys) lie somewhere in it and would be uploaded too. Choose the folder in it that holds your media alone, or keep Satchel's files elsewhere with SATCHEL_HOME.`,
-  );
-}
-
-/** Whether `inner` is `outer` or lies below it; both real and absolute. */
-function holds(outer: string, inner: string): boolean {
-  const separator = outer.startsWith("/") ? "/" : "\\";
-  return inner === outer || inner.startsWith(outer.endsWith(separator) ? outer : `${outer}${separator}`);
 }
 
 /** `--remote` may be left out where there is only one. */

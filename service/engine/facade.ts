@@ -49,7 +49,8 @@ export type PlanView = {
 };
 export type FileView = {
   readonly path: string;
-  readonly state: "synced" | "pending" | "problem";
+  /** `ignored`: a rule leaves it alone here; of what stands on disk such a path is no class (N9). */
+  readonly state: "synced" | "pending" | "problem" | "ignored";
   readonly sizeBytes: number | null;
   readonly sha1: string | null;
   readonly problems: readonly Problem[];

@@ -8,6 +8,7 @@ import { EngineError } from "./errors.ts";
 import type { FolderConfig, FolderState as FolderWord, FolderStatus } from "./facade.ts";
 import { FolderLoop } from "./folder-loop.ts";
 import { runFaultOf } from "./halt.ts";
+import { checkNotOurs } from "./own-directories.ts";
 import { newRunId, type FolderParts } from "./parts.ts";
 import { recoverFolder } from "./recover.ts";
 import { followRemote } from "./stream.ts";
@@ -166,6 +167,7 @@ export class Folder {
   async #openRoot(): Promise<void> {
     const { config } = this;
     try {
+      await this.#checkNotOurs();
       const root = await this.#deps.openRoot(currentConfig(this.#deps, config));
       const parts = this.#makeParts(root);
       await recoverFolder(parts);
@@ -180,6 +182,14 @@ export class Folder {
       else if (error instanceof DiskError) this.#trouble = new EngineError("disk", error.message, { cause: error });
       else throw error;
     }
+  }
+
+  /** What was allowed when the folder was added may not be any more: a link on the way leads elsewhere, or our files were moved (X3). */
+  async #checkNotOurs(): Promise<void> {
+    const { ownDirectories, realRoot } = this.#deps;
+    const { root } = this.config;
+    checkNotOurs(ownDirectories, root);
+    checkNotOurs(ownDirectories, (await realRoot(root)) ?? root);
   }
 
   #makeParts(root: OpenedRoot): FolderParts {

@@ -33,7 +33,7 @@ export async function bringVersion(parts: FolderParts, path: string, sha1: Sha1)
   if (remote === null || !remote.can.versions) return false;
   const bytes = await fetchVersion(remote, wireNameOf(parts, path), sha1, path);
   if (bytes === null) return false;
-  if (parts.compute.sha1(bytes) !== sha1)
+  if ((await parts.compute.sha1Fairly(bytes)) !== sha1)
     throw new EngineError("unreachable", `The remote sent other bytes than ${sha1.slice(0, 8)} for ${path}. Nothing was kept; try again.`);
   const kept = await parts.applier.keep(path, bytes, sha1, "fetched", commandId(parts));
   parts.state.transaction(() => parts.rows.versions.add(kept));

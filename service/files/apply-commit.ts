@@ -4,7 +4,7 @@
  */
 import type { ApplyResult, ApplyStep } from "../core/local.ts";
 import type { Entry, Sha1, Stat, Version } from "../core/model.ts";
-import { DiskError, type DiskFault } from "../core/ports.ts";
+import { DiskError, type DiskFault, type Expected } from "../core/ports.ts";
 import {
   checkParents,
   diskPathOf,
@@ -17,7 +17,7 @@ import {
   twinPath,
   type ApplyContext,
 } from "./apply-context.ts";
-import { forAll, isFault, isSameFile, unlinkIfThere } from "./disk-steps.ts";
+import { expectedOf, forAll, isAsExpected, isFault, isSameFile, unlinkIfThere } from "./disk-steps.ts";
 import { Spellings } from "./spellings.ts";
 import type { Kept } from "./versions.ts";
 
@@ -110,7 +110,7 @@ async function prepare(context: ApplyContext, work: Work, touched: Touched, spel
   // A name that shall be new is taken by a link, which fails where anything stands: looking before would say no more.
   if (step.expect === null) return;
   work.before = await context.disk.lstat(`${context.root}/${work.diskPath}`);
-  if (!isExpected(work.before, step.expect, true) || (await isHalfFreed(context, work.before, step.expect)))
+  if (!isAsExpected(work.before, expectedOf(step.expect, true)) || (await isHalfFreed(context, work.before, step.expect)))
     work.result = { kind: "changed" };
 }
 
@@ -136,10 +136,6 @@ async function makeParents(context: ApplyContext, diskPath: string, step: ApplyS
     await disk.mkdir(`${root}/${folder}`);
     touched.directories.add(parentOf(`${root}/${folder}`));
   }
-}
-
-function isExpected(stat: Stat | null, expect: Entry | null, ctime: boolean): boolean {
-  return expect === null ? stat === null : stat !== null && isSameFile(stat, expect, ctime);
 }
 
 /** The bytes that stand there go to the version store. */
@@ -187,8 +183,8 @@ async function swap(context: ApplyContext, work: Work, touched: Touched, spellin
   }
   const target = `${context.root}/${work.diskPath}`;
   if (step.kind === "put") work.staged = context.staged.get(step.temp) ?? (await context.disk.lstat(step.temp));
-  // The last look: nothing but the rename itself comes after it.
-  if (step.expect !== null && !(await stillStands(context, work, target))) {
+  // What is removed is moved aside first, and the visible copy is made of what stands there; a plain replacement looks as it renames.
+  if (step.expect !== null && (step.kind === "remove" || step.copyTo !== null) && !(await stillStands(context, work, target))) {
     work.result = { kind: "changed" };
     return;
   }
@@ -200,9 +196,12 @@ async function swap(context: ApplyContext, work: Work, touched: Touched, spellin
 }
 
 async function stillStands(context: ApplyContext, work: Work, target: string): Promise<boolean> {
-  // Our own link has moved the ctime; a copy has not.
-  const ctime = work.held?.kept.shared === false && !work.copyLinked;
-  return isExpected(await context.disk.lstat(target), work.step.expect, ctime);
+  return isAsExpected(await context.disk.lstat(target), expectedNow(work));
+}
+
+/** Our own link has moved the ctime; a copy has not. */
+function expectedNow(work: Work): Expected | null {
+  return expectedOf(work.step.expect, work.held?.kept.shared === false && !work.copyLinked);
 }
 
 /** A link never replaces: a file that came up in this instant is left alone. */
@@ -215,9 +214,8 @@ async function putNew(context: ApplyContext, work: Work, step: Put, target: stri
   } catch (error) {
     if (isFault(error, "exists")) return await nameTaken(context, work, target);
     if (!isFault(error, "crossDevice", "notSupported")) throw error;
-    // A rename would replace what came up there.
-    if (!(await stillStands(context, work, target))) return await nameTaken(context, work, target);
     await moveOver(context, work, step.temp, target, touched);
+    if (work.result !== null) await nameTaken(context, work, target);
   }
 }
 
@@ -238,19 +236,14 @@ async function putOver(context: ApplyContext, work: Work, step: Put, target: str
     work.copyMade = true;
     work.copyLinked = copy === "linked";
   }
-  // Making a copy can take long: what stands there must be looked at again, at the last moment (N1).
-  if (work.copyMade && !(await stillStands(context, work, target))) {
-    work.result = { kind: "changed" };
-    return;
-  }
   await moveOver(context, work, step.temp, target, touched);
 }
 
-/** Renames over the target; where `.satchel/` is on another file system, by way of a copy beside it (DK05). */
+/** The last look and the rename over the target are one step: whatever came up there until then stays (N1). Where `.satchel/` is on another file system, by way of a copy beside it (DK05). */
 async function moveOver(context: ApplyContext, work: Work, temp: string, target: string, touched: Touched): Promise<void> {
   const { disk } = context;
   try {
-    await disk.rename(temp, target);
+    if (!(await disk.replaceIf(temp, target, expectedNow(work)))) work.result = { kind: "changed" };
     return;
   } catch (error) {
     if (!isFault(error, "crossDevice")) throw error;
@@ -258,12 +251,11 @@ async function moveOver(context: ApplyContext, work: Work, temp: string, target:
   const beside = tempBeside(context, target);
   context.leftover.add(beside);
   work.staged = await disk.copy(temp, beside);
-  // Copying took its time, too.
-  if (!(await stillStands(context, work, target))) {
+  // Copying took its time: looked at once more.
+  if (!(await disk.replaceIf(beside, target, expectedNow(work)))) {
     work.result = { kind: "changed" };
     return;
   }
-  await disk.rename(beside, target);
   context.leftover.delete(beside);
   touched.goners.add(temp);
 }
@@ -322,7 +314,7 @@ async function remove(context: ApplyContext, work: Work, step: Remove, target: s
 /** A disk that can't tell has not said yes: then the file goes back, too. */
 async function isStill(context: ApplyContext, exit: string, expect: Entry): Promise<boolean> {
   try {
-    return isExpected(await context.disk.lstat(exit), expect, false);
+    return isAsExpected(await context.disk.lstat(exit), expectedOf(expect, false));
   } catch (error) {
     if (error instanceof DiskError) return false;
     throw error;

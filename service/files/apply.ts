@@ -176,7 +176,7 @@ async function read(context: ApplyContext, entry: Entry, memory?: Uint8Array): P
     if (got === "changed") return "changed";
     const unmoved = isSameFile(got.stat, entry, true) && !entry.racy;
     if (unmoved && got.bytes.length > HASH_HERE_BYTES) return got.bytes;
-    return (got.sha1 ?? context.compute.sha1(got.bytes)) === entry.sha1 ? got.bytes : "changed";
+    return (got.sha1 ?? (await context.compute.sha1Fairly(got.bytes))) === entry.sha1 ? got.bytes : "changed";
   } catch (error) {
     // Whatever stands there now is not the file that was hashed; the next look says what it is.
     if (isFault(error, ...NOT_THE_FILE)) return "changed";

@@ -1,6 +1,6 @@
 /** Small sequences over the `Disk` port that apply and the version store share. */
 import type { Entry, Stat } from "../core/model.ts";
-import { DiskError, type Disk, type DiskFault, type Random } from "../core/ports.ts";
+import { DiskError, type Disk, type DiskFault, type Expected, type Random } from "../core/ports.ts";
 
 /** 128 bits: never met twice. */
 export function randomName(random: Random): string {
@@ -43,6 +43,19 @@ export function isSameFile(stat: Stat, entry: Pick<Entry, "sizeBytes" | "mtimeNs
 /** FAT keeps even seconds; every other disk of today is finer than a tick of the kernel's clock. */
 const TICK_NS = 20e6;
 const FAT_TICK_NS = 2e9;
+
+/** For `Disk.replaceIf`: the same question as `isSameFile` asks. */
+export function expectedOf(entry: Entry | null, ctime: boolean): Expected | null {
+  if (entry === null) return null;
+  const { sizeBytes, mtimeNs, fileId, ctimeNs } = entry;
+  return { sizeBytes, mtimeNs, fileId, ctimeNs: ctime ? ctimeNs : null };
+}
+
+/** What stands there (null: nothing) is what was expected. */
+export function isAsExpected(stat: Stat | null, expected: Expected | null): boolean {
+  if (stat === null || expected === null) return stat === expected;
+  return isSameFile(stat, { ...expected, ctimeNs: expected.ctimeNs ?? stat.ctimeNs }, true);
+}
 
 /** Another write could hide behind these times: the file was changed within one tick of its clock before it was looked at. Asks ctime,
  * which no program can set; a file from the future is looked at each time, for nothing can be told of it. */

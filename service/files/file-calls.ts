@@ -3,8 +3,9 @@ import { hash as hashBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { promisify } from "node:util";
 import type { Stat } from "../core/model.ts";
-import type { HashResult } from "../core/ports.ts";
+import type { Expected, HashResult } from "../core/ports.ts";
 import { diskError, faultOf, READ_FLAGS, refuse, statOf, unmoved } from "./disk-fault.ts";
+import { isAsExpected } from "./disk-steps.ts";
 
 // The promise API of node:fs wraps each handle in an object with a finaliser; the callbacks cost half of it.
 const open = promisify(fs.open);
@@ -228,6 +229,17 @@ export function linkFile(from: string, to: string): void {
     if (code === "EPERM") throw refuse("notSupported", "link", `${from} to ${to}`);
     throw diskError("link", `${from} to ${to}`, error);
   }
+}
+
+/** No other call between the look and the rename, on this thread for that reason; false: it is not as expected. */
+export async function replaceFileIf(from: string, to: string, expected: Expected | null): Promise<boolean> {
+  let done = false;
+  await patiently(() => {
+    if (!isAsExpected(lookAt(to), expected)) return;
+    fs.renameSync(from, to);
+    done = true;
+  });
+  return done;
 }
 
 export async function syncFile(path: string): Promise<void> {

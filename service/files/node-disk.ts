@@ -24,6 +24,7 @@ import {
   probe,
   readPart,
   readWhole,
+  replaceFileIf,
   SMALL_BYTES,
   spaceAt,
   syncDirectory,
@@ -98,6 +99,10 @@ export function openNodeDisk(options: { readonly diskWorker: URL; readonly nearN
     rename: async (from, to) => {
       await breathe();
       await attempt("rename", `${from} to ${to}`, async () => await patiently(() => fs.renameSync(from, to)));
+    },
+    replaceIf: async (from, to, expected) => {
+      await breathe();
+      return await attempt("rename", `${from} to ${to}`, async () => await replaceFileIf(from, to, expected));
     },
     unlink: async (path) => void (await many.unlink(path)),
     mkdir: async (path, mode) =>

@@ -26,6 +26,8 @@ export const RUN_FAULT: Readonly<Record<RunFault, string>> = {
   unreadable: "Der Medienordner ist da und nicht lesbar. Nichts wurde abgeglichen. Prüfe die Rechte und den Datenträger.",
   notADirectory: "Der Medienordner ist kein lesbarer Ordner. Stelle ihn wieder her.",
   rootLocked: "Um diesen Ordner kümmert sich ein anderer Satchel-Dienst. Beende erst diesen.",
+  nested:
+    "In diesem Medienordner liegen Satchels eigene Dateien, oder er in ihnen. Nichts wird abgeglichen, bis eines von beiden woanders liegt.",
   disk: "Der Datenträger hat abgelehnt. Prüfe seine Rechte und seinen Zustand; es wird von selbst wieder versucht.",
   diskFull: "Auf diesem Datenträger ist kein Platz mehr. Nichts ging verloren. Schaffe Platz; es wird von selbst wieder versucht.",
   cancelled: "Der Abgleich wurde abgebrochen; was fertig war, bleibt.",

@@ -31,7 +31,7 @@ export function openNodeTransport(options: { readonly clock: Clock }): Transport
     use: (response: http.IncomingMessage, watch: Watch) => Promise<T>,
   ): Promise<T> {
     signal.throwIfAborted();
-    const url = new URL(request.url);
+    const url = urlOf(request.url);
     if (isForbiddenHost(url.hostname))
       throw new TransportError("offline", `Satchel does not talk to link-local addresses (${url.hostname}).`);
     const watch = startWatch(options.clock, request, url, signal);
@@ -77,6 +77,12 @@ export function openNodeTransport(options: { readonly clock: Clock }): Transport
       secure?.destroy();
     },
   };
+}
+
+/** The address parsed last: small requests come one after another to the same one. Nobody changes it. */
+let lastUrl: URL | null = null;
+function urlOf(text: string): URL {
+  return lastUrl?.href === text ? lastUrl : (lastUrl = new URL(text));
 }
 
 /** Only within this file: the request died before any byte of an answer. */

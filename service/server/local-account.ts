@@ -65,6 +65,7 @@ export async function openLocalAccount(parts: LocalParts): Promise<LocalAccount>
   if (again) await change({ durable: true, files: [] }, async (tx) => await tx.newEpoch());
   return {
     id: parts.id,
+    glance: () => (under === 0 && rows.intact() ? rows.state() : null),
     change: async (options, work) =>
       await counted(async () => {
         if (context.faults("server/gcNow")) await housekeep(context, { keepMs: GC_NOW_KEEP_MS, capBytes: 0 });

@@ -18,7 +18,16 @@ import { parsed, plainReply, Refusal } from "./exchange.ts";
 import { frameStream } from "./frame.ts";
 import { SIZE_HEADER } from "../../protocol/anki/header.ts";
 import { downloadFiles, hashEntries, mediaChanges, mediaSanity, tellUsn, uploadChanges, type Caller } from "./media.ts";
-import { deviceNameOf, eventStream, greetingOf, keptVersions, satchelChanges, satchelUpload, versionBytes } from "./satchel.ts";
+import {
+  deviceNameOf,
+  eventStream,
+  greetingOf,
+  keptVersions,
+  satchelChanges,
+  satchelUpload,
+  versionBytes,
+  type NameOfKey,
+} from "./satchel.ts";
 import { StorageError, type Storage } from "./storage.ts";
 
 /** What a route works with. */
@@ -177,10 +186,12 @@ async function sanity({ content, caller }: Call): Promise<Payload> {
 
 async function changesWithSizes({ server, content, caller }: Call): Promise<ServerResponse> {
   const { lastUsn, deletions } = parsed(() => parseMessage(SATCHEL.changes.request, content, "the body of satchel/changes"));
-  const keys = deletions ? await server.storage.accounts.keys(caller.account.id) : [];
-  const names = new Map(keys.map(({ id, client }) => [id, deviceNameOf(client)]));
-  const nameOf = deletions ? (device: string): string | null => names.get(device) ?? null : null;
-  return plainReply(buildEnvelope(await satchelChanges(caller, lastUsn, nameOf, server)), "application/json");
+  const namesOfKeys = async (): Promise<NameOfKey> => {
+    const keys = await server.storage.accounts.keys(caller.account.id);
+    const names = new Map(keys.map(({ id, client }) => [id, deviceNameOf(client)]));
+    return (device) => names.get(device) ?? null;
+  };
+  return plainReply(buildEnvelope(await satchelChanges(caller, lastUsn, deletions ? namesOfKeys : null, server)), "application/json");
 }
 
 async function conditionalUpload({ server, content, caller }: Call): Promise<ServerResponse> {

@@ -67,6 +67,8 @@ export type Change = {
 
 export interface Account {
   readonly id: string;
+  /** How the account stands, where that is known without asking for a turn: no change is under way. null: ask by `change`. */
+  glance(): AccountState | null;
   /** One transaction; nobody else's change of this account comes between. Everything of it is applied, or nothing. */
   change<T>(options: Change, work: (tx: AccountTx) => Promise<T>): Promise<T>;
   /** Stored bytes, verified against their hash; null: not here, or damaged. Room for one reply only: the caller bounds the sizes. */

@@ -1,6 +1,7 @@
 import type { Conflict, Hold } from "../core/model.ts";
 import type { FolderState } from "../core/state.ts";
 import { StoreError } from "./errors.ts";
+import type { Prepared } from "./journals.ts";
 import { fromText, toText } from "./name-text.ts";
 import type { FolderRow, Session } from "./session.ts";
 import { checkedSha1 } from "./sha1-text.ts";
@@ -74,8 +75,11 @@ type StoredHold = Omit<Hold, "folder" | "paths"> & { readonly paths: string };
 const HOLD = "id, scope, reason, paths, hash, state, at_ms AS atMs";
 
 /** What waits for the user's answer, oldest first. */
-export function prepareHolds(session: Session): (folder: FolderRow) => FolderState["holds"] {
+export function prepareHolds(session: Session): Prepared<FolderState["holds"]> {
   const { db } = session;
+  /** Every run asks several times, and mostly there are none: of which states that is known. */
+  const none = new Map<FolderRow, Set<Hold["state"]>>();
+  session.join({ rolledBack: () => none.clear() });
   const add = db.prepare<[number, string, string, string, string, string, number]>(
     "INSERT INTO hold (folder, scope, reason, paths, hash, state, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
   );
@@ -83,18 +87,23 @@ export function prepareHolds(session: Session): (folder: FolderRow) => FolderSta
   const update = db.prepare<[string, number, number]>("UPDATE hold SET state = ? WHERE id = ? AND folder = ?");
   const replace = db.prepare<[string, string, number, number]>("UPDATE hold SET paths = ?, hash = ? WHERE id = ? AND folder = ?");
   const remove = db.prepare<[number, number]>("DELETE FROM hold WHERE id = ? AND folder = ?");
-  return (folder) => {
+  const ofFolder = (folder: FolderRow): FolderState["holds"] => {
     const known = (changes: number, id: number): void => {
+      none.delete(folder);
       if (changes === 0) throw new StoreError("other", `Could not update hold ${id}: folder ${folder.id} has none with this number.`);
     };
     return {
       add: session.write("record a hold", (hold: Omit<Hold, "id" | "folder">) => {
         const { scope, reason, paths, hash, state, atMs } = hold;
+        none.delete(folder);
         return Number(add.run(session.keyFor(folder), scope, reason, JSON.stringify(paths), hash, state, atMs).lastInsertRowid);
       }),
-      list: session.read("list the holds", (state: Hold["state"]) =>
-        list.all(folder.key, state).map((stored): Hold => ({ ...stored, folder: folder.id, paths: pathsOf(stored.paths) })),
-      ),
+      list: session.read("list the holds", (state: Hold["state"]) => {
+        if (none.get(folder)?.has(state) === true) return [];
+        const found = list.all(folder.key, state);
+        if (found.length === 0) none.set(folder, new Set(none.get(folder)).add(state));
+        return found.map((stored): Hold => ({ ...stored, folder: folder.id, paths: pathsOf(stored.paths) }));
+      }),
       update: session.write("answer a hold", (id: number, state: Hold["state"]) => {
         known(update.run(state, id, folder.key).changes, id);
       }),
@@ -102,10 +111,12 @@ export function prepareHolds(session: Session): (folder: FolderRow) => FolderSta
         known(replace.run(JSON.stringify(paths), hash, id, folder.key).changes, id);
       }),
       remove: session.write("remove a hold", (id: number) => {
+        none.delete(folder);
         remove.run(id, folder.key);
       }),
     };
   };
+  return { ofFolder, forget: (folder) => void none.delete(folder) };
 }
 
 function pathsOf(json: string): readonly string[] {

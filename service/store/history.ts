@@ -1,5 +1,6 @@
 import type { RunSummary, Sha1, Version } from "../core/model.ts";
 import type { FolderState } from "../core/state.ts";
+import type { Prepared } from "./journals.ts";
 import { fromText, toText } from "./name-text.ts";
 import type { FolderRow, Session } from "./session.ts";
 import { checkedSha1 } from "./sha1-text.ts";
@@ -73,8 +74,11 @@ const RUN_COLUMNS = [
 ] as const;
 
 /** Summaries of runs, newest first; the last 10 000 of each folder. */
-export function prepareRuns(session: Session): (folder: FolderRow) => FolderState["runs"] {
+export function prepareRuns(session: Session): Prepared<FolderState["runs"]> {
   const { db } = session;
+  // Every run compares itself with the one before it.
+  const newest = new Map<FolderRow, RunSummary>();
+  session.join({ rolledBack: () => newest.clear() });
   const names = RUN_COLUMNS.map(([column]) => column);
   const put = db.prepare<[StoredRun & { readonly key: number }]>(
     `INSERT INTO run (folder, ${names.join(", ")}) VALUES (@key, ${RUN_COLUMNS.map(([, field]) => `@${field}`).join(", ")})
@@ -86,23 +90,30 @@ export function prepareRuns(session: Session): (folder: FolderRow) => FolderStat
   const select = `SELECT ${RUN_COLUMNS.map(([column, field]) => `${column} AS ${field}`).join(", ")} FROM run WHERE folder = ?`;
   const list = db.prepare<[number, number], StoredRun>(`${select} ORDER BY seq DESC LIMIT ?`);
   const get = db.prepare<[number, string], StoredRun>(`${select} AND run = ?`);
-  return (folder) => {
+  const ofFolder = (folder: FolderRow): FolderState["runs"] => {
     let untilTrim = TRIM_EVERY;
     const runOf = (stored: StoredRun | undefined): RunSummary | undefined =>
       stored === undefined ? undefined : { ...stored, folder: folder.id };
     return {
       put: session.write("record a run", (run: RunSummary) => {
         const key = session.keyFor(folder);
+        // It may be an older one that is written again.
+        newest.delete(folder);
         put.run({ ...run, key });
         if (--untilTrim > 0) return;
         untilTrim = TRIM_EVERY;
         trim.run(key, key, RUNS_MAX);
       }),
-      last: session.read("read the last run", () => runOf(list.get(folder.key, 1))),
+      last: session.read("read the last run", () => {
+        const last = newest.get(folder) ?? runOf(list.get(folder.key, 1));
+        if (last !== undefined) newest.set(folder, last);
+        return last;
+      }),
       get: session.read("read a run", (run: string) => runOf(get.get(folder.key, run))),
       list: session.read("list the runs", (limit: number) =>
         list.all(folder.key, limit).map((stored): RunSummary => ({ ...stored, folder: folder.id })),
       ),
     };
   };
+  return { ofFolder, forget: (folder) => void newest.delete(folder) };
 }

@@ -143,7 +143,7 @@ function prepareFolders(session: Session, changes: (folder: ReturnType<Session["
   return {
     forget: (id: string): void => {
       const folder = session.folder(id);
-      for (const remembered of [twins, marks, cursor, uploadIntents, applyIntents]) remembered.forget(folder);
+      for (const remembered of [twins, marks, cursor, uploadIntents, applyIntents, holds, runs]) remembered.forget(folder);
     },
     make: (id: string): FolderState => {
       const folder = session.folder(id);
@@ -159,13 +159,13 @@ function prepareFolders(session: Session, changes: (folder: ReturnType<Session["
         uploadIntents: uploadIntents.ofFolder(folder),
         applyIntents: applyIntents.ofFolder(folder),
         conflicts: conflicts(folder),
-        holds: holds(folder),
+        holds: holds.ofFolder(folder),
         deletions: deletions(folder),
         rehash: rehash(folder),
         ignoreRules: ignoreRules(folder),
         remoteDeletions: remoteDeletions(folder),
         versions: versions(folder),
-        runs: runs(folder),
+        runs: runs.ofFolder(folder),
       };
     },
   };

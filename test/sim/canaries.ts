@@ -253,6 +253,7 @@ function callsOf(disk: Disk): Disk {
     copy: async (from, to) => await disk.copy(from, to),
     link: async (from, to) => await disk.link(from, to),
     rename: async (from, to) => await disk.rename(from, to),
+    replaceIf: async (from, to, expected) => await disk.replaceIf(from, to, expected),
     unlink: async (path) => await disk.unlink(path),
     mkdir: async (path, mode) => await disk.mkdir(path, mode),
     rmdir: async (path) => await disk.rmdir(path),

@@ -1,8 +1,17 @@
 /** The `Disk` port over a simulated volume: every call is a scheduling point, a fault site and a crash site (RELIABILITY 3.1). */
 import { hash as hashBytes } from "node:crypto";
 
-import { DiskError, type Disk, type DiskFault, type HashResult, type WalkBatch, type WalkFound } from "../../service/core/ports.ts";
+import {
+  DiskError,
+  type Disk,
+  type DiskFault,
+  type Expected,
+  type HashResult,
+  type WalkBatch,
+  type WalkFound,
+} from "../../service/core/ports.ts";
 import type { Stat } from "../../service/core/model.ts";
+import { isAsExpected } from "../../service/files/disk-steps.ts";
 import type { Life, Scheduler } from "./scheduler.ts";
 import { refuse, type Node, type Replaced, type Volume } from "./volume.ts";
 
@@ -160,19 +169,32 @@ class SimDisk implements Disk {
   }
 
   async rename(from: string, to: string): Promise<void> {
-    await this.#do(
+    await this.#do("rename", to, () => this.#rename(from, to), [from, to]);
+  }
+
+  #rename(from: string, to: string): void {
+    this.#hooks.onWrite(to, "rename");
+    this.#hooks.onWrite(from, "rename");
+    const [there, standing] = [this.#volume.find(to), this.#volume.spell(from)];
+    const node = this.#volume.find(from);
+    this.#volume.rename(from, to);
+    this.#hooks.onReplaced({ path: this.#volume.spell(to), before: there, after: node, op: "rename" });
+    this.#hooks.onReplaced({ path: standing, before: node, after: null, op: "rename" });
+  }
+
+  /** One instant: the microseconds in between are no program's. */
+  async replaceIf(from: string, to: string, expected: Expected | null): Promise<boolean> {
+    return await this.#do(
       "rename",
       to,
       () => {
-        this.#hooks.onWrite(to, "rename");
-        this.#hooks.onWrite(from, "rename");
-        const [there, standing] = [this.#volume.find(to), this.#volume.spell(from)];
-        const node = this.#volume.find(from);
-        this.#volume.rename(from, to);
-        this.#hooks.onReplaced({ path: this.#volume.spell(to), before: there, after: node, op: "rename" });
-        this.#hooks.onReplaced({ path: standing, before: node, after: null, op: "rename" });
+        const there = this.#volume.find(to);
+        if (!isAsExpected(there === null ? null : this.#volume.stat(there, to), expected)) return false;
+        this.#rename(from, to);
+        return true;
       },
-      [from, to],
+      [],
+      [from],
     );
   }
 

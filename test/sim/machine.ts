@@ -264,7 +264,7 @@ export class Machine {
       faults: given.faults,
       observer: given.observer,
       rebuilt: store.fresh && this.#lives > 1,
-      realRoot: async (path) => ((await disk.lstat(path))?.kind === "directory" ? path : null),
+      realRoot: async (path) => await Promise.resolve(path),
       ownDirectories: [STATE],
       notes: { disk, find: noReferences, findAmongMany: noReferences },
       openRoot: async () => await openSimRoot(given.mutate.root?.(rootGiven) ?? rootGiven),

@@ -41,6 +41,7 @@ export function gated(disk: Disk, gate: (method: keyof Disk, path: string) => vo
     copy: async (from, to) => (await gate("copy", to), await disk.copy(from, to)),
     link: async (from, to) => (await gate("link", to), await disk.link(from, to)),
     rename: async (from, to) => (await gate("rename", to), await disk.rename(from, to)),
+    replaceIf: async (from, to, expected) => (await gate("replaceIf", to), await disk.replaceIf(from, to, expected)),
     unlink: async (path) => (await gate("unlink", path), await disk.unlink(path)),
     mkdir: async (path, mode) => (await gate("mkdir", path), await disk.mkdir(path, mode)),
     rmdir: async (path) => (await gate("rmdir", path), await disk.rmdir(path)),

@@ -24,6 +24,7 @@ export function foldingDisk(disk: Disk): Disk {
     copy: async (from, to) => await disk.copy(real(from), real(to)),
     link: async (from, to) => await disk.link(real(from), real(to)),
     rename: async (from, to) => await disk.rename(real(from), real(to)),
+    replaceIf: async (from, to, expected) => await disk.replaceIf(real(from), real(to), expected),
     unlink: async (path) => await disk.unlink(real(path)),
     mkdir: async (path, mode) => await disk.mkdir(path, mode),
     rmdir: async (path) => await disk.rmdir(path),

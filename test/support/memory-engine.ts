@@ -21,6 +21,8 @@ export type FolderInEngine = {
   openFails: Error | null;
   /** Why the root can't be watched; null: it can. */
   watchFails: Error | null;
+  /** Paths that a rule leaves alone. */
+  readonly ignored: Set<string>;
 };
 
 export type MemoryEngine = {
@@ -40,7 +42,13 @@ export const OWN_DIRECTORIES: readonly string[] = ["/home/ada/.config/satchel", 
 /** One folder for each id; each has an account of its own, and somebody is signed in. */
 export async function openMemoryEngine(
   ids: readonly string[],
-  given: { readonly observer?: Observer; readonly notes?: EngineDeps["notes"]; readonly before?: (one: FolderInEngine) => void } = {},
+  given: {
+    readonly observer?: Observer;
+    readonly notes?: EngineDeps["notes"];
+    readonly before?: (one: FolderInEngine) => void;
+    readonly ownDirectories?: readonly string[];
+    readonly realRoot?: EngineDeps["realRoot"];
+  } = {},
 ): Promise<MemoryEngine> {
   const clock = new SteppedClock();
   const state = openState({ path: ":memory:", now: () => clock.wallMs() });
@@ -68,8 +76,8 @@ export async function openMemoryEngine(
     faults: noFaults,
     observer: given.observer ?? {},
     rebuilt: false,
-    realRoot: async (path) => await Promise.resolve(path),
-    ownDirectories: OWN_DIRECTORIES,
+    realRoot: given.realRoot ?? (async (path) => await Promise.resolve(path)),
+    ownDirectories: given.ownDirectories ?? OWN_DIRECTORIES,
     notes: given.notes ?? { disk: noDisk, find, findAmongMany: find },
     openRoot: async ({ id }) => await openRoot(at(id)),
     openRemote: ({ id }) => at(id.slice(0, id.indexOf("@"))).remote,
@@ -102,7 +110,7 @@ function makeFolder(state: StateStore, id: string): FolderInEngine {
   const rows = state.folder(id);
   const account = new MemoryAccount();
   const folder = new MemoryFolder(id, () => rows.entries.all());
-  return { id, folder, account, remote: memoryRemote(account), hint: null, openFails: null, watchFails: null };
+  return { id, folder, account, remote: memoryRemote(account), hint: null, openFails: null, watchFails: null, ignored: new Set() };
 }
 
 async function openRoot(one: FolderInEngine): Promise<Awaited<ReturnType<EngineDeps["openRoot"]>>> {
@@ -111,7 +119,7 @@ async function openRoot(one: FolderInEngine): Promise<Awaited<ReturnType<EngineD
   return {
     local: one.folder.local,
     applier: one.folder.applier,
-    ignoredBy: () => null,
+    ignoredBy: (path) => (one.ignored.has(path) ? path : null),
     ignoreRules: () => "",
     watch: async (onHint) => {
       await Promise.resolve();

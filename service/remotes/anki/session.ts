@@ -52,21 +52,21 @@ export type Session = ReturnType<typeof openSession>;
 export function openSession(options: SessionOptions) {
   const { endpoint, transport, compute } = options;
   const memory = openBodyBuffers(BODIES_KEPT);
-  let base = endpoint.base;
   let header = headerOf(options);
 
-  const attemptOf = ({ doing }: { readonly doing: string }): string => `${doing} ${shownUrl(new URL(base))}`;
+  const places = addressesFrom(endpoint.base);
+  const attemptOf = ({ doing }: { readonly doing: string }): string => `${doing} ${places.shown()}`;
 
   /** Sends, and follows what may be followed, as the same POST each time: a redirect to GET would lose the body (specs §2.8). */
   async function exchange(ask: Ask, signal: AbortSignal): Promise<HttpResponse> {
-    let url = methodUrl(base, ask.path);
+    let url = places.urlOf(ask.path);
     for (let hop = 0; ; hop += 1) {
       const response = await sendOnce(transport, ask, url, header, attemptOf(ask), signal);
       if (!REDIRECTS.includes(response.status)) return response;
       if (hop === HOPS_MAX)
         throw new RemoteError("notOurServer", `Could not ${attemptOf(ask)}: it sends us in circles (${shownUrl(new URL(url))}).`);
       const next = follow(ask, url, response, attemptOf(ask));
-      base = next.base ?? base;
+      if (next.base !== null) places.moveTo(next.base);
       url = next.url;
     }
   }
@@ -83,7 +83,7 @@ export function openSession(options: SessionOptions) {
   return {
     /** A new run begins: another session id, and redirects are asked for again. */
     renew() {
-      base = endpoint.base;
+      places.moveTo(endpoint.base);
       header = headerOf(options);
       memory.clear();
     },
@@ -109,8 +109,35 @@ export function openSession(options: SessionOptions) {
       return payload;
     },
     /** Where a stream of events is to be opened, with the header it needs. */
-    stream: (path: string) => ({ url: methodUrl(base, path), headers: { [SYNC_HEADER]: header } }),
+    stream: (path: string) => ({ url: places.newUrl(path), headers: { [SYNC_HEADER]: header } }),
     attemptOf,
+  };
+}
+
+/** Where the methods are: each address is made once, as to parse one costs more than all else that a small call does here. */
+function addressesFrom(first: string) {
+  const urls = new Map<string, string>();
+  let base = first;
+  let shown = shownUrl(new URL(base));
+  const newUrl = (path: string): string => methodUrl(base, path);
+  return {
+    /** A redirect told of another base; later calls go there. */
+    moveTo(next: string): void {
+      if (next === base) return;
+      base = next;
+      urls.clear();
+      shown = shownUrl(new URL(base));
+    },
+    /** Of a method, remembered. */
+    urlOf(path: string): string {
+      const url = urls.get(path) ?? newUrl(path);
+      urls.set(path, url);
+      return url;
+    },
+    /** Of a path that is asked for once. */
+    newUrl,
+    /** The base, for people. */
+    shown: (): string => shown,
   };
 }
 
