@@ -47,7 +47,7 @@ export async function* readRecords(options: PackOptions, pack: number, at: numbe
     // What follows is not searched for another header: somebody's file may hold what looks like one.
     if (bytes === null) return;
     next = start + lengthBytes;
-    if (options.compute.sha1(bytes) !== sha1) continue;
+    if ((await options.compute.sha1Fairly(bytes)) !== sha1) continue;
     const end = { pack, at: next };
     if (magic === MAGIC.note) yield { kind: "note", bytes, end };
     else yield { kind: "blob", place: { sha1, sizeBytes: lengthBytes, pack, start }, end };
@@ -92,9 +92,9 @@ function slice(bytes: Uint8Array | null, from: number, sizeBytes: number): Uint8
 
 /** The bytes if they are what their hash says; a first wrong read may be the memory's or the cable's fault, so it is read once more (W19, S13). */
 async function verified(options: PackOptions, place: Place, bytes: Uint8Array | null): Promise<Uint8Array | null> {
-  if (bytes !== null && options.compute.sha1(bytes) === place.sha1) return bytes;
+  if (bytes !== null && (await options.compute.sha1Fairly(bytes)) === place.sha1) return bytes;
   const again = slice(await readRange(options, place.pack, place.start, place.sizeBytes), 0, place.sizeBytes);
-  return again !== null && options.compute.sha1(again) === place.sha1 ? again : null;
+  return again !== null && (await options.compute.sha1Fairly(again)) === place.sha1 ? again : null;
 }
 
 /** null: there is no such pack. Any other trouble (too many open files, a bad cable) says nothing about the bytes and is thrown. */

@@ -175,7 +175,7 @@ export async function hashEntries(entries: readonly UploadEntry[], { compute, cl
       bytes = 0;
     }
     bytes += entry.bytes.length;
-    hashed.push({ ...entry, sha1: compute.sha1(entry.bytes) });
+    hashed.push({ ...entry, sha1: await compute.sha1Fairly(entry.bytes) });
   }
   return hashed;
 }
