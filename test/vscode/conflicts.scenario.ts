@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { readdir, readFile, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import path from "node:path";
 import { before, test } from "node:test";
 
+import { deviceName } from "../../service/files/settings.ts";
 import { until } from "../support/children.ts";
 import { png, wav, type Colour } from "../support/pictures.ts";
 import { join, type Joined } from "./joined.ts";
@@ -31,9 +33,23 @@ const files = {
   "media/deck.apkg": Buffer.from([0x50, 0x4b, 3, 4, 0, 1]),
 };
 
+/** The text of the mark beside a name in the explorer. */
+const BADGE = "(label) => getComputedStyle(label, '::after').content";
+
 /** The palette offers what there is: it must know first. */
 async function toldOf(window: Workbench): Promise<void> {
   await window.page.locator('.part.statusbar .statusbar-item[aria-label*="conflict"]').first().waitFor();
+}
+
+/** What the comparison tells of one side under this name. */
+async function factOf(window: Workbench, side: string, name: string): Promise<string> {
+  const told = window.webview().getByRole("region", { name: side }).locator("dt", { hasText: name }).locator("xpath=following-sibling::dd[1]");
+  return await told.innerText();
+}
+
+/** Milliseconds since 1970 of a date as the page writes it. */
+function timeOf(date: string): number {
+  return Date.parse(date.replaceAll(/\s/g, " "));
 }
 
 scenario("conflicts", { files }, (world) => {
@@ -58,8 +74,15 @@ scenario("conflicts", { files }, (world) => {
   });
 
   test("EX pictures: listed with a badge, compared in four ways, both kept under a chosen name, on the other device a moment later", async () => {
+    const beganMs = Math.floor(Date.now() / 1000) * 1000;
     await change("chart.png", MINE, THEIRS);
     const window = await world.window();
+    await window.unfold(window.row(/^media$/).first());
+    for (const name of ["chart.png", ...(await copies("chart"))]) {
+      const label = window.row(name).locator(".monaco-icon-label").first();
+      await until(`${name} has its mark`, async () => (await label.evaluate<string>(BADGE)) === '"!?"');
+    }
+    await window.shot("conflict-marks");
     await window.openMedia();
     const row = window.row("chart.png").first();
     await row.waitFor();
@@ -72,6 +95,10 @@ scenario("conflicts", { files }, (world) => {
       async () => (await page.locator(".size").allInnerTexts()).join() === "240 × 160 pixels,240 × 160 pixels",
     );
     await page.getByText("this device ↔ server").waitFor();
+    assert.equal(await factOf(window, "This device", "Device"), deviceName(hostname()));
+    assert.match(await factOf(window, "Server", "Device"), /^another one, by way of user1@/);
+    for (const told of [await factOf(window, "This device", "Saved"), await factOf(window, "Server", "Came in")])
+      assert.ok(timeOf(told) >= beganMs && timeOf(told) <= Date.now(), told);
     await window.shot("conflict-side-by-side");
     await window.page.keyboard.press("2");
     await page.getByRole("slider").waitFor();

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
 import path from "node:path";
-import { test } from "node:test";
+import { before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { build } from "esbuild";
 
+import { until } from "../support/children.ts";
 import { STAGE, TOP } from "./editor.ts";
+import { join } from "./joined.ts";
 import { scenario } from "./scenario.ts";
 
 /** All tests together take seconds; a host that never says that it has ended must not hang the run. */
@@ -26,9 +29,34 @@ scenario(
       "embed.md": "![[",
       "media/cat.png": "cat",
       "media/sub/dog.png": "dog",
+      // tests.ts
+      "closed.md": "![never](media/never.png)\n",
+      // fixes.ts
+      "near.md": "![near](media/catt.png)\n",
+      "old.md": "![old](media/old.png)\n",
+      "old-more.md": "![old](media/old.png)\n\n![[old.png]]\n",
+      "media/old.png": "old",
+      "lost.md": "![lost](media/lost.png)\n",
+      "media/lost.png": "lost",
+      "far.md": "![far](media/far.png)\n",
+      // renames.ts
+      "pet.md": "![pet](media/pet.png)\n\n![[pet.png]]\n",
+      "pet-too.md": "A [pet](media/pet.png).\n",
+      "media/pet.png": "pet",
+      // saves.ts
+      "saves.md": "",
     },
   },
   (world) => {
+    before(async () => {
+      await join(world);
+      const other = await world.device("other");
+      await until("the other device has everything", () =>
+        ["cat.png", "sub/dog.png", "old.png", "lost.png", "pet.png"].every((file) => other.has(file)),
+      );
+      await writeFile(path.join(world.workspace, ".other-device"), other.satchel.root);
+    });
+
     test("extension tests", async (t) => {
       await build({
         entryPoints: [path.join(import.meta.dirname, "host", "main.ts")],
@@ -63,7 +91,7 @@ scenario(
       const code = await Promise.race([ended.promise, sleep(ENDS_MS, null, { ref: false })]);
       assert.notEqual(code, null, `no end within ${String(ENDS_MS)} ms\n${said.join("\n").slice(-6000)}`);
       for (const { title, error } of outcomes) await t.test(title, () => assert.equal(error, null, error ?? undefined));
-      assert.ok(outcomes.length >= 8, `only ${String(outcomes.length)} tests ran\n${said.join("\n").slice(-6000)}`);
+      assert.ok(outcomes.length >= 19, `only ${String(outcomes.length)} tests ran\n${said.join("\n").slice(-6000)}`);
       assert.equal(code, 0);
     });
   },

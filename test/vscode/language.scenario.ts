@@ -49,6 +49,24 @@ scenario("media in notes", { files: { "cats.md": NOTE, "empty.md": "", "media/ca
     await until("the note is saved", async () => (await saved("cats.md")).includes("![[tiger.png]]"));
   });
 
+  test("EX a file renamed on another device: the user is asked here, and the links follow", async () => {
+    const other = await world.device("other");
+    await until("the other device has the picture", () => other.has("tiger.png"));
+    const window = await world.window();
+    await window.openFile("cats.md");
+    await window.editor("cats.md").locator(".squiggly-warning, .squiggly-error, .squiggly-info").first().waitFor();
+    await rename(path.join(other.satchel.root, "tiger.png"), path.join(other.satchel.root, "lynx.png"));
+    await window
+      .toast(/tiger\.png was renamed to lynx\.png\. Update 2 links in 1 note\?/)
+      .getByRole("button", { name: "Update links" })
+      .click();
+    await until("the links follow", async () => (await window.textOf("cats.md")).includes("![[lynx.png]]"));
+    assert.match(await window.textOf("cats.md"), /!\[here\]\(media\/lynx\.png\)/);
+    await window.save("cats.md");
+    await until("the note is saved", async () => (await saved("cats.md")).includes("![[lynx.png]]"));
+    assert.ok(world.has("lynx.png") && !world.has("tiger.png"));
+  });
+
   test("EX a note that is saved with new media in it sends them, though no event told of them", async () => {
     const window = await world.window();
     const other = await world.device("other");

@@ -1,46 +1,10 @@
 /** What the extension promises to the editor, asked through the editor's own API. The workspace is that of `host.scenario.ts`. */
 import assert from "node:assert/strict";
 import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 
 import * as vscode from "vscode";
 
-import type { SatchelExports } from "../../../extension/main.ts";
-
-const LOOK_EVERY_MS = 50;
-const WAIT_MS = 60_000;
-
-function workspaceFile(...parts: readonly string[]): vscode.Uri {
-  const [folder] = vscode.workspace.workspaceFolders ?? [];
-  assert.ok(folder !== undefined);
-  return vscode.Uri.joinPath(folder.uri, ...parts);
-}
-
-function extension(): vscode.Extension<SatchelExports> {
-  const found = vscode.extensions.getExtension<SatchelExports>("satchel.satchel");
-  assert.ok(found !== undefined);
-  return found;
-}
-
-/** The first answer that is one. @throws Error when there is none for too long */
-async function until<T>(ask: () => Promise<T | undefined> | T | undefined): Promise<T> {
-  const end = performance.now() + WAIT_MS;
-  for (;;) {
-    const found = await ask();
-    if (found !== undefined) return found;
-    if (performance.now() > end) throw new Error(`waited in vain for ${String(ask)}`);
-    await sleep(LOOK_EVERY_MS);
-  }
-}
-
-/** The extension's session, with the workspace's media folder looked after. */
-async function looking(): Promise<SatchelExports["session"]> {
-  const { session } = await extension().activate();
-  await session.start();
-  const { folders } = await session.call("folders/list", {});
-  if (folders.length === 0) await session.call("folders/add", { root: workspaceFile("media").fsPath });
-  return session;
-}
+import { change, extension, looking, set, shown, until, workspaceFile } from "./window.ts";
 
 export const TESTS: Readonly<Record<string, () => Promise<void>>> = {
   "activate() makes every command of the manifest known": async () => {
@@ -127,11 +91,7 @@ export const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     assert.ok(folder !== undefined);
     const uri = workspaceFile("media", "fresh.txt");
     await vscode.workspace.fs.writeFile(uri, Buffer.from("one"));
-    const document = await vscode.workspace.openTextDocument(uri);
-    const edit = new vscode.WorkspaceEdit();
-    edit.insert(uri, new vscode.Position(0, 0), "two ");
-    await vscode.workspace.applyEdit(edit);
-    await document.save();
+    await change(uri, "two one");
     const known = await until(async () => {
       const { files } = await session.call("files/list", { folder: folder.folder });
       return files.find((file) => file.path === "fresh.txt" && file.sizeBytes === 7);
@@ -147,5 +107,33 @@ export const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     await until(() => (vscode.languages.getDiagnostics(uri).length === 0 ? true : undefined));
     await session.start();
     await until(() => (vscode.languages.getDiagnostics(uri).length === 1 ? true : undefined));
+  },
+
+  "Show Log opens the output channel": async () => {
+    await looking();
+    const log = () =>
+      vscode.window.visibleTextEditors.find(({ document: { uri } }) => uri.scheme === "output" && uri.path.toLowerCase().includes("satchel"));
+    await vscode.commands.executeCommand("workbench.action.closePanel");
+    await until(() => (log() === undefined ? true : undefined));
+    await vscode.commands.executeCommand("satchel.showLog");
+    await until(log);
+    await vscode.commands.executeCommand("workbench.action.closePanel");
+  },
+
+  "settings: notes.enabled off takes the flags away, checkClosed off those of notes that nobody opened; both come back": async () => {
+    await looking();
+    const [open, closed] = [workspaceFile("note.md"), workspaceFile("closed.md")];
+    await shown(open);
+    const flags = (uri: vscode.Uri) => vscode.languages.getDiagnostics(uri).filter(({ source }) => source?.toLowerCase() === "satchel").length;
+    const stand = async (inOpen: number, inClosed: number) =>
+      await until(() => (flags(open) === inOpen && flags(closed) === inClosed ? true : undefined));
+    await stand(1, 1);
+    await set("satchel.notes.checkClosed", false);
+    await stand(1, 0);
+    await set("satchel.notes.enabled", false);
+    await stand(0, 0);
+    await set("satchel.notes.enabled", undefined);
+    await set("satchel.notes.checkClosed", undefined);
+    await stand(1, 1);
   },
 };

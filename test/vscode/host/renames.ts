@@ -1,0 +1,152 @@
+/** Media that get another name in the editor: every link follows, once, beside the editor's own Markdown feature, and one undo takes all back. */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+
+import * as vscode from "vscode";
+
+import type { SatchelExports } from "../../../extension/main.ts";
+import { looking, set, shown, until, workspaceFile, type HostTests } from "./window.ts";
+
+/** Places in the note that is shown. */
+const IN_LINK = new vscode.Position(0, 15);
+const IN_EMBED = new vscode.Position(2, 5);
+const UPDATES = "markdown.updateLinksOnFileMove.enabled";
+
+/** The notes that refer to the file, and what they say when it has a name; one of them is in no editor. */
+async function notesAbout(): Promise<{ readonly uri: vscode.Uri; say(name: string): Promise<void> }> {
+  const uri = workspaceFile("pet.md");
+  const [first, second] = [await vscode.workspace.openTextDocument(uri), await vscode.workspace.openTextDocument(workspaceFile("pet-too.md"))];
+  await shown(uri);
+  return {
+    uri,
+    say: async (name) => {
+      const expected = [`![pet](media/${name})\n\n![[${name}]]\n`, `A [pet](media/${name}).\n`];
+      const told = () => [first.getText(), second.getText()];
+      await until(() => (JSON.stringify(told()) === JSON.stringify(expected) ? true : undefined)).catch((error: unknown) => {
+        throw new Error(`the notes say ${JSON.stringify(told())} and not ${JSON.stringify(expected)}`, { cause: error });
+      });
+    },
+  };
+}
+
+/** Resolves when the file has the one name and not the other. */
+async function standsAs(name: string, other: string): Promise<void> {
+  const there = (file: string) => existsSync(workspaceFile("media", file).fsPath);
+  await until(() => (there(name) && !there(other) ? true : undefined));
+}
+
+/** What F2 offers to change: tried until somebody knows the place. */
+async function nameAt(uri: vscode.Uri, at: vscode.Position): Promise<string> {
+  return await until(async () => {
+    try {
+      const asked = await vscode.commands.executeCommand<{ readonly placeholder: string } | null>("vscode.prepareRename", uri, at);
+      return asked?.placeholder;
+    } catch (error) {
+      // The Markdown feature's word on an embed while our server is not there yet.
+      if (error instanceof Error && /rename/i.test(error.message)) return undefined;
+      throw error;
+    }
+  });
+}
+
+/** As F2 does: a piece of the offered name is changed, and the answer applied. */
+async function renameAt(uri: vscode.Uri, at: vscode.Position, from: string, to: string): Promise<void> {
+  const placeholder = await nameAt(uri, at);
+  assert.ok(placeholder.includes(from), placeholder);
+  const name = placeholder.replace(from, to);
+  const edit = await vscode.commands.executeCommand<vscode.WorkspaceEdit>("vscode.executeDocumentRenameProvider", uri, at, name);
+  assert.ok(await vscode.workspace.applyEdit(edit));
+}
+
+/** What the explorer does. */
+async function renameFile(from: string, to: string): Promise<void> {
+  const edit = new vscode.WorkspaceEdit();
+  edit.renameFile(workspaceFile("media", from), workspaceFile("media", to));
+  assert.ok(await vscode.workspace.applyEdit(edit));
+}
+
+/** Resolves when this has made the window begin a new session of the language server, and it answers. */
+async function inNewSession(session: SatchelExports["session"], uri: vscode.Uri, work: () => Promise<void>): Promise<void> {
+  let left = false;
+  let begun = false;
+  const listening = session.onState(({ kind }) => {
+    if (kind === "ready") begun ||= left;
+    else left = true;
+  });
+  await work();
+  await until(() => begun || undefined);
+  listening.dispose();
+  await nameAt(uri, IN_EMBED);
+}
+
+async function undo(uri: vscode.Uri): Promise<void> {
+  await shown(uri);
+  await vscode.commands.executeCommand("undo");
+}
+
+export const RENAMES: HostTests = {
+  "EX rename from a link and from an embed: the file and every link, and one undo takes it back": async () => {
+    await looking();
+    const notes = await notesAbout();
+    for (const at of [IN_LINK, IN_EMBED]) {
+      await notes.say("pet.png");
+      await renameAt(notes.uri, at, "pet.png", "hamster.png");
+      await notes.say("hamster.png");
+      await standsAs("hamster.png", "pet.png");
+      await undo(notes.uri);
+      await notes.say("pet.png");
+      await standsAs("pet.png", "hamster.png");
+    }
+  },
+
+  "EX rename in the explorer: every link follows, and one undo takes it back": async () => {
+    await looking();
+    const notes = await notesAbout();
+    await notes.say("pet.png");
+    await renameFile("pet.png", "gerbil.png");
+    await standsAs("gerbil.png", "pet.png");
+    await notes.say("gerbil.png");
+    await undo(notes.uri);
+    await notes.say("pet.png");
+    await standsAs("pet.png", "gerbil.png");
+  },
+
+  "EX rename in the explorer beside the editor's own updating of links: each link is changed once": async () => {
+    const session = await looking();
+    const notes = await notesAbout();
+    await inNewSession(session, notes.uri, async () => await set(UPDATES, "always"));
+    await renameFile("pet.png", "parrot.png");
+    await standsAs("parrot.png", "pet.png");
+    await notes.say("parrot.png");
+    await renameFile("parrot.png", "pet.png");
+    await notes.say("pet.png");
+    await inNewSession(session, notes.uri, async () => await set(UPDATES, undefined));
+  },
+
+  "EX links and references: an embed leads to its file, a plain link is the editor's alone; every note is found": async () => {
+    await looking();
+    const notes = await notesAbout();
+    const target = workspaceFile("media", "pet.png").fsPath;
+    const embeds = await until(async () => {
+      const links = await vscode.commands.executeCommand<readonly vscode.DocumentLink[]>("vscode.executeLinkProvider", notes.uri, 10);
+      const on = (line: number) => links.filter(({ range }) => range.start.line === line);
+      return on(0).length === 1 && on(2).length > 0 ? on(2) : undefined;
+    });
+    assert.deepEqual(
+      embeds.map((link) => link.target?.fsPath),
+      [target],
+    );
+    const places = await until(async () => {
+      const found = await vscode.commands.executeCommand<readonly vscode.Location[]>(
+        "vscode.executeReferenceProvider",
+        notes.uri,
+        IN_EMBED,
+      );
+      return found.length > 0 ? found : undefined;
+    });
+    assert.deepEqual(
+      [...new Set(places.map(({ uri, range }) => `${vscode.workspace.asRelativePath(uri)}:${String(range.start.line)}`))].toSorted(),
+      ["pet-too.md:0", "pet.md:0", "pet.md:2"],
+    );
+  },
+};
