@@ -43,7 +43,11 @@ async function toldOf(window: Workbench): Promise<void> {
 
 /** What the comparison tells of one side under this name. */
 async function factOf(window: Workbench, side: string, name: string): Promise<string> {
-  const told = window.webview().getByRole("region", { name: side }).locator("dt", { hasText: name }).locator("xpath=following-sibling::dd[1]");
+  const told = window
+    .webview()
+    .getByRole("region", { name: side })
+    .locator("dt", { hasText: name })
+    .locator("xpath=following-sibling::dd[1]");
   return await told.innerText();
 }
 
@@ -80,7 +84,7 @@ scenario("conflicts", { files }, (world) => {
     await window.unfold(window.row(/^media$/).first());
     for (const name of ["chart.png", ...(await copies("chart"))]) {
       const label = window.row(name).locator(".monaco-icon-label").first();
-      await until(`${name} has its mark`, async () => (await label.evaluate<string>(BADGE)) === '"!?"');
+      await until(`${name} has its mark`, async () => (await label.evaluate<string, unknown>(BADGE)) === '"!?"');
     }
     await window.shot("conflict-marks");
     await window.openMedia();

@@ -15,7 +15,10 @@ const UPDATES = "markdown.updateLinksOnFileMove.enabled";
 /** The notes that refer to the file, and what they say when it has a name; one of them is in no editor. */
 async function notesAbout(): Promise<{ readonly uri: vscode.Uri; say(name: string): Promise<void> }> {
   const uri = workspaceFile("pet.md");
-  const [first, second] = [await vscode.workspace.openTextDocument(uri), await vscode.workspace.openTextDocument(workspaceFile("pet-too.md"))];
+  const [first, second] = [
+    await vscode.workspace.openTextDocument(uri),
+    await vscode.workspace.openTextDocument(workspaceFile("pet-too.md")),
+  ];
   await shown(uri);
   return {
     uri,

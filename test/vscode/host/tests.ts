@@ -112,7 +112,9 @@ export const TESTS: Readonly<Record<string, () => Promise<void>>> = {
   "Show Log opens the output channel": async () => {
     await looking();
     const log = () =>
-      vscode.window.visibleTextEditors.find(({ document: { uri } }) => uri.scheme === "output" && uri.path.toLowerCase().includes("satchel"));
+      vscode.window.visibleTextEditors.find(
+        ({ document: { uri } }) => uri.scheme === "output" && uri.path.toLowerCase().includes("satchel"),
+      );
     await vscode.commands.executeCommand("workbench.action.closePanel");
     await until(() => (log() === undefined ? true : undefined));
     await vscode.commands.executeCommand("satchel.showLog");
@@ -124,7 +126,8 @@ export const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     await looking();
     const [open, closed] = [workspaceFile("note.md"), workspaceFile("closed.md")];
     await shown(open);
-    const flags = (uri: vscode.Uri) => vscode.languages.getDiagnostics(uri).filter(({ source }) => source?.toLowerCase() === "satchel").length;
+    const flags = (uri: vscode.Uri) =>
+      vscode.languages.getDiagnostics(uri).filter(({ source }) => source?.toLowerCase() === "satchel").length;
     const stand = async (inOpen: number, inClosed: number) =>
       await until(() => (flags(open) === inOpen && flags(closed) === inClosed ? true : undefined));
     await stand(1, 1);
