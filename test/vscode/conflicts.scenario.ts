@@ -33,8 +33,14 @@ const files = {
   "media/deck.apkg": Buffer.from([0x50, 0x4b, 3, 4, 0, 1]),
 };
 
-/** The text of the mark beside a name in the explorer. */
-const BADGE = "(label) => getComputedStyle(label, '::after').content";
+/** The text of the mark beside a name in the explorer, as CSS writes it. */
+async function markOf(window: Workbench, name: string): Promise<string> {
+  return await window.page.evaluate<string>(`(() => {
+    const labels = [...document.querySelectorAll(".explorer-folders-view .monaco-list-row .monaco-icon-label")];
+    const label = labels.find(({ textContent }) => textContent.includes(${JSON.stringify(name)}));
+    return label === undefined ? "no such row" : getComputedStyle(label, "::after").content;
+  })()`);
+}
 
 /** The palette offers what there is: it must know first. */
 async function toldOf(window: Workbench): Promise<void> {
@@ -82,10 +88,8 @@ scenario("conflicts", { files }, (world) => {
     await change("chart.png", MINE, THEIRS);
     const window = await world.window();
     await window.unfold(window.row(/^media$/).first());
-    for (const name of ["chart.png", ...(await copies("chart"))]) {
-      const label = window.row(name).locator(".monaco-icon-label").first();
-      await until(`${name} has its mark`, async () => (await label.evaluate<string, unknown>(BADGE)) === '"!?"');
-    }
+    for (const name of ["chart.png", ...(await copies("chart"))])
+      await until(`${name} has its mark`, async () => (await markOf(window, name)) === '"!?"');
     await window.shot("conflict-marks");
     await window.openMedia();
     const row = window.row("chart.png").first();

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { before, test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 
 import { until } from "../support/children.ts";
 import { join, type Joined } from "./joined.ts";
@@ -11,7 +13,17 @@ import { scenario } from "./scenario.ts";
 const PIXEL = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
 const NOTE = "# Cats\n\n![here](media/cat.png)\n\n![gone](media/gone.png)\n\n![[cat.png]]\n\n`![code](media/never.png)`\n";
 
-scenario("media in notes", { files: { "cats.md": NOTE, "empty.md": "", "media/cat.png": PIXEL } }, (world) => {
+const files = {
+  "cats.md": NOTE,
+  "empty.md": "",
+  "media/cat.png": PIXEL,
+  // Two ways to name one file, and a note that is in no editor.
+  "pets.md": "![pet](media/pet.png)\n\n![[pet.png]]\n",
+  "pets-too.md": "A [pet](media/pet.png).\n",
+  "media/pet.png": Buffer.concat([PIXEL, Buffer.from("pet")]),
+};
+
+scenario("media in notes", { files }, (world) => {
   let joined: Joined;
   const saved = async (note: string) => await readFile(path.join(world.workspace, note), "utf8");
   before(async () => (joined = await join(world)));
@@ -32,6 +44,66 @@ scenario("media in notes", { files: { "cats.md": NOTE, "empty.md": "", "media/ca
     await window.editor("cats.md").locator(".squiggly-warning, .squiggly-error, .squiggly-info").first().waitFor();
     await window.hover(window.editor("cats.md").locator(".view-line", { hasText: "![[cat.png]]" }).getByText("cat.png"), /sync/i);
     await window.shot("note-hover");
+  });
+
+  /** The file has this name, and every note says so on disk: the editor saves by itself. */
+  const pet = async (name: string): Promise<void> => {
+    const expected = [name, `![pet](media/${name})\n\n![[${name}]]\n`, `A [pet](media/${name}).\n`];
+    const found = async (): Promise<readonly string[]> => [
+      ...readdirSync(world.media).filter((file) => ["pet.png", "hamster.png", "gerbil.png"].includes(file)),
+      await saved("pets.md"),
+      await saved("pets-too.md"),
+    ];
+    await until(`the pet is ${name}`, async () => isDeepStrictEqual(await found(), expected)).catch(async (error: unknown) => {
+      throw new Error(`found: ${JSON.stringify(await found())}`, { cause: error });
+    });
+  };
+
+  test("EX a media file renamed by F2 on a link, by F2 on an embed, in the explorer: every link follows, and one undo takes it back", async () => {
+    const window = await world.window();
+    await window.openFile("pets.md");
+    const box = window.page.locator(".rename-box input");
+    for (const line of ["![pet](", "![["]) {
+      // A key that comes before the language servers are there opens nothing.
+      await until("a new name is asked for", async () => {
+        await window.page.keyboard.press("Escape");
+        await window.editor("pets.md").locator(".view-line", { hasText: line }).getByText("pet.png").click();
+        await window.page.keyboard.press("F2");
+        return await box.waitFor({ timeout: 3000 }).then(
+          () => true,
+          () => false,
+        );
+      });
+      await box.fill((await box.inputValue()).replace("pet.png", "hamster.png"));
+      await window.shot("rename");
+      await box.press("Enter");
+      await pet("hamster.png");
+      await window.page.keyboard.press("Control+Z");
+      await pet("pet.png");
+    }
+
+    await window.unfold(window.row(/^media$/).first());
+    await window.row("pet.png").first().click();
+    await window.page.keyboard.press("F2");
+    const inTree = window.page.locator(".explorer-item-edited input");
+    await inTree.fill("gerbil.png");
+    await inTree.press("Enter");
+    // The editor's own questions, here and below: may an extension change notes with a file, may a file's renaming be undone.
+    await window.dialog("Extension 'Satchel' wants to make refactoring changes").getByRole("button", { name: "OK" }).click();
+    await pet("gerbil.png");
+    const question = window.dialog("Would you like to undo 'Rename pet.png to gerbil.png'?");
+    // The picture's own tab may take the focus when it is done with its new name.
+    await until("the note has the focus, and undo asks", async () => {
+      await window.tab("pets.md").click();
+      await window.editor("pets.md").locator(".view-lines").click();
+      await window.page.keyboard.press("Control+Z");
+      return await question.waitFor({ timeout: 3000 }).then(
+        () => true,
+        () => false,
+      );
+    });
+    await question.getByRole("button", { name: "Yes" }).click();
+    await pet("pet.png");
   });
 
   test("EX a file renamed on disk: the user is asked, and the links follow", async () => {

@@ -1,6 +1,7 @@
 /** Quick fixes that succeed, asked for and chosen through the editor. */
 import assert from "node:assert/strict";
-import { mkdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
+import path from "node:path";
 
 import * as vscode from "vscode";
 
@@ -56,7 +57,7 @@ export const FIXES: HostTests = {
     assert.equal(more.getText(), "![old](media/young.png)\n");
     await flagGone(more, "media/young.png");
     await shown(one.uri);
-    await choose(await fixAt(one, "media/old.png", /^Update all links to young\.png$/));
+    await choose(await fixAt(one, "media/old.png", /^Update all links to old\.png$/));
     await until(() => (one.getText() === "![old](media/young.png)\n\n![[young.png]]\n" ? true : undefined));
     for (const note of [one, more]) assert.ok(await note.save());
   },
@@ -74,15 +75,16 @@ export const FIXES: HostTests = {
 
   "EX quick fix: a file that could not be fetched is fetched now": async () => {
     await looking();
-    const here = workspaceFile("media", "far.png").fsPath;
+    const [here, there] = [workspaceFile("media", "far", "away.png").fsPath, await onOtherDevice("far/away.png")];
     const note = await shown(workspaceFile("far.md"));
-    // Where a directory stands, no file of that name can: the run says so and leaves it.
-    await mkdir(here);
-    await writeFile(await onOtherDevice("far.png"), "far away");
-    const fix = await fixAt(note, "media/far.png", /^Fetch far\.png now$/);
-    await rmdir(here);
+    // A link that leads nowhere stands where the directory has to: the run says so and leaves it.
+    await symlink("nowhere", path.dirname(here));
+    await mkdir(path.dirname(there));
+    await writeFile(there, "far away");
+    const fix = await fixAt(note, "media/far/away.png", /^Fetch away\.png now$/);
+    await rm(path.dirname(here));
     await choose(fix);
     assert.equal(await bytesOf(here), "far away");
-    await flagGone(note, "media/far.png");
+    await flagGone(note, "media/far/away.png");
   },
 };

@@ -1,4 +1,4 @@
-/** Media that get another name in the editor: every link follows, once, beside the editor's own Markdown feature, and one undo takes all back. */
+/** Media that get another name beside the editor's own Markdown feature: every link follows, once. By the user's keys: `language.scenario.ts`. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 
@@ -7,8 +7,7 @@ import * as vscode from "vscode";
 import type { SatchelExports } from "../../../extension/main.ts";
 import { looking, set, shown, until, workspaceFile, type HostTests } from "./window.ts";
 
-/** Places in the note that is shown. */
-const IN_LINK = new vscode.Position(0, 15);
+/** A place in the note that is shown. */
 const IN_EMBED = new vscode.Position(2, 5);
 const UPDATES = "markdown.updateLinksOnFileMove.enabled";
 
@@ -52,15 +51,6 @@ async function nameAt(uri: vscode.Uri, at: vscode.Position): Promise<string> {
   });
 }
 
-/** As F2 does: a piece of the offered name is changed, and the answer applied. */
-async function renameAt(uri: vscode.Uri, at: vscode.Position, from: string, to: string): Promise<void> {
-  const placeholder = await nameAt(uri, at);
-  assert.ok(placeholder.includes(from), placeholder);
-  const name = placeholder.replace(from, to);
-  const edit = await vscode.commands.executeCommand<vscode.WorkspaceEdit>("vscode.executeDocumentRenameProvider", uri, at, name);
-  assert.ok(await vscode.workspace.applyEdit(edit));
-}
-
 /** What the explorer does. */
 async function renameFile(from: string, to: string): Promise<void> {
   const edit = new vscode.WorkspaceEdit();
@@ -82,38 +72,7 @@ async function inNewSession(session: SatchelExports["session"], uri: vscode.Uri,
   await nameAt(uri, IN_EMBED);
 }
 
-async function undo(uri: vscode.Uri): Promise<void> {
-  await shown(uri);
-  await vscode.commands.executeCommand("undo");
-}
-
 export const RENAMES: HostTests = {
-  "EX rename from a link and from an embed: the file and every link, and one undo takes it back": async () => {
-    await looking();
-    const notes = await notesAbout();
-    for (const at of [IN_LINK, IN_EMBED]) {
-      await notes.say("pet.png");
-      await renameAt(notes.uri, at, "pet.png", "hamster.png");
-      await notes.say("hamster.png");
-      await standsAs("hamster.png", "pet.png");
-      await undo(notes.uri);
-      await notes.say("pet.png");
-      await standsAs("pet.png", "hamster.png");
-    }
-  },
-
-  "EX rename in the explorer: every link follows, and one undo takes it back": async () => {
-    await looking();
-    const notes = await notesAbout();
-    await notes.say("pet.png");
-    await renameFile("pet.png", "gerbil.png");
-    await standsAs("gerbil.png", "pet.png");
-    await notes.say("gerbil.png");
-    await undo(notes.uri);
-    await notes.say("pet.png");
-    await standsAs("pet.png", "gerbil.png");
-  },
-
   "EX rename in the explorer beside the editor's own updating of links: each link is changed once": async () => {
     const session = await looking();
     const notes = await notesAbout();
