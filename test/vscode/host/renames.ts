@@ -80,9 +80,10 @@ export const RENAMES: HostTests = {
     await renameFile("pet.png", "parrot.png");
     await standsAs("parrot.png", "pet.png");
     await notes.say("parrot.png");
+    // And all of them by Satchel alone.
+    await inNewSession(session, notes.uri, async () => await set(UPDATES, undefined));
     await renameFile("parrot.png", "pet.png");
     await notes.say("pet.png");
-    await inNewSession(session, notes.uri, async () => await set(UPDATES, undefined));
   },
 
   "EX links and references: an embed leads to its file, a plain link is the editor's alone; every note is found": async () => {
