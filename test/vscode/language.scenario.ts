@@ -152,11 +152,11 @@ scenario("media in notes", { files }, (world) => {
 
   test("EX from a picture itself to the notes that show it", async () => {
     const window = await world.window();
-    await window.openAny("tiger.png");
+    await window.openAny("lynx.png");
     await window.command("Satchel: Find References in Notes");
     const list = window.page.locator(".zone-widget .ref-tree");
     await list.waitFor();
-    await until("both places are listed", async () => (await list.locator(".monaco-list-row", { hasText: "tiger.png" }).count()) === 2);
+    await until("both places are listed", async () => (await list.locator(".monaco-list-row", { hasText: "lynx.png" }).count()) === 2);
     await window.shot("find-references");
   });
 
