@@ -9,8 +9,10 @@ import { refusal } from "./disk-fault.ts";
 import { lookInto } from "./disk-list.ts";
 import { Hashing } from "./hash-files.ts";
 import {
+  hashRequest,
   LOOKED,
   NO_HASH,
+  pathsOf,
   STAT_NUMBERS,
   statAt,
   type CreateReply,
@@ -101,7 +103,7 @@ export class DiskCrew {
       const { promise, resolve, reject } = Promise.withResolvers<readonly HashResult[]>();
       const part = paths.slice(at, at + size);
       const answered = (reply: DiskReply): void => resolve(reply.kind === "hash" ? resultsOf(reply, part.length) : []);
-      jobs.push({ request: { kind: "hash", paths: part, maxBytes }, transfer: [], answered, failed: reject });
+      jobs.push({ request: hashRequest(part, maxBytes), transfer: [], answered, failed: reject });
       parts.push(promise);
     }
     const onAbort = () => this.#drop(jobs, signal.reason);
@@ -391,10 +393,10 @@ async function lookHere(path: string, part: ListReply): Promise<{ readonly part:
 /** False: these files are too large, or too slow to be had, to be read on this thread. */
 async function hashHere({ request, answered }: Job): Promise<boolean> {
   if (request.kind !== "hash") return false;
-  const hashing = new Hashing(request.paths.length, Math.min(request.maxBytes, ALONG_FILE_BYTES));
+  const hashing = new Hashing(request.count, Math.min(request.maxBytes, ALONG_FILE_BYTES));
   let beforeMs = performance.now();
   let untilMs = beforeMs + ALONG_MS;
-  for (const path of request.paths) {
+  for (const path of pathsOf(request)) {
     if (!hashing.add(path)) return false;
     const nowMs = performance.now();
     if (nowMs - beforeMs > ALONG_FILE_MS) return false;

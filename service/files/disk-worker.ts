@@ -8,6 +8,7 @@ import type { Stat } from "../core/model.ts";
 import { codeOf, faultOf, READ_FLAGS, statOf } from "./disk-fault.ts";
 import {
   NO_HASH,
+  pathsOf,
   STAT_NUMBERS,
   type CreateReply,
   type CreateRequest,
@@ -154,8 +155,8 @@ type Post = (reply: DiskReply, transfer: readonly ArrayBuffer[]) => void;
 function answer(request: Quick, post: Post): void {
   switch (request.kind) {
     case "hash": {
-      const hashing = new Hashing(request.paths.length, request.maxBytes);
-      for (const path of request.paths) hashing.add(path);
+      const hashing = new Hashing(request.count, request.maxBytes);
+      for (const path of pathsOf(request)) hashing.add(path);
       const reply = hashing.reply();
       return post(reply, [reply.stats.buffer]);
     }

@@ -84,8 +84,8 @@ function readAndHash(fd: number, stats: Stats): string | null {
   memory ??= Buffer.allocUnsafeSlow(BUFFER_BYTES);
   if (stats.size < BUFFER_BYTES) {
     let length = 0;
-    // One byte more than promised is asked for: a file that grew shows itself.
-    for (let got = -1; got !== 0 && length <= stats.size; length += got) got = readSync(fd, memory, length, stats.size + 1 - length, null);
+    // One byte more than promised is asked for: a file that grew shows itself. What has the promised length is not asked for an end, the last look says it.
+    for (let got = -1; got !== 0 && length < stats.size; length += got) got = readSync(fd, memory, length, stats.size + 1 - length, null);
     return length === stats.size ? hash("sha1", memory.subarray(0, length), "hex") : null;
   }
   const digest = createHash("sha1");

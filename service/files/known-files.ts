@@ -84,6 +84,7 @@ export class KnownFiles {
   }
 
   #find(path: string): number {
+    if (this.#names.count === 0) return -1;
     this.#byPath ??= new PathTable(this.#names.all());
     return this.#byPath.find(path);
   }

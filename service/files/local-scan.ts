@@ -40,7 +40,7 @@ export interface ScanState {
   readonly folders: Set<string>;
   readonly names: DiskNames;
   note(observation: Observation): Observation;
-  settle(read: Read): readonly Observation[];
+  settle(read: Read): Observation | null;
   vanished(path: string, diskPath: string): void;
 }
 
@@ -59,11 +59,14 @@ export async function* scanTree(
   let untilMs = context.clock.monoMs() + SLICE_MS;
   try {
     for await (const batch of walk.batches()) {
-      for (const found of batch.found) if (!scan.isUnchanged(found)) await lookAt(scan, state, found);
+      for (const found of batch.found) if (!scan.isUnchanged(found) && !scan.lookNow(found)) await lookAt(scan, state, found);
       for (const pack of batch.packs ?? []) {
         scan.enterFolderOf(pack);
-        for (let index = 0; index < pack.diskPaths.length; index++)
-          if (!scan.isUnchangedIn(pack, index)) await lookAt(scan, state, pack.found(index));
+        for (let index = 0; index < pack.diskPaths.length; index++) {
+          if (scan.isUnchangedIn(pack, index)) continue;
+          const found = pack.found(index);
+          if (!scan.lookNow(found)) await lookAt(scan, state, found);
+        }
       }
       for (const { diskPath, fault } of batch.unlisted) scan.blocked(diskPath, fault);
       for (const items of scan.fullBatches()) ahead.push(settled(readAll(context, items, signal)));
@@ -124,7 +127,12 @@ async function settled(work: Promise<readonly Read[]>): Promise<Settled> {
 async function finish(state: ScanState, next: Promise<Settled> | undefined): Promise<readonly Observation[]> {
   const result = (await next) ?? { reads: [] };
   if ("error" in result) throw result.error;
-  return result.reads.flatMap((read) => state.settle(read));
+  const observations: Observation[] = [];
+  for (const read of result.reads) {
+    const observation = state.settle(read);
+    if (observation !== null) observations.push(observation);
+  }
+  return observations;
 }
 
 /** The tree as recorded. Freed when the scan ends. */
@@ -238,6 +246,15 @@ class Scan {
     if (stat === null || !found.validUnicode) return null;
     const path = this.#state.names.pathOf(diskPath);
     return path === diskPath || this.#state.context.ignored(diskPath, false) ? null : { path, stat };
+  }
+
+  /** The common case of what is new, without a promise. False: its name may have something behind it. */
+  lookNow(found: WalkFound): boolean {
+    const { context, names } = this.#state;
+    const { diskPath } = found;
+    if (!found.validUnicode || names.pathOf(diskPath) !== diskPath || mayStandIn(context, diskPath)) return false;
+    this.look(found);
+    return true;
   }
 
   twin(path: string, diskPath: string): void {

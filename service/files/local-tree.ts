@@ -144,7 +144,10 @@ class Tree implements LocalTree, ScanState {
       else reads.push(found);
     }
     for (let at = 0; at < reads.length; at += READ_MAX) {
-      for (const read of await readAll(this.context, reads.slice(at, at + READ_MAX), signal)) observations.push(...this.settle(read));
+      for (const read of await readAll(this.context, reads.slice(at, at + READ_MAX), signal)) {
+        const observation = this.settle(read);
+        if (observation !== null) observations.push(observation);
+      }
     }
     // A path that was just read under another spelling is not gone, whatever became of this one.
     const standing = new Set(observations.flatMap((one) => ("entry" in one ? [one.entry.path] : [])));
@@ -164,15 +167,15 @@ class Tree implements LocalTree, ScanState {
   }
 
   /** After hashing: an observation, or the path stays dirty. */
-  settle(read: Read): readonly Observation[] {
+  settle(read: Read): Observation | null {
     const { item, observation, again } = read;
     const nowMs = this.context.clock.monoMs();
     const dirty = this.dirty.get(item.diskPath);
-    const observations = observation === null || this.#isNoNews(observation) ? [] : [this.note(observation)];
+    const news = observation === null || this.#isNoNews(observation) ? null : this.note(observation);
     if (again === null) {
       // An event that came while it was read asks for another look.
       if (dirty !== undefined && dirty.seen !== undefined) this.dirty.delete(item.diskPath);
-      return observations;
+      return news;
     }
     const next = dirty ?? newDirty(nowMs);
     this.dirty.set(item.diskPath, next);
@@ -182,9 +185,9 @@ class Tree implements LocalTree, ScanState {
     if (again === "moved" && nowMs - next.firstMs > 30_000) {
       next.firstMs = nowMs;
       const detail = `${item.path} has been changing for half a minute, so it can't be read whole. It is synced when it rests.`;
-      return [this.note({ kind: "problem", path: item.path, reason: "unsettled", detail })];
+      return this.note({ kind: "problem", path: item.path, reason: "unsettled", detail });
     }
-    return observations;
+    return news;
   }
 
   /** A known path is not there: its window begins. */
