@@ -133,8 +133,7 @@ const entry = `#!/usr/bin/env node
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 if (major > 22 || (major === 22 && minor >= 15)) {
   const require = process.getBuiltinModule("node:module").createRequire(import.meta.url);
-  require("./code-cache.cjs");
-  require("./main.cjs");
+  require("./code-cache.cjs").load(require.resolve("./main.cjs"));
 } else {
   process.stderr.write(\`satchel needs Node 22.15 or later, this is \${process.version}. Install a newer Node, then try again.\\n\`);
   process.exitCode = 2;
@@ -166,7 +165,19 @@ async function buildService(target: string, directory: string, options: BuildOpt
     plugins: [natives(target, await watcherSource(target)), oneLocale, lateTls, serverApart],
     ...options,
   });
+  for (const file of globSync("*.cjs", { cwd: directory })) await toAscii(path.join(directory, file));
   await writeFile(path.join(directory, "satchel.mjs"), entry, { mode: 0o755 });
+}
+
+/**
+ * One character beyond Latin makes V8 hold all of a file at two bytes a character, to be decoded, scanned and paged in at every start. The bundler escapes
+ * those in strings; what is left stands in comments and regular expressions, where an escape means the same or nothing.
+ */
+async function toAscii(file: string): Promise<void> {
+  const text = await readFile(file, "utf8");
+  // oxlint-disable-next-line no-control-regex -- the range is meant
+  const ascii = text.replaceAll(/[^\u0000-\u007f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  if (ascii !== text) await writeFile(file, ascii);
 }
 
 /** The extension as the editor loads it: manifest, texts, icons, its bundle and a service for one target. */
