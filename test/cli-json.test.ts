@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 
 import { COMMAND_SHAPES } from "../protocol/command-shapes.ts";
 import { makeSatchel, type Satchel } from "./support/satchel.ts";
-import { startSyncServer, type SyncServer } from "./support/sync-server.ts";
+import { PASSWORD, startSyncServer, type SyncServer } from "./support/sync-server.ts";
 import { openTold } from "./support/told.ts";
 
 /** Commands that another file runs: cli-json-server, cli-follow, autostart. */
@@ -33,7 +33,7 @@ test("--json every command keeps its shape and its exit code, over two devices a
     await told(device, "service start", ["service", "start"]);
     const login = ["login", server.url, "--user", "user1", "--password-stdin"];
     await told(device, "error", login, 6, "wrong");
-    const { remote: id } = await told(device, "login", login, 0, "secret");
+    const { remote: id } = await told(device, "login", login, 0, PASSWORD);
     await told(device, "add", ["add", device.root, "--remote", id]);
     await told(device, "sync", ["sync", "--wait"]);
   }

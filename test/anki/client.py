@@ -1,7 +1,7 @@
 """Drives the real Anki client: one JSON request per line on stdin, one JSON reply per line on stdout.
 
 A request is {"id", "device", "do", ...}; a reply {"id", "value"} or {"id", "error"}. Devices work at the same time (one thread
-each), requests of one device in order. A device is a collection in a folder of its own, with its media folder beside it.
+each), requests of one device in order (but `abort`, at once). A device is a collection in a folder of its own, with its media folder beside it.
 """
 
 import base64
@@ -120,6 +120,7 @@ class Device:
         return {"required": required, "message": out.server_message}
 
     def abort(self):
+        """Beside a sync that this device waits for."""
         self.col.abort_media_sync()
 
     def rows(self):
@@ -154,30 +155,38 @@ class Device:
             self.col = None
 
 
-def serve(inbox):
-    device = Device()
+def answer(device, request):
+    told = {"id": request.pop("id")}
+    del request["device"]
+    try:
+        told["value"] = getattr(device, request.pop("do"))(**request)
+    except Exception as error:  # the test decides what an error means
+        told["error"] = f"{type(error).__name__}: {error}"
+    reply(told)
+
+
+def serve(device, inbox):
     while (request := inbox.get()) is not None:
-        answer = {"id": request.pop("id")}
-        del request["device"]
-        try:
-            answer["value"] = getattr(device, request.pop("do"))(**request)
-        except Exception as error:  # the test decides what an error means
-            answer["error"] = f"{type(error).__name__}: {error}"
-        reply(answer)
+        answer(device, request)
     device.finish()
 
 
 def main():
     inboxes = {}
+    devices = {}
     threads = []
     for line in sys.stdin:
         request = json.loads(line)
         name = request["device"]
         if name not in inboxes:
             inboxes[name] = queue.Queue()
-            threads.append(threading.Thread(target=serve, args=(inboxes[name],)))
+            devices[name] = Device()
+            threads.append(threading.Thread(target=serve, args=(devices[name], inboxes[name])))
             threads[-1].start()
-        inboxes[name].put(request)
+        if request["do"] == "abort":
+            answer(devices[name], request)
+        else:
+            inboxes[name].put(request)
     for inbox in inboxes.values():
         inbox.put(None)
     for thread in threads:

@@ -25,6 +25,8 @@ export interface Device {
   /** Every file, sorted; the client's own litter left out. */
   list(): Promise<readonly string[]>;
   sync(): Promise<SyncResult>;
+  /** Ends the sync under way at once, as a user does who does not want to wait. */
+  cancel(): Promise<void>;
   /** The client loses what it knows (its database); the files stay. */
   forget(): Promise<void>;
   close(): Promise<void>;
@@ -68,6 +70,9 @@ export async function officialDevice(driver: Driver, url: string, user: string):
         () => ({ ok: true, detail: "" }),
         (error: unknown) => ({ ok: false, detail: String(error) }),
       );
+    },
+    async cancel() {
+      await ask("abort");
     },
     async forget() {
       await ask("forget");
@@ -118,6 +123,9 @@ export async function satchelDevice(url: string, user: string): Promise<Device> 
       const { runs } = await rpc.call("sync/run", { folder, scan: true });
       await rpc.call("sync/pause", { folder });
       return { ok: runs.every(({ result }) => result !== "failed"), detail: runs.map(inShort).join("; ") };
+    },
+    async cancel() {
+      await rpc.call("sync/cancel", { folder });
     },
     async forget() {
       await rpc.close();

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 
 import { startSyncServer, type SyncServer } from "../support/sync-server.ts";
+import { BETWEEN_CASES } from "./cases-between.ts";
 import { KEPT_CASES } from "./cases-kept.ts";
 import { PLAIN_CASES } from "./cases-plain.ts";
 import { SERVER_CASES } from "./cases-server.ts";
@@ -33,7 +34,7 @@ const STORMS: readonly (readonly [server: Kind, plan: StormPlan])[] = [
 ];
 
 const words = process.argv.slice(2);
-const cases = [...PLAIN_CASES, ...WEAK_CASES, ...KEPT_CASES, ...SERVER_CASES];
+const cases = [...PLAIN_CASES, ...BETWEEN_CASES, ...WEAK_CASES, ...KEPT_CASES, ...SERVER_CASES];
 const title = (found: Case, { server, a, b }: Cast): string => `${found.id} ${found.title} [${a} + ${b} on ${server} server]`;
 const played = cases
   .flatMap((found) => CASTS.filter((cast) => found.for?.(cast) ?? true).map((cast) => ({ found, cast, title: title(found, cast) })))

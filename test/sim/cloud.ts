@@ -17,6 +17,8 @@ import type { Weather } from "./weather.ts";
 
 /** Everything that an oracle asks of it; answers may take simulated time. */
 export interface Cloud {
+  /** What is overwritten unseen stays visible or restorable. False: of that nothing is judged, only that all agree at rest. */
+  readonly keepsAll: boolean;
   /** Signs the device in. */
   admit(device: string): Promise<void>;
   openRemote(device: string, life: Life, random: Rng): Remote;
@@ -45,6 +47,7 @@ export function modelCloud({ scheduler, weather, stream }: Given): Cloud {
     for (const { bytes } of account.rows.values()) if (bytes !== null) everHeld.add(sha1Of(bytes));
   };
   return {
+    keepsAll: true,
     admit: async () => await Promise.resolve(),
     openRemote: (_device, life) => {
       const given = {
@@ -106,6 +109,7 @@ export function serverCloud(
   const net = { scheduler, rng: stream("net"), server, fault: (fault: Parameters<Weather["net"]>[0]) => weather.net(fault) };
   const clientOf = (device: string) => ({ version: "0.1.0", device, platform: "linux" });
   return {
+    keepsAll: true,
     admit: async (device) => {
       const transport = simTransport(net, new Life(`${device} login`), "192.0.2.1");
       const asked = { url: URL, user: USER, password: PASSWORD, client: clientOf(device) };

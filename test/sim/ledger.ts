@@ -36,6 +36,7 @@ export class Ledger {
   readonly contents = new Map<string, number>();
   readonly #versions = new Map<string, Written>();
   readonly #loose = new Set<string>();
+  #allLoose = false;
   /** What a user last deleted at this device and path. */
   readonly #gone = new Map<string, Written>();
 
@@ -63,8 +64,13 @@ export class Ledger {
     this.#loose.add(path);
   }
 
+  /** Nor at any other. */
+  loosenAll(): void {
+    this.#allLoose = true;
+  }
+
   isLoose(path: string): boolean {
-    return this.#loose.has(path);
+    return this.#allLoose || this.#loose.has(path);
   }
 
   get(path: string, sha1: string): Written | undefined {

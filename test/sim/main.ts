@@ -39,7 +39,7 @@ function optionsFor(seed: number): SessionOptions {
     trace: values.trace,
     ...(values.steps === undefined ? {} : { ops: Number(values.steps) }),
     ...(values.clients === undefined ? {} : { clients: Number(values.clients) }),
-    ...(values.cloud === "model" || values.cloud === "server" ? { cloud: values.cloud } : {}),
+    ...(values.cloud === "model" || values.cloud === "server" || values.cloud === "official" ? { cloud: values.cloud } : {}),
     ...(values.quiet === undefined ? {} : { quietRounds: Number(values.quiet) }),
     ...(values.about === undefined ? {} : { about: values.about }),
     ...(values.habit === "sweeping" || values.habit === "unlinkCreate" ? { habit: values.habit } : {}),

@@ -5,6 +5,7 @@ import { EngineError } from "../../service/engine/errors.ts";
 import { canaryOf } from "./canaries.ts";
 import { modelCloud, serverCloud, type Cloud } from "./cloud.ts";
 import { judge } from "./judge.ts";
+import { officialCloud } from "./official-cloud.ts";
 import { Ledger } from "./ledger.ts";
 import { Machine } from "./machine.ts";
 import { Oracles, userFiles, type Violation } from "./oracles.ts";
@@ -121,6 +122,7 @@ class Session {
   #makeCloud(): Cloud {
     const given = { scheduler: this.#scheduler, weather: this.#weather, stream: (name: string) => this.#stream(name) };
     if (this.#swarm.cloud === "model") return modelCloud(given);
+    if (this.#swarm.cloud === "official") return officialCloud(given);
     return serverCloud(given, {
       profile: this.#swarm.serverProfile,
       skewMs: this.#swarm.skewsMs.at(-1) ?? 0,
@@ -180,7 +182,8 @@ class Session {
         deletes: habits.deletes,
         acknowledged: (sha1) => void this.#uploaded.add(sha1),
         restored: () => this.#restored,
-        judgesEchoes: this.#options.stock !== undefined || canaryOf(this.#options.canary)?.session?.stock !== undefined,
+        judgesEchoes:
+          this.#cloud.keepsAll && (this.#options.stock !== undefined || canaryOf(this.#options.canary)?.session?.stock !== undefined),
       });
     });
   }
@@ -235,6 +238,7 @@ class Session {
         else if (rng.chance(0.1)) machine.user.act();
       }
     }
+    if (!this.#cloud.keepsAll) this.#ledger.loosenAll();
     this.#ledger.begin(this.#machines.flatMap((machine) => machine.standing()));
     for (const machine of this.#machines) machine.start();
     if (rng.chance(0.6)) {

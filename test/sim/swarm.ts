@@ -45,7 +45,7 @@ export type SessionOptions = {
   /** Instead of what the seed says. */
   readonly clients?: number;
   readonly ops?: number;
-  readonly cloud?: "model" | "server";
+  readonly cloud?: "model" | "server" | "official";
   /** Fault classes left out, for shrinking. */
   readonly without?: ReadonlySet<FaultClass>;
   /** User operations left out (by number), for shrinking. */
@@ -73,7 +73,7 @@ export type Swarm = {
   readonly profiles: readonly VolumeProfile[];
   readonly skewsMs: readonly number[];
   readonly serverProfile: VolumeProfile;
-  readonly cloud: "model" | "server";
+  readonly cloud: "model" | "server" | "official";
   /** Between two things a person does, at most, by weight. */
   readonly hurry: boolean;
   readonly ballast: number;

@@ -92,6 +92,16 @@ export class StockServer {
     return bytes === null ? null : Buffer.from(bytes).toString();
   }
 
+  /** Where its feed ends. */
+  get top(): number {
+    return this.usn;
+  }
+
+  /** What stands there now. */
+  live(): ReadonlyMap<string, Uint8Array> {
+    return new Map([...this.rows.values()].flatMap(({ name, bytes }) => (bytes === null ? [] : [[name, bytes] as const])));
+  }
+
   /** Paths asked for, in order. */
   paths(): string[] {
     return this.seen.map(({ url }) => url.pathname);

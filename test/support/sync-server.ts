@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { pbkdf2Sync } from "node:crypto";
+import { pbkdf2Sync, randomBytes } from "node:crypto";
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -28,8 +28,11 @@ export type SyncServer = {
   close(): Promise<void>;
 };
 
-/** The password of every account made here. */
-export const PASSWORD = "secret";
+/**
+ * The password of every account made here; of this process alone, and so are the keys that it gives. Accounts have the same names in every run: at a
+ * port that another run's server took first, or that a service left over from a killed run still asks, one would else be a third device in somebody's account.
+ */
+export const PASSWORD = `secret-${randomBytes(6).toString("hex")}`;
 /** Few rounds: the tests' accounts guard nothing, and a server hashes once per account when it is given plain passwords. */
 const ROUNDS = 1000;
 /** How often, and how long between two tries. */
