@@ -7,8 +7,8 @@ const REQUESTS_MAX = 20;
 /** Any request. */
 const ANY = [""] as const;
 
-/** What happens to one request of A's sync; `meets`: B syncs after A has looked and before A has sent. */
-type Mishap = { readonly what: string; readonly between: boolean; arm(world: World): Promise<void> };
+/** What happens to one request of A's sync. `between`: B syncs after A has looked and before A has sent. */
+type Mishap = { readonly what: string; readonly between: boolean; readonly arm: (world: World) => Promise<void> };
 const MISHAPS: readonly Mishap[] = [
   {
     what: "is refused",
