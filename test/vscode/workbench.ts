@@ -54,25 +54,30 @@ export class Workbench {
 
   /** Runs a command by its title in the palette, for example `Satchel: Sync Now`. */
   async command(title: string): Promise<void> {
-    await this.#choose("F1", `>${title}`, title, async (input) => await input.press("Enter", { timeout: LOOK_MS }));
+    await this.#choose("F1", `>${title}`, title);
   }
 
   /** Opens the palette on this text and leaves it open, with a command among the offered that has this title. */
   async palette(text: string, title: string): Promise<void> {
-    await this.#choose("F1", `>${text}`, title, async () => {});
+    await this.#offered("F1", `>${text}`, title, ".monaco-list-row", async () => {});
+  }
+
+  /** Takes what a quick input offers first: the list of what was used lately, which comes before the search, may hold the wanted row further down. */
+  async #choose(key: string, text: string, row: string): Promise<void> {
+    await this.#offered(key, text, row, ".monaco-list-row.focused", async (input) => await input.press("Enter", { timeout: LOOK_MS }));
   }
 
   /**
-   * Opens a quick input by its key, types, and acts on it once a row has the wanted text. What it offers is fixed when the text is typed: the palette
-   * waits 800 ms at most for the extensions to be registered, leaves out commands whose condition isn't met yet, and never looks again; a file
-   * search may be older than the file; and a view that takes the focus closes it. So it is closed and opened again until the row is there.
+   * Opens a quick input by its key, types, and acts on it once a row (selector) has the wanted text. What it offers is fixed when the text is typed:
+   * the palette waits 800 ms at most for the extensions to be registered, leaves out commands whose condition isn't met yet, and never looks again; a
+   * file search may be older than the file; and a view that takes the focus closes it. So it is closed and opened again until the row is there.
    */
-  async #choose(key: string, text: string, row: string, act: (input: Locator) => Promise<void>): Promise<void> {
+  async #offered(key: string, text: string, row: string, rows: string, act: (input: Locator) => Promise<void>): Promise<void> {
     await this.#again(`${text} in the quick input`, async () => {
       await this.page.keyboard.press(key);
       const input = this.quick().locator("input").first();
       await input.fill(text, { timeout: LOOK_MS });
-      await this.quick().locator(".quick-input-list .monaco-list-row", { hasText: row }).first().waitFor({ timeout: LOOK_MS });
+      await this.quick().locator(`.quick-input-list ${rows}`, { hasText: row }).first().waitFor({ timeout: LOOK_MS });
       await act(input);
     });
   }
@@ -116,7 +121,7 @@ export class Workbench {
 
   /** Opens a file in whatever editor it has, and waits for its tab. */
   async openAny(name: string): Promise<void> {
-    await this.#choose("Control+P", name, name, async (input) => await input.press("Enter", { timeout: LOOK_MS }));
+    await this.#choose("Control+P", name, name);
     await this.tab(name).first().waitFor();
   }
 
