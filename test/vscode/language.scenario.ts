@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { before, test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
@@ -211,5 +211,44 @@ scenario("media in notes", { files }, (world) => {
     await window.row(/gone\.png.*nie gesehen · cats\.md:5/).waitFor();
     await window.row("nobody.png").waitFor();
     await window.shot("check-german");
+  });
+
+  test("EX a note that can't be read leaves nothing unused; the undo of a clean-up takes back nothing else", async () => {
+    const other = await world.device("other");
+    await writeFile(path.join(world.media, "spare.png"), Buffer.concat([PIXEL, Buffer.from("spare")]));
+    await until("the other device has what no note uses", () => other.has("spare.png") && other.has("pet.png"));
+    // Larger than a note that is read.
+    const huge = path.join(world.workspace, "huge.md");
+    await writeFile(huge, "![](media/spare.png)\n".padEnd(5_000_000));
+    const window = await world.window();
+    await window.openMedia();
+    await window.row(/in sync · user1@/).waitFor();
+    await window.command("Satchel: Check Notes and Media");
+    await window.row("Could Not Be Read").waitFor();
+    // Room for the whole list.
+    await window.page.getByRole("button", { name: "Media Section", exact: true }).click();
+    await window.row("huge.md").waitFor();
+    await window.row(/Unused.*not known/).waitFor();
+    assert.equal(await window.row("spare.png").count(), 0);
+    await window.shot("check-unread");
+    await rm(huge);
+    await window.command("Satchel: Check Again");
+    const unused = window.row("spare.png");
+    await unused.locator('[role="checkbox"]').click();
+    await window.command("Satchel: Remove the Chosen Unused Files");
+    await window
+      .dialog(/Remove 1 file that no note uses/)
+      .getByRole("button", { name: "Remove" })
+      .click();
+    await until("it is gone, there too", () => !world.has("spare.png") && !other.has("spare.png"));
+
+    const edited = Buffer.concat([PIXEL, Buffer.from("edited there")]);
+    await writeFile(path.join(other.satchel.root, "pet.png"), edited);
+    await until("the other device's edit is here", async () => (await readFile(path.join(world.media, "pet.png"))).equals(edited));
+    await window.command("Satchel: Undo the Clean-up");
+    await window.toast(/other files were replaced or removed since, so nothing was undone/).waitFor();
+    await window.shot("check-undo-refused");
+    assert.ok(!world.has("spare.png"));
+    assert.deepEqual(await readFile(path.join(world.media, "pet.png")), edited);
   });
 });
