@@ -2,9 +2,17 @@
 import type { Entry, Stat } from "../core/model.ts";
 import { DiskError, type Disk, type DiskFault, type Expected, type Random } from "../core/ports.ts";
 
+/** Each byte in two digits: a temporary file is named for each that is fetched, and the language's own way takes ten times as long. */
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
 /** 128 bits: never met twice. */
 export function randomName(random: Random): string {
-  return [0, 1, 2, 3].map(() => (random.u32() >>> 0).toString(16).padStart(8, "0")).join("");
+  let name = "";
+  for (let part = 0; part < 4; part += 1) {
+    const bits = random.u32();
+    for (let shift = 24; shift >= 0; shift -= 8) name += HEX[(bits >>> shift) & 0xff] ?? "";
+  }
+  return name;
 }
 
 export function isFault(error: unknown, ...faults: readonly DiskFault[]): error is DiskError {

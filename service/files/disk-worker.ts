@@ -1,7 +1,6 @@
 /** The disk worker: whole batches of paths in, hashes, bytes, names or new files out; synchronous calls and memory used again, as fast as C. */
 import { hash } from "node:crypto";
 import { closeSync, fstatSync, fsync, linkSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
-import { promisify } from "node:util";
 import { parentPort, type MessagePort } from "node:worker_threads";
 
 import type { Stat } from "../core/model.ts";
@@ -23,13 +22,17 @@ import {
 import { listAll, lookInto } from "./disk-list.ts";
 import { Hashing, putStat } from "./hash-files.ts";
 
-const syncFile = promisify(fsync);
-
 /** Writes all, then makes all durable side by side: the disk takes many of those in one go. */
 async function createAll({ paths, shapes, memory }: CreateRequest): Promise<CreateReply> {
   const stats = new Float64Array(paths.length * STAT_NUMBERS);
   const faults = new Map<number, WorkerFault>();
-  const ends: Promise<void>[] = [];
+  const over = Promise.withResolvers<void>();
+  // One for the loop itself: it may wait, with all begun so far ended.
+  let left = 1;
+  const end = (): void => {
+    left -= 1;
+    if (left === 0) over.resolve();
+  };
   let at = 0;
   for (const [index, path] of paths.entries()) {
     const length = shapes[index * 2] ?? 0;
@@ -43,16 +46,21 @@ async function createAll({ paths, shapes, memory }: CreateRequest): Promise<Crea
     }
     const made = (stat: Stat): void => putStat(stats, index, stat);
     const failed = (fault: WorkerFault): unknown => faults.set(index, fault);
-    const one = fill(fd, path, bytes, made, failed).finally(() => open.delete(one));
-    open.add(one);
-    ends.push(one);
+    left += 1;
+    fill(fd, path, bytes, { made, failed, end });
   }
-  await Promise.all(ends);
+  end();
+  await over.promise;
   return { kind: "create", stats, faults, memory };
 }
 
-/** Files that are open here and not yet durable. */
-const open = new Set<Promise<void>>();
+/** Files that are open here and not yet durable, and who waits for one of them to be closed. */
+let open = 0;
+const waiting: (() => void)[] = [];
+
+async function oneClosed(): Promise<void> {
+  await new Promise<void>((resolve) => waiting.push(resolve));
+}
 
 /** Where the process may open no more, half of what is open here is finished first: the other threads need some, too. */
 async function openNew(path: string, mode: number): Promise<number | WorkerFault> {
@@ -61,31 +69,42 @@ async function openNew(path: string, mode: number): Promise<number | WorkerFault
       return openSync(path, "wx", mode);
     } catch (error) {
       const fault = faultOf(error);
-      if (fault !== "tooManyOpen" || open.size === 0) return { fault, code: codeOf(error) ?? String(error) };
+      if (fault !== "tooManyOpen" || open === 0) return { fault, code: codeOf(error) ?? String(error) };
     }
-    for (const half = open.size / 2; open.size > half;) await Promise.race(open);
+    for (let half = Math.ceil(open / 2); half > 0; half -= 1) await oneClosed();
   }
 }
 
-/** What was begun and failed is removed again: no half file stays behind (DK01). Never rejects. */
-async function fill(
-  fd: number,
-  path: string,
-  bytes: Uint8Array,
-  made: (stat: Stat) => void,
-  failed: (fault: WorkerFault) => unknown,
-): Promise<void> {
-  try {
-    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
-    await syncFile(fd);
-    made(statOf(fstatSync(fd)));
-  } catch (error) {
+/** Told one of the first two, then `end`. */
+type Making = { readonly made: (stat: Stat) => void; readonly failed: (fault: WorkerFault) => unknown; readonly end: () => void };
+
+/** What was begun and failed is removed again: no half file stays behind (DK01). A callback: promises cost a tenth of all that is done for a file here. */
+function fill(fd: number, path: string, bytes: Uint8Array, { made, failed, end }: Making): void {
+  open += 1;
+  const refuse = (error: unknown): void => {
     failed({ fault: faultOf(error), code: codeOf(error) ?? String(error) });
     removeHalf(path);
-  } finally {
+  };
+  const finish = (refused: unknown): void => {
+    try {
+      if (refused === null) made(statOf(fstatSync(fd)));
+      else refuse(refused);
+    } catch (error) {
+      refuse(error);
+    }
     // At once: after an fsync nothing is left to be written, and a hop to another thread costs more than the rest of the call.
     closeQuietly(fd);
+    open -= 1;
+    for (const resume of waiting.splice(0)) resume();
+    end();
+  };
+  try {
+    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
+  } catch (error) {
+    finish(error);
+    return;
   }
+  fsync(fd, finish);
 }
 
 function closeQuietly(fd: number): void {

@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 
 import type { Stat } from "../core/model.ts";
 import { DiskError, type Disk, type HashResult } from "../core/ports.ts";
-import { faultOf, refuse } from "./disk-fault.ts";
+import { diskError, faultOf, refuse } from "./disk-fault.ts";
 import { DiskCrew, type NewFile, type NewName, type Reading } from "./disk-crew.ts";
 import {
   appendTo,
@@ -52,8 +52,7 @@ export function openNodeDisk(options: { readonly diskWorker: URL; readonly nearN
   const crew = new DiskCrew(options.diskWorker);
   const breathe = breather();
   const inTurn = openTurns();
-  const opening = async <T>(what: string, path: string, work: () => Promise<T>): Promise<T> =>
-    await attempt(what, path, async () => await inTurn(work));
+  const opening = openingIn(inTurn);
   const many = calls(crew, breathe);
   return {
     close: async () => await crew.close(),
@@ -114,6 +113,17 @@ export function openNodeDisk(options: { readonly diskWorker: URL; readonly nearN
     fsyncDir: async (path) => await opening("make durable", path, async () => await syncDirectory(path)),
     space: spaceAt,
     caps: async (directory) => await opening("try names in", directory, async () => await probe(directory)),
+  };
+}
+
+/** Runs what opens files, in its turn; a failure is told in our words. */
+function openingIn(inTurn: InTurn) {
+  return async <T>(what: string, path: string, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await inTurn(work);
+    } catch (error) {
+      throw diskError(what, path, error);
+    }
   };
 }
 

@@ -59,7 +59,10 @@ export function openTurns(pause: () => Promise<unknown> = async () => await slee
   };
   return async (work) => {
     try {
-      return await tried(work);
+      // As `tried`: this is the way of every call, and each function in it is a promise more.
+      const result = await work();
+      pauses = 0;
+      return result;
     } catch (error) {
       if (faultOf(error) !== "tooManyOpen") throw error;
     }
