@@ -35,7 +35,7 @@ const settings = {
     .min(1)
     .max(16)
     .describe(
-      "Requests at once that send or fetch files; of uploads to a Satchel server at most 2, and AnkiWeb gets one whatever this says.",
+      "Requests at once that send or fetch files; a Satchel server gets no more uploads than it allows, and AnkiWeb gets one whatever this says.",
     ),
   freeMinBytes: z.int().min(0).describe("Syncing stops before the disk has less (or less than 1 %) free; 0: never."),
 } as const;

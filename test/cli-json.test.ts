@@ -44,6 +44,7 @@ test("--json every command keeps its shape and its exit code, over two devices a
   // One file changed on both sides; one changed here only; one that can't be synced.
   await told(two, "pause", ["pause"]);
   await told(two, "error", ["sync", two.root, "--wait"], 2);
+  assert.deepEqual(await told(two, "sync", ["sync", "--wait"], 2), { runs: [] }, "all are paused: not in sync");
   await writeFile(at(one, "1.txt"), "one's");
   await writeFile(at(one, "2.txt"), "newer");
   await told(one, "sync", ["sync", "--wait"]);

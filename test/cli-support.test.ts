@@ -54,14 +54,17 @@ suite("redactor()", () => {
       ["jo", "<me>"],
       ["~", "~"],
     ],
-    files: new Set(["a", "x1", "art", "run", "Ü", "日", "ab/c.md", "a.b", "(1)", "diaries"]),
+    files: new Set(["a", "x1", "art", "run", "files/run", "of", "Ü", "日", "ab/c.md", "a.b", "(1)", "diaries"]),
     salt: "s",
   });
   const alias = (file: string): string => pseudonym(file, "s");
   const shortCases: readonly (readonly [what: string, given: unknown, expected: unknown])[] = [
     ["one character", "Could not read x1: no", `Could not read ${alias("x1")}: no`],
     ["one letter in a path", "open '/m/a'", `open '/m/${alias("a")}'`],
-    ["one letter beside another name", "a, Ü and 日.", `${alias("a")}, ${alias("Ü")} and ${alias("日")}.`],
+    ["one letter beside another name", "x1, Ü and 日.", `${alias("x1")}, ${alias("Ü")} and ${alias("日")}.`],
+    ["words of ours in a sentence", "A run of 3 files is a start.", "A run of 3 files is a start."],
+    ["words of ours in a path", "open '/m/files/run' in files/ of", `open '/m/${alias("files/run")}' in ${alias("files")}/ of`],
+    ["a word of ours in quotation marks", '"run" failed', `"${alias("run")}" failed`],
     ["a name within ordinary words", "The start of running is partial", "The start of running is partial"],
     ["the same name alone", "art: locked", `${alias("art")}: locked`],
     ["a person of two letters", "jo joined /home/jo", "<me> joined /home/<me>"],

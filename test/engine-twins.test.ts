@@ -23,8 +23,8 @@ type World = {
   readonly remove: (name: string) => void;
   /** Of `A.png` and `a.png`: the one under its own name, the other, and the name where that stands. */
   readonly twins: () => { readonly first: string; readonly other: string; readonly standIn: string };
-  /** One run with a full scan, so many milliseconds later. */
-  readonly sync: (addMs: number) => Promise<void>;
+  /** One run, with a full scan where nothing else is said, so many milliseconds later. */
+  readonly sync: (addMs: number, scan?: boolean) => Promise<void>;
 };
 
 /** A device on a disk that folds names, where `A.png` and `a.png` have come from the remote. `refuse`: calls that its disk refuses. */
@@ -49,9 +49,9 @@ async function withTwins(
       fileMaxBytes: 1 << 20,
     });
     const parts = { ...device.parts, ...root, root: given.root, clock: given.clock, versions: given.versions };
-    const sync = async (addMs: number): Promise<void> => {
+    const sync = async (addMs: number, scan = true): Promise<void> => {
       given.clock.addedMs += addMs;
-      const how = { scan: true, rehash: false, waitSettle: false, ask: true, origin: "user" } as const;
+      const how = { scan, rehash: false, waitSettle: false, ask: true, origin: "user" } as const;
       assert.equal((await runFolder(parts, how, AbortSignal.any([]))).summary.error, null);
     };
     const names = (): readonly string[] => fs.readdirSync(given.root).filter((name) => /^a\./i.test(name));
@@ -88,6 +88,21 @@ test("runFolder() FN10 when one of two twins goes, here or there, the other gets
       },
     );
   }
+});
+
+test("runFolder() FN10 a made-up name that the disk refused to take away goes with the next run", async () => {
+  let refusals = 0;
+  const refuse = (method: keyof Disk, path: string): DiskFault | null =>
+    method === "unlink" && path.includes(".twin-") && refusals++ === 0 ? "busy" : null;
+  await withTwins(refuse, async ({ rows, names, twins, remove, sync }) => {
+    const { first, other } = twins();
+    remove(first);
+    for (let round = 0; round < 4 && refusals === 0; round += 1) await sync(5_000);
+    assert.equal(refusals, 1, "the disk refused");
+    await sync(5_000, false);
+    assert.deepEqual(names(), [other]);
+    assert.equal(rows.entries.get(other)?.diskPath, null);
+  });
 });
 
 test("runFolder() FN10 N3 a twin that has its own name by half, as the disk failed there, leaves no old bytes at either when it is replaced or deleted (simulator seed 902376)", async () => {

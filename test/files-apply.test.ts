@@ -142,6 +142,27 @@ onDisk("commit() N1 N3 of a batch, what was put in place while others were being
   assertAtRest(given);
 });
 
+onDisk("commit() CT18 N3 a visible copy that is taken back: what a program put under its name in that instant stays", async (given) => {
+  await standing(given, { "a.png": "a" });
+  const disk = gated(given.disk, (method, path) => {
+    // The replacement fails after the copy was made; while the copy is being taken back, another file gets its name.
+    if (method === "replaceIf") fs.appendFileSync(`${given.root}/a.png`, " edited");
+    if (method !== "unlink" && method !== "rename") return;
+    if (!path.endsWith("/a.conflict.png") && !path.includes("/.satchel/del-")) return;
+    if (fs.existsSync(`${given.root}/x`)) return;
+    fs.writeFileSync(`${given.root}/x`, "");
+    fs.writeFileSync(`${given.root}/y`, "the user's own");
+    fs.renameSync(`${given.root}/y`, `${given.root}/a.conflict.png`);
+  });
+  await given.reopen({ disk });
+  const step = await put(given, "a.png", "A", { copyTo: "a.conflict.png" });
+  assert.deepEqual(await given.applier.commit([step], "r1"), [{ kind: "changed" }]);
+  assert.ok(fs.existsSync(`${given.root}/x`), "it happened");
+  assert.deepEqual([textAt(given, "a.png"), textAt(given, "a.conflict.png")], ["a edited", "the user's own"]);
+  await given.applier.discard(tempsOf([step]));
+  assertAtRest(given);
+});
+
 onDisk("commit() CT11 a name outside shares the bytes: both contents stay, the kept version is a copy of its own", async (given) => {
   await standing(given, { "a.png": "a" });
   fs.linkSync(`${given.root}/a.png`, `${given.home}/outside`);

@@ -8,7 +8,7 @@ import { DiskError } from "../service/core/ports.ts";
 import { nodeCompute } from "../service/files/compute.ts";
 import { openRootParts } from "../service/files/open-root.ts";
 import { done, intentOf, onDisk, put, standing, textAt } from "./support/apply-steps.ts";
-import { Crash, gated, mortalDisk } from "./support/failing-disk.ts";
+import { Crash, gated, mortalDisk, refusingDisk } from "./support/failing-disk.ts";
 import { foldingDisk } from "./support/folding-disk.ts";
 import { openFolderOnDisk, sha1Of, type FolderOnDisk } from "./support/folder-on-disk.ts";
 import { openDevice } from "./support/memory-device.ts";
@@ -163,6 +163,41 @@ test("freeTwin() N5 S15 killed at any call: the next scan and try leave one file
     }
   }
 });
+
+onDisk(
+  "freeTwin() FN10 a made-up name that the disk did not let go of goes with the next try, and nothing else that stands there",
+  async (given) => {
+    for (const between of ["nothing", "a file of the user's"]) {
+      const twin = await twins(given);
+      const entry = given.entries.get("a.jpg");
+      assert.ok(entry);
+      fs.rmSync(`${given.root}/A.jpg`);
+      given.entries.delete("A.jpg");
+      let refuses = true;
+      const disk = refusingDisk(foldingDisk(given.disk), (method, path) =>
+        refuses && method === "unlink" && path.endsWith(twin) ? "busy" : null,
+      );
+      await given.reopen({ disk, caps });
+      const book = (now: Entry): void => void given.entries.set(now.path, now);
+      await assert.rejects(given.applier.freeTwin(entry, book), DiskError);
+      assert.deepEqual(namesIn(given), ["a.jpg", twin]);
+      refuses = false;
+      const booked = given.entries.get("a.jpg");
+      assert.ok(booked);
+      if (between !== "nothing") {
+        fs.rmSync(`${given.root}/${twin}`);
+        fs.writeFileSync(`${given.root}/${twin}`, "mine");
+      }
+      assert.equal(await given.applier.freeTwin(booked, book), between === "nothing");
+      assert.deepEqual(namesIn(given), between === "nothing" ? ["a.jpg"] : ["a.jpg", twin]);
+      assert.equal(textAt(given, "a.jpg"), "second");
+      for (const name of namesIn(given)) fs.rmSync(`${given.root}/${name}`);
+      await given.reopen();
+      await given.scan();
+      await given.dirty(3_000);
+    }
+  },
+);
 
 onDisk(
   "openRootParts() FN10 a disk that can't be written now is asked by our directory's name whether it folds; unasked it is not guessed",

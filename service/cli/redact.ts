@@ -85,8 +85,17 @@ function redactText({ secrets, names, files, salt }: RedactInput): (text: string
 /** Parts of a path that name nothing. */
 const NOBODYS: ReadonlySet<string> = new Set(["", ".", ".."]);
 
+/** Short words of our own sentences. A folder called `files` must not take that word out of every line, and the word alone tells nobody of it. */
+const OURS: ReadonlySet<string> = new Set(
+  "a an and are as at be base but by can cause copy could data disk done error event file files first folder for from gone has held here hold in is it its key kind last left line list local log media name names new no none not note notes of off on one open other out over pack path paths plan push put read root row rows run scan sent size start state stop sync take that the their then there they this to two unit until was what when where which will with your".split(
+    " ",
+  ),
+);
+
 function patternOf(word: string): string {
   const exact = word.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+  // Such a word is a name only where it is part of a path, or in quotation marks.
+  if (OURS.has(word)) return `(?<=[/\\\\"'\`])${exact}(?![\\p{L}\\p{N}])|(?<![\\p{L}\\p{N}])${exact}(?=[/\\\\])`;
   if (word.length >= ANYWHERE_MIN) return exact;
   return `${/^[\p{L}\p{N}]/u.test(word) ? "(?<![\\p{L}\\p{N}])" : ""}${exact}${/[\p{L}\p{N}]$/u.test(word) ? "(?![\\p{L}\\p{N}])" : ""}`;
 }

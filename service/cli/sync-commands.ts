@@ -112,8 +112,12 @@ const MOVED = [
 
 async function tellRuns(io: Io, client: Client, runs: readonly RunSummary[]): Promise<Exit> {
   io.data({ runs });
-  if (runs.length === 0) io.note("No folder is looked after yet, or all are paused. See `satchel status`.");
-  const { folders } = io.json ? { folders: [] } : await client.call("folders/list", {});
+  const { folders } = io.json && runs.length > 0 ? { folders: [] } : await client.call("folders/list", {});
+  if (runs.length === 0) {
+    io.note(folders.length === 0 ? "No folder is looked after yet. Add one: satchel add FOLDER" : ALL_PAUSED);
+    // As for one paused folder that is named: a script must not take this for "in sync".
+    return folders.length === 0 ? Exit.InSync : Exit.Usage;
+  }
   for (const run of runs) {
     const here = folders.find(({ folder }) => folder === run.folder);
     // A sync in the background may have been faster than the person: say what there is, so that nobody doubts it.
@@ -124,6 +128,8 @@ async function tellRuns(io: Io, client: Client, runs: readonly RunSummary[]): Pr
   }
   return exitOfRuns(runs);
 }
+
+const ALL_PAUSED = "Nothing was synced: all folders are paused. `satchel resume` ends that.";
 
 function waiting(io: Io, conflicts: number): string {
   return `${io.paint("warn", counted(conflicts, "unresolved conflict"))}: satchel conflicts`;

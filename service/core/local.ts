@@ -82,7 +82,8 @@ export interface Applier {
   discard(temps: readonly string[]): Promise<void>;
   /** Two spellings may be one name here: the later of two twins stands under a name of its own making. */
   readonly foldsNames: boolean;
-  /** Gives such a file its own name where that is free now; `commit` books it before the made-up name goes. False: nothing was done. @throws DiskError */
+  /** Gives such a file its own name where that is free now; `commit` books it before the made-up name goes. Of one that has it already,
+   * a made-up name that was left over goes. False: nothing was done. @throws DiskError */
   freeTwin(entry: Entry, commit: (entry: Entry) => void): Promise<boolean>;
   /** Reads a file for upload. `changed`: its bytes are not `entry.sha1` any more. `memory`: see `Disk.read`. */
   read(entry: Entry, memory?: Uint8Array): Promise<Uint8Array | "changed">;

@@ -19,16 +19,18 @@ export async function freeTwins(context: RunContext, all: boolean): Promise<void
       continue;
     }
     freed.delete(path);
-    // A twin itself stands here when the disk refused to give it its name before.
-    for (const twin of [rows.entries.twinOf(path, foldKey(path)), rows.entries.get(path)])
-      if (twin !== undefined && twin.diskPath !== null) waiting.set(twin.path, twin);
+    const twin = rows.entries.twinOf(path, foldKey(path));
+    if (twin !== undefined && twin.diskPath !== null) waiting.set(twin.path, twin);
+    // A twin itself stands here when the disk refused to give it its name before, or to take away the other one.
+    const itself = rows.entries.get(path);
+    if (itself !== undefined) waiting.set(path, itself);
   }
   const busy = new Set([...freed].map(foldKey));
   if (all) for (const entry of rows.entries.all()) if (entry.diskPath !== null) waiting.set(entry.path, entry);
   for (const entry of waiting.values()) {
     const key = foldKey(entry.path);
     // Who holds the name may be missing and not yet be known to be gone.
-    if (busy.has(key) || rows.entries.holderOf(entry.path, key) !== undefined) continue;
+    if (entry.diskPath !== null && (busy.has(key) || rows.entries.holderOf(entry.path, key) !== undefined)) continue;
     try {
       await applier.freeTwin(entry, (now) => state.transaction(() => void rows.entries.put(now)));
     } catch (error) {

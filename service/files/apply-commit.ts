@@ -12,12 +12,14 @@ import {
   exitPath,
   foldersAbove,
   isTwinEntry,
+  OWN_DIRECTORY,
   parentOf,
   tempBeside,
   twinPath,
   type ApplyContext,
 } from "./apply-context.ts";
 import { expectedOf, forAll, isAsExpected, isFault, isSameFile, unlinkIfThere } from "./disk-steps.ts";
+import { moveSecondNameAside, putBack } from "./second-name.ts";
 import { Spellings } from "./spellings.ts";
 import type { Kept } from "./versions.ts";
 
@@ -63,7 +65,7 @@ export async function commitSteps(context: ApplyContext, steps: readonly ApplySt
   await journal(context, works);
   const now = new Spellings(context);
   await phase(works, async (work) => await swap(context, work, touched, now));
-  await forAll([...works], async (work) => await backOut(context, work));
+  await forAll([...works], async (work) => await backOut(context, work, touched));
   context.faults("apply/beforeFsyncDir");
   await forAll([...touched.directories], async (directory) => await context.disk.fsyncDir(directory));
   await forAll([...touched.goners], async (path) => await unlinkIfThere(context.disk, path));
@@ -302,7 +304,7 @@ async function remove(context: ApplyContext, work: Work, step: Remove, target: s
     exit = tempBeside(context, target);
     await disk.rename(target, exit);
   }
-  touched.directories.add(`${root}/.satchel`);
+  touched.directories.add(`${root}/${OWN_DIRECTORY}`);
   if (await isStill(context, exit, step.expect)) {
     touched.goners.add(exit);
     return;
@@ -321,34 +323,23 @@ async function isStill(context: ApplyContext, exit: string, expect: Entry): Prom
   }
 }
 
-/** False: the name is taken again already; the bytes stay aside until the next start keeps them. */
-async function putBack(context: ApplyContext, exit: string, target: string): Promise<boolean> {
-  const { disk } = context;
-  try {
-    await disk.link(exit, target);
-    return true;
-  } catch (error) {
-    if (isFault(error, "exists")) return false;
-    if (!isFault(error, "notSupported", "crossDevice")) throw error;
-  }
-  if ((await disk.lstat(target)) !== null) return false;
-  await disk.rename(exit, target);
-  return true;
-}
-
 /** A step that was not done lets go of what it held. Its temp stays, the proof that nothing was replaced: the engine discards it. */
-async function backOut(context: ApplyContext, work: Work): Promise<void> {
+async function backOut(context: ApplyContext, work: Work, touched: Touched): Promise<void> {
   if (work.result === null) return;
   if (work.held !== null) await context.versions.release(work.held.kept);
   work.held = null;
-  if (work.copyLinked && work.step.kind === "put" && work.step.copyTo !== null) await unmakeCopy(context, work, work.step.copyTo);
+  if (work.copyLinked && work.step.kind === "put" && work.step.copyTo !== null) await unmakeCopy(context, work, work.step.copyTo, touched);
 }
 
 /** The copy is a second name of the file that still stands at its own: left there, an edit of the one would change the other. */
-async function unmakeCopy({ disk, root }: ApplyContext, work: Work, copyTo: string): Promise<void> {
+async function unmakeCopy(context: ApplyContext, work: Work, copyTo: string, touched: Touched): Promise<void> {
+  const { disk, root } = context;
   try {
-    const [own, copy] = [await disk.lstat(`${root}/${work.diskPath}`), await disk.lstat(`${root}/${copyTo}`)];
-    if (own !== null && copy !== null && own.fileId === copy.fileId && own.dev === copy.dev) await disk.unlink(`${root}/${copyTo}`);
+    const own = await disk.lstat(`${root}/${work.diskPath}`);
+    const exit = own === null ? null : await moveSecondNameAside(context, copyTo, own);
+    if (exit === null) return;
+    touched.directories.add(`${root}/${OWN_DIRECTORY}`);
+    touched.goners.add(exit);
   } catch (error) {
     // It stays a copy then: the conflict is still due, and will use it.
     if (!(error instanceof DiskError)) throw error;

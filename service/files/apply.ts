@@ -5,7 +5,7 @@ import { DiskError, noFaults, type Clock, type Compute, type Disk, type Faults, 
 import { commitSteps } from "./apply-commit.ts";
 import { diskPathOf, isTwinEntry, OWN_DIRECTORY, tempBeside, tempPath, type ApplyContext, type DiskCaps } from "./apply-context.ts";
 import { recoverApply } from "./apply-recover.ts";
-import { freeTwin } from "./free-twin.ts";
+import { dropStandIn, freeTwin } from "./free-twin.ts";
 import { forAll, isFault, isSameFile, unlinkIfThere } from "./disk-steps.ts";
 import type { KeepingStore } from "./versions.ts";
 
@@ -54,7 +54,10 @@ export function openApplier(options: {
       await forAll(temps, async (temp) => await unlinkIfThere(context.disk, temp));
     },
     foldsNames: context.caps.foldsCase || context.caps.foldsNormalization,
-    freeTwin: async (entry, commit) => isTwinEntry(entry) && (await freeTwin(context, entry, commit)),
+    freeTwin: async (entry, commit) => {
+      if (isTwinEntry(entry)) return await freeTwin(context, entry, commit);
+      return entry.diskPath === null && (await dropStandIn(context, entry));
+    },
     read: async (entry, memory) => await read(context, entry, memory),
     readRange: async (entry, offsetBytes, lengthBytes) => await readSlice(context, entry, offsetBytes, lengthBytes),
     keep: async (path, bytes, sha1, why, run) => {

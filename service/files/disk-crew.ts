@@ -338,8 +338,10 @@ export class DiskCrew {
       this.#deal();
     });
     hand.worker.on("exit", () => {
-      if (this.#hands.delete(hand))
-        this.#drop([...hand.jobs.values()], new DiskError("other", "Could not work on the disk: a disk worker ended."));
+      if (!this.#hands.delete(hand)) return;
+      this.#drop([...hand.jobs.values()], new DiskError("other", "Could not work on the disk: a disk worker ended."));
+      // What still waits goes to another one.
+      this.#deal();
     });
     hand.worker.unref();
     this.#hands.add(hand);

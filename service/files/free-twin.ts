@@ -1,7 +1,8 @@
 /** A file that stands beside its twin under a made-up name gets its own name when that is free (FN10, FN11). */
 import type { Entry } from "../core/model.ts";
-import { checkParents, entryOf, parentOf, type ApplyContext } from "./apply-context.ts";
+import { checkParents, entryOf, parentOf, twinPath, type ApplyContext } from "./apply-context.ts";
 import { isFault, isSameFile, unlinkIfThere } from "./disk-steps.ts";
+import { moveSecondNameAside } from "./second-name.ts";
 import { Spellings } from "./spellings.ts";
 
 /**
@@ -30,5 +31,18 @@ export async function freeTwin(context: ApplyContext, entry: Entry, commit: (ent
   commit(entryOf(path, path, after, sha1, clock.wallMs()));
   await unlinkIfThere(disk, from);
   await disk.fsyncDir(parentOf(from));
+  return true;
+}
+
+/** What `freeTwin` left undone: the file has its own name, and the made-up one still shows it. False: nothing of the kind. @throws DiskError */
+export async function dropStandIn(context: ApplyContext, { path }: Entry): Promise<boolean> {
+  const { disk, root } = context;
+  const own = await disk.lstat(`${root}/${path}`);
+  if (own === null || (own.links ?? 1) < 2) return false;
+  const standIn = twinPath(context, path);
+  const exit = await moveSecondNameAside(context, standIn, own);
+  if (exit === null) return false;
+  await disk.fsyncDir(parentOf(`${root}/${standIn}`));
+  await unlinkIfThere(disk, exit);
   return true;
 }

@@ -65,11 +65,15 @@ export async function checkAccount(context: LocalContext): Promise<CheckReport> 
   const { blobs, bytes } = rows.countBlobs();
   for (const pack of rows.packs().keys()) {
     if (!there.has(pack)) {
-      faults.push(`Pack ${String(pack)} is gone from the disk: ${String(rows.inPack(pack).length)} blobs stood in it.`);
+      faults.push(lostPack(pack, rows.inPack(pack).length));
       continue;
     }
     const places = await turns.run(async () => await Promise.resolve(rows.inPack(pack)));
     for await (const { sha1, ok } of verifyPlaces(packs, places)) if (!ok) faults.push(`Blob ${sha1} in pack ${String(pack)} is damaged.`);
   }
   return { rows: rows.state().live, blobs, bytes, faults };
+}
+
+function lostPack(pack: number, blobs: number): string {
+  return `Pack ${String(pack)} is gone from the disk: ${String(blobs)} ${blobs === 1 ? "blob" : "blobs"} stood in it.`;
 }
