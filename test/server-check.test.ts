@@ -84,6 +84,6 @@ test("server check N6 a pack that is gone from the disk is named with how much s
   });
   assert.equal(ended.code, 4, `${ended.stdout}${ended.stderr}`);
   assert.match(ended.stdout, /^user: .*, 1 fault$/m);
-  assert.match(ended.stdout, /^ {2}Pack \d+ is gone from the disk: 1 blobs stood in it\.$/m);
+  assert.match(ended.stdout, /^ {2}Pack \d+ is gone from the disk: 1 blob stood in it\.$/m);
   assert.match(ended.stdout, /^other: .*, 0 faults$/m);
 });
