@@ -85,7 +85,7 @@ export const CANARIES: readonly Canary[] = [
     name: "noApplyIntents",
     bug: "a crash between rename and commit is not known to the next start",
     needs: ["crash", "commitCrash"],
-    from: 121,
+    from: 12,
     mutation: { state: (state) => withFolder(state, (rows) => ({ ...rows, applyIntents: { ...rows.applyIntents, all: () => [] } })) },
   },
   {
