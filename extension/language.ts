@@ -17,6 +17,7 @@ import {
   type Middleware,
 } from "vscode-languageclient/node";
 
+import { leavingOutLarge, tellLargeNotes } from "./large-notes.ts";
 import { clientLog, logTrouble } from "./log-words.ts";
 import type { Parts } from "./parts.ts";
 import type { LanguageLine, LanguageMessage } from "./session.ts";
@@ -24,8 +25,6 @@ import { causeSentence } from "./sentences.ts";
 import { mayChangeFiles } from "./trust.ts";
 import { shown } from "./words.ts";
 
-/** The service takes messages of 1 MiB; in JSON a character may become six. A note beyond this is left alone. */
-const NOTE_MAX_CHARS = 150_000;
 const PREVIEW_WIDTH = 320;
 /** Settings whose change needs a new session of the server. */
 const SETTINGS = ["satchel.notes", "markdown.validate.enabled", "markdown.updateLinksOnFileMove.enabled"];
@@ -43,6 +42,7 @@ export type Notes = {
 export function registerLanguage(context: vscode.ExtensionContext, { session, log }: Parts): Notes {
   let client: LanguageClient | null = null;
   let turn: Promise<void> = Promise.resolve();
+  const tellLarge = tellLargeNotes(context);
   const end = async () => {
     const old = client;
     client = null;
@@ -55,7 +55,12 @@ export function registerLanguage(context: vscode.ExtensionContext, { session, lo
     if (line === null || !vscode.workspace.getConfiguration("satchel").get("notes.enabled", true)) return;
     const leaveOut = async (uri: string) => await fresh.sendNotification(DidCloseTextDocumentNotification.type, { textDocument: { uri } });
     const transports = async () => await Promise.resolve({ reader: new LineReader(line), writer: new LineWriter(line), detached: true });
-    const fresh: LanguageClient = new LanguageClient("satchel", "Satchel", transports, optionsOf(log, leaveOut));
+    const fresh: LanguageClient = new LanguageClient(
+      "satchel",
+      "Satchel",
+      transports,
+      optionsOf(log, leavingOutLarge(leaveOut, tellLarge)),
+    );
     try {
       await fresh.start();
       client = fresh;
@@ -89,14 +94,14 @@ export function registerLanguage(context: vscode.ExtensionContext, { session, lo
   };
 }
 
-function optionsOf(log: vscode.LogOutputChannel, leaveOut: (uri: string) => Promise<void>): LanguageClientOptions {
+function optionsOf(log: vscode.LogOutputChannel, aboutLarge: Middleware): LanguageClientOptions {
   const satchel = vscode.workspace.getConfiguration("satchel");
   return {
     documentSelector: [{ scheme: "file", language: "markdown" }],
     outputChannel: channelOf(log),
     revealOutputChannelOn: RevealOutputChannelOn.Never,
     middleware: {
-      ...leavingOutLarge(leaveOut),
+      ...aboutLarge,
       handleDiagnostics: inOurWords,
       // Quick fixes fetch files, restore them, and change notes that are not open.
       executeCommand: async (command, args, next) => (mayChangeFiles() ? await next(command, args) : null),
@@ -161,31 +166,6 @@ function inOurWords(
     if (file !== null && code === "conflict") diagnostic.message = causeSentence(code, shown(file), diagnostic.message);
   }
   next(uri, diagnostics);
-}
-
-/** A note that grows too large is closed for the server, which then knows nothing of it, rather than knowing it wrongly. */
-function leavingOutLarge(leaveOut: (uri: string) => Promise<void>): Middleware {
-  const leftOut = new Set<string>();
-  const isLarge = (document: vscode.TextDocument) => document.getText().length > NOTE_MAX_CHARS;
-  return {
-    didOpen: async (document, next) => {
-      if (isLarge(document)) leftOut.add(document.uri.toString());
-      else await next(document);
-    },
-    didChange: async (event, next) => {
-      const uri = event.document.uri.toString();
-      if (leftOut.has(uri)) return;
-      if (!isLarge(event.document)) return await next(event);
-      leftOut.add(uri);
-      await leaveOut(uri);
-    },
-    didSave: async (document, next) => {
-      if (!leftOut.has(document.uri.toString())) await next(document);
-    },
-    didClose: async (document, next) => {
-      if (!leftOut.delete(document.uri.toString())) await next(document);
-    },
-  };
 }
 
 class LineReader extends AbstractMessageReader {

@@ -107,7 +107,10 @@ suite("diagnostics: the cause", () => {
     await german.begin("/media", {}, undefined, "de");
     german.openNote(NOTE, text);
     const [told] = await german.diagnostics(NOTE, (list) => list.length === 1);
-    assert.match(told?.message ?? "", /^photo\.png wurde am 2026-05-0\d \d\d:\d\d von desk \[top\] gelöscht\.$/);
+    assert.match(
+      told?.message ?? "",
+      /^photo\.png wurde am 2026-05-0\d \d\d:\d\d von desk \[top\] gelöscht\. Der Inhalt ist aufgehoben\.$/,
+    );
     const hovered = await german.call<{ readonly contents: { readonly value: string } }>("textDocument/hover", position(text, "m/photo"));
     assert.ok(hovered.contents.value.includes(String.raw`von desk \[top\] gelöscht`), hovered.contents.value);
     await german.close();
@@ -250,7 +253,7 @@ suite("hover, completion, links", () => {
     await onRemoteAlone("far.png", PNG);
     assert.match(await hover("![[photo.png]]\n", "photo"), /geändert .* · abgeglichen/);
     const text = "![](m/far.png)\n";
-    assert.match(await hover(text, "m/far"), /ist auf dem Server und noch nicht geholt/);
+    assert.match(await hover(text, "m/far"), /ist auf dem Server \\\(7 B\\\) und noch nicht geholt/);
     const [fetch] = await actionsAt(editor, text, "m/far");
     assert.equal(fetch?.title, "far.png jetzt holen");
   });

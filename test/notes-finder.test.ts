@@ -9,7 +9,7 @@ const LONG = `${"Lorem ipsum dolor sit amet.\n\n".repeat(400)}![](media/a%20b.pn
 
 test("openFinder() long notes are parsed in a worker, several at once keep apart", async () => {
   const finder = openFinder(WORKER);
-  const texts = [LONG, `${LONG}[sound:d.mp3]\n`, "![](short.png)", LONG];
+  const texts = [LONG, `${LONG}[sound:d.mp3]\n`, "![](short.png)", LONG, `# Part\n\n${LONG}\n`.repeat(9)];
   const found = await Promise.all(texts.map(async (text) => await finder.find(text)));
   assert.deepEqual(
     found,

@@ -175,7 +175,7 @@ class Check {
 
   #show(report: Report | null): void {
     this.#tree.show(report);
-    this.#view.description = report === null ? "" : titleOf(report);
+    this.#view.description = report === null ? "" : titleOf(report, this.#parts.board.folders.length);
     this.#view.message = report === null ? "" : messageOf(report);
     this.#tellMenus();
   }
@@ -188,9 +188,10 @@ class Check {
   }
 }
 
-function titleOf(report: Report): string {
+/** The time first: there is little room. Where there is but one folder it needs no name. */
+function titleOf(report: Report, folders: number): string {
   const time = new Intl.DateTimeFormat(vscode.env.language, { timeStyle: "short" }).format(Date.now());
-  return [shown(nameOf(report)), l10n.t("checked at {0}", time)].join(" · ");
+  return [l10n.t("checked at {0}", time), ...(folders > 1 ? [shown(nameOf(report))] : [])].join(" · ");
 }
 
 /** Above the list: only what the list can't say. */

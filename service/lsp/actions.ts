@@ -3,7 +3,7 @@ import { CodeActionKind, type CodeAction, type CodeActionParams, type WorkspaceE
 import * as z from "zod";
 
 import { baseName, slashed } from "../notes/paths.ts";
-import { sizeText, timeText } from "../notes/knowledge.ts";
+import { timeText } from "../notes/knowledge.ts";
 import { relink } from "../notes/relink.ts";
 import { similarPaths } from "../notes/similar.ts";
 import { diagnosticOf, look, rangeOf, SOURCE, type Looked } from "./diagnostics.ts";
@@ -68,7 +68,7 @@ function command(title: string, name: string, argument: object, isPreferred = fa
 function restore({ place, knowledge }: Looked, { options: { words } }: Given): CodeAction[] {
   const { restorable } = knowledge;
   if (restorable === null) return [];
-  const title = words.restore(baseName(place.path), sizeText(restorable.sizeBytes), timeText(restorable.atMs));
+  const title = words.restore(baseName(place.path), words.size(restorable.sizeBytes), timeText(restorable.atMs));
   return [command(title, COMMANDS.restore, { folder: place.folder, path: place.path, sha1: restorable.sha1 }, true)];
 }
 

@@ -5,7 +5,6 @@ import type { MediaName } from "../engine/facade.ts";
 import { baseName, directoryOf, extensionOf, isMedia, relativeTo } from "../notes/paths.ts";
 import type { MediaReference } from "../notes/references.ts";
 import { canSpell, spellTarget } from "../notes/spelling.ts";
-import { sizeText } from "../notes/knowledge.ts";
 import type { Media } from "./media.ts";
 import type { Note, Notes } from "./notes.ts";
 import type { SessionOptions } from "./options.ts";
@@ -107,7 +106,7 @@ async function shortName(path: string, { syntax }: Place, media: Media): Promise
 type Spelled = { readonly path: string; readonly newText: string; readonly written: string };
 
 function itemOf(name: MediaName, { path, newText, written }: Spelled, words: Words): CompletionItem {
-  const size = name.sizeBytes === null ? "" : sizeText(name.sizeBytes);
+  const size = name.sizeBytes === null ? "" : words.size(name.sizeBytes);
   return {
     label: path,
     kind: CompletionItemKind.File,

@@ -1,4 +1,4 @@
-/** The service's sentences in German, by their words: for editors that ask for German. They say less than the English ones: no names, no sizes. */
+/** The service's sentences in German, by their words: for editors that ask for German. Errors say less than the English ones: no names, no sizes. */
 import type { RunFault } from "../../protocol/run-faults.ts";
 import type { LocalReason, RemoteReason } from "../core/model.ts";
 import type { EngineError } from "../engine/errors.ts";

@@ -3,7 +3,7 @@ import type { Hover } from "vscode-languageserver";
 
 import { readPreview, type NotesDisk } from "../notes/note-files.ts";
 import { baseName, extensionOf } from "../notes/paths.ts";
-import { sizeText, timeText } from "../notes/knowledge.ts";
+import { timeText } from "../notes/knowledge.ts";
 import { look, rangeOf, type Looked } from "./diagnostics.ts";
 import type { Media } from "./media.ts";
 import { uriOf, type Note, type Notes } from "./notes.ts";
@@ -43,14 +43,14 @@ function factLines(looked: Looked, { words }: SessionOptions): string[] {
   const sentence = words.sentence(looked);
   const size = facts.entry?.sizeBytes ?? facts.remote?.sizeBytes ?? null;
   const told = [
-    size === null ? "" : sizeText(size),
+    size === null ? "" : words.size(size),
     facts.entry === null ? "" : words.changed(timeText(facts.entry.mtimeMs)),
     knowledge.cause === "present" ? sentence : "",
   ];
   const lines = [place.path, told.filter((part) => part !== "").join(" · ")];
   if (knowledge.cause !== "present") lines.push(sentence);
   if (knowledge.missing && knowledge.restorable !== null)
-    lines.push(words.kept(sizeText(knowledge.restorable.sizeBytes), timeText(knowledge.restorable.atMs)));
+    lines.push(words.kept(words.size(knowledge.restorable.sizeBytes), timeText(knowledge.restorable.atMs)));
   return lines.filter((line) => line !== "");
 }
 

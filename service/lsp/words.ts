@@ -1,14 +1,14 @@
 /** What the language server says by itself, in the editor's language: English, and German where the editor asks for it. Causes are the service's (`notes/knowledge.ts`). */
 import type { Problem, RunSummary } from "../core/model.ts";
 import type { EngineError } from "../engine/errors.ts";
-import { deletionOf, timeText, type Deletion } from "../notes/knowledge.ts";
-import { baseName } from "../notes/paths.ts";
+import { deletionOf, sizeText, timeText, type Deletion } from "../notes/knowledge.ts";
 import type { Looked } from "./diagnostics.ts";
 import { PROBLEM, REFUSAL, RUN_FAULT } from "./german.ts";
 
 type Missing = Pick<Looked, "facts" | "knowledge">;
 
 export type Words = {
+  readonly size: (bytes: number) => string;
   /** How the file stands, and why. */
   readonly sentence: (looked: Missing) => string;
   readonly fetch: (name: string) => string;
@@ -34,6 +34,7 @@ export type Words = {
 const counted = (count: number, one: string, more: string): string => `${count} ${count === 1 ? one : more}`;
 
 const ENGLISH: Words = {
+  size: sizeText,
   sentence: ({ knowledge }) => knowledge.sentence,
   fetch: (name) => `Fetch ${name} now`,
   restore: (name, size, time) => `Restore ${name} (${size}, kept on ${time})`,
@@ -54,7 +55,10 @@ const ENGLISH: Words = {
   refusal: ({ message }) => message,
 };
 
+const germanSize = (bytes: number): string => sizeText(bytes).replace(".", ",");
+
 const GERMAN: Words = {
+  size: germanSize,
   sentence: germanSentence,
   fetch: (name) => `${name} jetzt holen`,
   restore: (name, size, time) => `${name} wiederherstellen (${size}, aufgehoben am ${time})`,
@@ -75,35 +79,45 @@ const GERMAN: Words = {
   refusal: ({ fault }) => REFUSAL[fault],
 };
 
-/** It says less than the service: no sizes, and no names but those of files. */
+/** As much as the service's own says: names, sizes, rules, devices and dates. */
 function germanSentence({ facts, knowledge: { cause } }: Missing): string {
-  const { path, synced, movedTo, problems } = facts;
+  const { path, synced, movedTo, problems, ignoredBy, conflicts, remote, entry } = facts;
+  const size = (bytes: number | null | undefined): string => (bytes === null || bytes === undefined ? "" : ` (${germanSize(bytes)})`);
   switch (cause) {
     case "present":
       return synced ? "abgeglichen" : "noch nicht abgeglichen";
     case "conflict":
-      return `${path} wurde auf zwei Geräten geändert; beide Fassungen sind aufgehoben. Wähle eine aus.`;
+      return `${path} wurde auf zwei Geräten geändert; ${otherOf(conflicts)}. Wähle eine aus.`;
     case "ignoredHere":
-      return `${path} steht nur auf diesem Gerät: Eine Regel lässt es aus.`;
+      return `${path} steht nur auf diesem Gerät: ${ruleOf(ignoredBy)} lässt es aus.`;
     case "tooLargeHere":
-      return `Andere Geräte bekommen ${path} nicht: Es ist zu groß.`;
+      return `Andere Geräte bekommen ${path} nicht: Es ist zu groß${size(entry?.sizeBytes)}.`;
     case "troubleHere":
       return `Andere Geräte bekommen ${path} nicht.${problemOf(problems, "local")}`;
     case "remote":
-      return `${path} ist auf dem Server und noch nicht geholt.`;
+      return `${path} ist auf dem Server${size(remote?.sizeBytes)} und noch nicht geholt.`;
     case "remoteTrouble":
       return `${path} ist auf dem Server und kann nicht geholt werden.${problemOf(problems, "remote")}`;
     case "tooLarge":
-      return `${path} ist auf dem Server und für dieses Gerät zu groß.`;
+      return `${path} ist auf dem Server und für dieses Gerät zu groß${size(remote?.sizeBytes)}.`;
     case "renamed":
-      return `${path} ist nicht mehr hier: Dieselbe Datei heißt jetzt ${movedTo === null ? "anders" : baseName(movedTo)}.`;
+      return `${path} ist nicht mehr hier: Dieselbe Datei heißt jetzt ${movedTo ?? "anders"}.`;
     case "deleted":
-      return `${path} wurde ${wasDeleted(deletionOf(facts))}.`;
+      return `${path} wurde ${wasDeleted(deletionOf(facts))}.${facts.versions.length > 0 ? " Der Inhalt ist aufgehoben." : ""}`;
     case "ignored":
-      return `${path} ist nicht hier: Eine Regel lässt es aus, darum wird es auch nicht geholt.`;
+      return `${path} ist nicht hier: ${ruleOf(ignoredBy)} lässt es aus, darum wird es auch nicht geholt.`;
     case "never":
       return `${path} war noch nie da, weder hier noch auf dem Server.`;
   }
+}
+
+function ruleOf(ignoredBy: string | null): string {
+  return ignoredBy === null ? "Eine Regel" : `Die Regel ${ignoredBy}`;
+}
+
+function otherOf([conflict]: Missing["facts"]["conflicts"]): string {
+  const copy = conflict?.copyPath ?? null;
+  return copy === null ? "beide Fassungen sind aufgehoben" : `die andere Fassung steht daneben als ${copy}`;
 }
 
 function wasDeleted(deletion: Deletion | null): string {

@@ -1,6 +1,7 @@
 /** The note worker: long notes are parsed here, so that nobody waits for them. One text in, its references out, in order. */
 import { parentPort } from "node:worker_threads";
 
-import { findReferences } from "./references.ts";
+import { LongNotes } from "./long-notes.ts";
 
-parentPort?.on("message", (text: string) => parentPort?.postMessage(findReferences(text)));
+const notes = new LongNotes();
+parentPort?.on("message", (text: string) => parentPort?.postMessage(notes.find(text)));

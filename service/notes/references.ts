@@ -25,7 +25,14 @@ export type MediaReference = {
 
 /** All references of one note, ascending. Addresses with a scheme (`https:`, `data:`), bare anchors and links to notes are none. */
 export function findReferences(text: string): readonly MediaReference[] {
-  if (!mayRefer(text)) return [];
+  return mayRefer(text) ? readNote(text).references : [];
+}
+
+/** What one look at a note finds; `tree`: its blocks, with offsets of the text. */
+export type NoteParse = { readonly references: readonly MediaReference[]; readonly tree: Root };
+
+/** The look itself, whatever the text. */
+export function readNote(text: string): NoteParse {
   const source = withoutFootnoteMarks(withoutFrontMatter(text));
   const destinations: Destination[] = [];
   const tree = parse(source, destinations);
@@ -36,10 +43,11 @@ export function findReferences(text: string): readonly MediaReference[] {
     ...embeds(source, masks.noText),
     ...sounds(source, masks.noSound),
   ];
-  return found
+  const references = found
     .filter(({ literal }) => isPath(literal))
     .toSorted((a, b) => a.start - b.start)
     .filter(beginsBehind());
+  return { references, tree };
 }
 
 const ANYTHING = /!\[\[|\[sound:|<(?:img|audio|video|source)\b/i;
@@ -105,9 +113,14 @@ function parse(source: string, destinations: Destination[]): Root {
 
 /** YAML between `---` lines at the very start is no text; blanks of the same length keep every offset. */
 function withoutFrontMatter(text: string): string {
+  const end = frontMatterEnd(text);
+  return end === 0 ? text : text.slice(0, end).replaceAll(/[^\r\n]/g, " ") + text.slice(end);
+}
+
+/** Where the text behind it begins; 0: there is none. */
+export function frontMatterEnd(text: string): number {
   const found = /^\uFEFF?---[ \t]*\r?\n(?:[\s\S]*?\r?\n)?(?:---|\.\.\.)[ \t]*(?:\r?\n|$)/.exec(text);
-  if (found === null) return text;
-  return found[0].replaceAll(/[^\r\n]/g, " ") + text.slice(found[0].length);
+  return found?.[0].length ?? 0;
 }
 
 /** The parser takes `[^1]: ![](a.png)` for a definition that leads to `![](a.png)`, but it is a footnote's text. */
@@ -177,6 +190,12 @@ function percentDecoded(text: string): string {
   }
 }
 
+/** A tag that began and did not end: what follows may belong to it. */
+export function endsInTag(text: string): boolean {
+  return OPEN_TAG.test(text);
+}
+
+const OPEN_TAG = /<(?:img|audio|video|source)\b(?:[^"'<>]|"[^"\n]*"|'[^'\n]*')*$/i;
 const LOOSE_TAG = /<(?:img|audio|video|source)\b(?:[^"'<>]|"[^"\n]*"|'[^'\n]*')*>/gi;
 
 /** The parser takes a tag for text where a value without quotes holds a slash (`src=a/b.png`); browsers don't. */

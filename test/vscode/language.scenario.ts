@@ -196,10 +196,10 @@ scenario("media in notes", { files }, (world) => {
     await unused.waitFor();
   });
 
-  test("EX the Check view before its first check, in German and in a light window", async () => {
+  test("EX the Check view before its first check, in German and in a dark window", async () => {
     const settings = path.join(world.workspace, ".vscode", "settings.json");
     await mkdir(path.dirname(settings), { recursive: true });
-    await writeFile(settings, JSON.stringify({ "workbench.colorTheme": "Default Light Modern" }));
+    await writeFile(settings, JSON.stringify({ "workbench.colorTheme": "Default Dark Modern" }));
     const window = await world.window({ language: "de" });
     await window.openMedia();
     await window.row("Ordner").first().waitFor();
