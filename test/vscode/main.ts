@@ -1,6 +1,7 @@
 /**
- * The extension in the real workbench: `node test/vscode/main.ts [--only TEXT] [--workbench current|floor] [--brief]`. Installs the workbench into the
+ * The extension in the real workbench: `node test/vscode/main.ts [--only TEXT] [--workbench current|floor] [--brief] [--install]`. Installs the workbench into the
  * user's cache, makes the package for this machine, then runs the scenarios, in the current workbench first and then in the oldest. A file with a failure runs once more, alone.
+ * With `--install` nothing runs.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -24,14 +25,23 @@ const FAILED = path.join(tmpdir(), `satchel-failed-${String(process.pid)}.txt`);
 const BRIEF = ["host", "first-use", "language"];
 
 const { values } = parseArgs({
-  options: { only: { type: "string", default: "" }, workbench: { type: "string" }, brief: { type: "boolean", default: false } },
+  options: {
+    only: { type: "string", default: "" },
+    workbench: { type: "string" },
+    brief: { type: "boolean", default: false },
+    install: { type: "boolean", default: false },
+  },
 });
 const names = Object.keys(WORKBENCHES).filter((name): name is WorkbenchName => values.workbench === undefined || name === values.workbench);
 
-const reason = whyNotHere();
+const reason = values.install ? null : whyNotHere();
 if (reason !== null) process.stdout.write(`no scenario can run here: ${reason}\n`);
 else {
   await Promise.all(names.map(async (name) => await installWorkbench(name)));
+  if (!values.install) await packAndRun();
+}
+
+async function packAndRun(): Promise<void> {
   const made = await runToEnd(process.execPath, ["build.ts", "package", "--stage", path.dirname(STAGE), path.basename(STAGE)], {
     cwd: TOP,
   });
