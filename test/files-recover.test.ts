@@ -105,6 +105,20 @@ onDisk("recover() DK07 N1 sweeps all of ours, keeps what is nowhere else, leaves
   assert.ok(!(await keptText(given, "staged")));
 });
 
+onDisk("recover() N1 what is on its way out goes only after the name of its kept bytes is durable", async (given) => {
+  await standing(given, { "a.png": "the same bytes" });
+  done((await given.applier.commit([remove(given, "a.png")], "r1"))[0]);
+  const left = `${given.root}/.satchel/del-0123456789abcdef-77`;
+  fs.writeFileSync(left, "the same bytes");
+  const shelf = `${given.home}/versions/${sha1Of("the same bytes").slice(0, 2)}`;
+  const calls: string[] = [];
+  await given.reopen({ disk: gated(given.disk, (method, path) => void calls.push(`${method} ${path}`)) });
+  await given.applier.recover([]);
+  const [durable, gone] = [calls.indexOf(`fsyncDir ${shelf}`), calls.indexOf(`unlink ${left}`)];
+  assert.ok(durable !== -1 && durable < gone, calls.slice(-12).join("\n"));
+  assertAtRest(given);
+});
+
 onDisk("recover() S14 without the marker nothing is concluded and nothing swept", async (given) => {
   await standing(given, { "a.png": "a" });
   const step = remove(given, "a.png");

@@ -144,7 +144,12 @@ async function isKept(context: ApplyContext, path: string, owner: ApplyIntent | 
   if (stat === null || (stat.kind === "file" && stat.sizeBytes === 0)) return true;
   const sha1 = await hashOf(context, path);
   if (sha1 === null) return false;
-  if ((await versions.locate(sha1)) !== null) return true;
+  const there = await versions.locate(sha1);
+  if (there !== null) {
+    // It may have been filed a moment ago: a power cut must not take that name after this file's is gone.
+    await disk.fsyncDir(parentOf(there));
+    return true;
+  }
   const version: Version = {
     folder: context.folder,
     path: owner?.path ?? path.slice(context.root.length + 1),
