@@ -1,12 +1,14 @@
 /** The server's handle on HTTP: Fastify listens and takes its plugins; bodies and replies are the handle's own streams. */
 import { readFileSync } from "node:fs";
-import type { IncomingMessage, ServerResponse as NodeResponse } from "node:http";
+import http, { type IncomingMessage, type ServerResponse as NodeResponse } from "node:http";
+import https from "node:https";
 
 import fastify, { type FastifyInstance } from "fastify";
 
 import { LIMITS } from "../../protocol/anki/limits.ts";
 import type { ServerHandle, ServerResponse } from "../core/ports.ts";
 
+const METRICS = "/metrics";
 /** No byte in either direction for this long ends a connection. */
 const STALL_MS = 60_000;
 const HEADERS_MS = 10_000;
@@ -44,27 +46,20 @@ export type HttpServer = {
 };
 
 export function createHttpServer(options: HttpOptions): HttpServer {
-  const app = makeFastify(options);
-  const stop = new AbortController();
-  app.removeAllContentTypeParsers();
-  // The body is handed on unread: who sent it is known from the header first (X2).
-  app.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
+  /** Requests under way: each is told of the server's end. */
+  const serving = new Set<AbortController>();
+  let stopping: Error | null = null;
+  const app = makeFastify(options, (from, to) => {
+    if (stopping === null) void serve(options, from, to, serving);
+    else to.writeHead(503, { connection: "close", "content-length": 0 }).end();
+  });
   if (options.metrics !== null) {
     const { metrics, mayMeasure } = options;
-    app.get("/metrics", async (request, reply) => {
+    app.get(METRICS, async (request, reply) => {
       if (!mayMeasure(request.ip, request.headers.authorization)) return await reply.code(404).send();
       return await reply.type("text/plain; version=0.0.4").send(await metrics());
     });
   }
-  app.all("/*", async (request, reply) => {
-    reply.hijack();
-    await serve(options, request.raw, reply.raw, stop.signal);
-  });
-  // Verbs that Fastify does not route (e.g. PROPFIND) end here.
-  app.setNotFoundHandler((request, reply) => {
-    reply.hijack();
-    return serve(options, request.raw, reply.raw, stop.signal);
-  });
   return {
     async listen(host, port) {
       app.server.maxConnections = options.limits?.socketsMax ?? SOCKETS_MAX;
@@ -74,7 +69,8 @@ export function createHttpServer(options: HttpOptions): HttpServer {
       return address.port;
     },
     async close(graceMs) {
-      stop.abort(new Error("The server stops."));
+      stopping = new Error("The server stops.");
+      for (const request of serving) request.abort(stopping);
       const cut = setTimeout(() => app.server.closeAllConnections(), graceMs);
       app.server.closeIdleConnections();
       try {
@@ -86,34 +82,42 @@ export function createHttpServer(options: HttpOptions): HttpServer {
   };
 }
 
-function makeFastify({ tls, limits = {} }: HttpOptions): FastifyInstance {
-  const http = {
+/**
+ * What is not for a route of Fastify's goes to `take`, past its routing and its life cycle: they cost more than all that a small request does here, and
+ * bodies and replies are streams of ours anyway.
+ */
+function makeFastify({ tls, metrics, limits = {} }: HttpOptions, take: http.RequestListener): FastifyInstance {
+  const settings = {
     maxHeaderSize: LIMITS.headerBytes,
     headersTimeout: limits.headersMs ?? HEADERS_MS,
     connectionsCheckingInterval: limits.checkMs ?? CHECK_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
-  };
-  const common = {
-    logger: false,
     requestTimeout: 0,
-    connectionTimeout: limits.stallMs ?? STALL_MS,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    forceCloseConnections: "idle",
-    exposeHeadRoutes: false,
-    routerOptions: { ignoreTrailingSlash: false },
-  } as const;
-  if (tls === null) return fastify({ ...common, http });
-  const https = { ...http, cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile), minVersion: "TLSv1.2" } as const;
-  return fastify({ ...common, https });
+  };
+  const serverFactory = (routed: http.RequestListener): http.Server => {
+    const isMeasured = ({ method, url = "" }: IncomingMessage): boolean =>
+      metrics !== null && method === "GET" && (url === METRICS || url.startsWith(`${METRICS}?`));
+    const listener: http.RequestListener = (from, to) => (isMeasured(from) ? routed(from, to) : take(from, to));
+    const server =
+      tls === null
+        ? http.createServer(settings, listener)
+        : https.createServer(
+            { ...settings, cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile), minVersion: "TLSv1.2" },
+            listener,
+          );
+    return server.setTimeout(limits.stallMs ?? STALL_MS);
+  };
+  return fastify({ logger: false, forceCloseConnections: "idle", exposeHeadRoutes: false, serverFactory });
 }
 
 async function serve(
   { handle, onError, slackMs = SLACK_MS }: HttpOptions,
   from: IncomingMessage,
   to: NodeResponse,
-  stop: AbortSignal,
+  serving: Set<AbortController>,
 ): Promise<void> {
   const gone = new AbortController();
+  serving.add(gone);
   const leave = (): void => {
     if (!to.writableFinished) gone.abort(new Error("The client went away."));
   };
@@ -131,13 +135,15 @@ async function serve(
         body: { [Symbol.asyncIterator]: () => bodyOf(from), each: async (take) => await eachChunk(from, take) },
         peer: { address: from.socket.remoteAddress ?? "" },
       },
-      AbortSignal.any([gone.signal, stop]),
+      gone.signal,
     );
     await send(response, from, to, slackMs);
   } catch (error) {
     // The handle throws only when nobody waits for the reply any more, and a stream only when it broke off: cut, so that the client can tell.
-    if (!gone.signal.aborted && !stop.aborted) onError(error);
+    if (!gone.signal.aborted) onError(error);
     from.socket.destroy();
+  } finally {
+    serving.delete(gone);
   }
 }
 
