@@ -82,6 +82,14 @@ test("sources EX06 no secret is held by the editor, but for the password that it
   assert.deepEqual(keeping.toSorted(), ["main.ts", "remembered.ts"]);
 });
 
+test("sources EX no telemetry: of the whole extension one file connects to anything, and that to the service", () => {
+  const REACHING =
+    /\bfetch\(|XMLHttpRequest|EventSource|sendBeacon|createTelemetryLogger|from "(?:(?:node:)?(?:https?|http2|net|tls|dgram)|ws|undici)"/;
+  const files = globSync("**/*.ts", { cwd: EXTENSION });
+  const reaching = files.filter((file) => REACHING.test(readFileSync(path.join(EXTENSION, file), "utf8")));
+  assert.deepEqual(reaching, ["wire.ts"]);
+});
+
 test("sources EX11 what is logged by default is a sentence without holes, or a code: names and an error's words are for Debug alone", () => {
   const calls = globSync("**/*.ts", { cwd: EXTENSION }).flatMap((file) =>
     [...readFileSync(path.join(EXTENSION, file), "utf8").matchAll(/\blog\??\.(?:info|warn|error)\(([^\n]*)/g)].map(([, given = ""]) => ({
