@@ -59,53 +59,6 @@ scenario("media in notes", { files }, (world) => {
     });
   };
 
-  test("EX a media file renamed by F2 on a link, by F2 on an embed, in the explorer: every link follows, and one undo takes it back", async () => {
-    const window = await world.window();
-    await window.openFile("pets.md");
-    const box = window.page.locator(".rename-box input");
-    for (const line of ["![pet](", "![["]) {
-      // A key that comes before the language servers are there opens nothing.
-      await until("a new name is asked for", async () => {
-        await window.page.keyboard.press("Escape");
-        await window.editor("pets.md").locator(".view-line", { hasText: line }).getByText("pet.png").click();
-        await window.page.keyboard.press("F2");
-        return await box.waitFor({ timeout: 3000 }).then(
-          () => true,
-          () => false,
-        );
-      });
-      await box.fill((await box.inputValue()).replace("pet.png", "hamster.png"));
-      await window.shot("rename");
-      await box.press("Enter");
-      await pet("hamster.png");
-      await window.page.keyboard.press("Control+Z");
-      await pet("pet.png");
-    }
-
-    await window.unfold(window.row(/^media$/).first());
-    await window.row("pet.png").first().click();
-    await window.page.keyboard.press("F2");
-    const inTree = window.page.locator(".explorer-item-edited input");
-    await inTree.fill("gerbil.png");
-    await inTree.press("Enter");
-    // The editor's own questions, here and below: may an extension change notes with a file, may a file's renaming be undone.
-    await window.dialog("Extension 'Satchel' wants to make refactoring changes").getByRole("button", { name: "OK" }).click();
-    await pet("gerbil.png");
-    const question = window.dialog("Would you like to undo 'Rename pet.png to gerbil.png'?");
-    // The picture's own tab may take the focus when it is done with its new name.
-    await until("the note has the focus, and undo asks", async () => {
-      await window.tab("pets.md").click();
-      await window.editor("pets.md").locator(".view-lines").click();
-      await window.page.keyboard.press("Control+Z");
-      return await question.waitFor({ timeout: 3000 }).then(
-        () => true,
-        () => false,
-      );
-    });
-    await question.getByRole("button", { name: "Yes" }).click();
-    await pet("pet.png");
-  });
-
   test("EX a file renamed on disk: the user is asked, and the links follow", async () => {
     const window = await world.window();
     await window.openFile("cats.md");
@@ -250,5 +203,52 @@ scenario("media in notes", { files }, (world) => {
     await window.shot("check-undo-refused");
     assert.ok(!world.has("spare.png"));
     assert.deepEqual(await readFile(path.join(world.media, "pet.png")), edited);
+  });
+
+  test("EX a media file renamed by F2 on a link, by F2 on an embed, in the explorer: every link follows, and one undo takes it back", async () => {
+    const window = await world.window();
+    await window.openFile("pets.md");
+    const box = window.page.locator(".rename-box input");
+    for (const line of ["![pet](", "![["]) {
+      // A key that comes before the language servers are there opens nothing.
+      await until("a new name is asked for", async () => {
+        await window.page.keyboard.press("Escape");
+        await window.editor("pets.md").locator(".view-line", { hasText: line }).getByText("pet.png").click();
+        await window.page.keyboard.press("F2");
+        return await box.waitFor({ timeout: 3000 }).then(
+          () => true,
+          () => false,
+        );
+      });
+      await box.fill((await box.inputValue()).replace("pet.png", "hamster.png"));
+      await window.shot("rename");
+      await box.press("Enter");
+      await pet("hamster.png");
+      await window.page.keyboard.press("Control+Z");
+      await pet("pet.png");
+    }
+
+    await window.unfold(window.row(/^media$/).first());
+    await window.row("pet.png").first().click();
+    await window.page.keyboard.press("F2");
+    const inTree = window.page.locator(".explorer-item-edited input");
+    await inTree.fill("gerbil.png");
+    await inTree.press("Enter");
+    // The editor's own questions, here and below: may an extension change notes with a file, may a file's renaming be undone.
+    await window.dialog("Extension 'Satchel' wants to make refactoring changes").getByRole("button", { name: "OK" }).click();
+    await pet("gerbil.png");
+    const question = window.dialog("Would you like to undo 'Rename pet.png to gerbil.png'?");
+    // The picture's own tab may take the focus when it is done with its new name.
+    await until("the note has the focus, and undo asks", async () => {
+      await window.tab("pets.md").click();
+      await window.editor("pets.md").locator(".view-lines").click();
+      await window.page.keyboard.press("Control+Z");
+      return await question.waitFor({ timeout: 3000 }).then(
+        () => true,
+        () => false,
+      );
+    });
+    await question.getByRole("button", { name: "Yes" }).click();
+    await pet("pet.png");
   });
 });
