@@ -129,7 +129,7 @@ test("handle() ZP12 ZP14 ZP15 refuses bombs, several frames, cut and trailing fr
   });
 });
 
-test("handle() ZP01 ZP02 ZP03 ZP10 ZP11 refuses a bad ZIP whole; nothing of it is applied", async () => {
+test("handle() W6 ZP01 ZP02 ZP03 ZP10 ZP11 refuses a bad ZIP whole, one with an empty file too; nothing of it is applied", async () => {
   await withServer(async (server, key) => {
     const bytes = Buffer.from("x");
     const meta = (value: unknown) => ({ name: "_meta", bytes: Buffer.from(JSON.stringify(value)) });

@@ -257,7 +257,7 @@ withServer("handle() W11 counts a deletion of whatever name as done, and refuses
   assert.deepEqual(await changes(server, asked, 0), [], "nothing of a refused batch is applied");
 });
 
-withServer("handle() W10 PR09 withdraws all unreadable rows at once, without tombstones", async (server, key) => {
+withServer("handle() W10 W19 PR09 withdraws all unreadable rows at once, without tombstones", async (server, key) => {
   const asked = { key };
   const files = Object.fromEntries(Array.from({ length: 25 }, (_, at) => [`f${String(at).padStart(2, "0")}`, randomBytes(1000)]));
   await upload(server, asked, files);

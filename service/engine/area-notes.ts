@@ -23,13 +23,12 @@ import { EngineError } from "./errors.ts";
 import type { Engine, NotesReport } from "./facade.ts";
 import type { Folder } from "./folder.ts";
 import { MediaNames } from "./media-names.ts";
+import { renamesSince } from "./renames.ts";
 
 /** What happened to a path is told from so many of its newest changes. */
 const CHANGES_SHOWN = 20;
 /** Rows between two breaths: others have their turn. */
 const ROWS_AT_ONCE = 1000;
-/** A file that goes here and comes there within this was renamed: the watcher tells of both, the disappearance later. */
-const RENAME_WITHIN_MS = 60_000;
 
 export function notesArea(context: EngineContext): Engine["notes"] {
   const { folders, need } = context;
@@ -53,7 +52,7 @@ export function notesArea(context: EngineContext): Engine["notes"] {
     ...ask,
     know: ({ folder, path }) => factsOf(need(folder), path),
     names: async (folder) => await listOf(need(folder)).all(),
-    renames: (folder, since) => renamesSince(need(folder), since),
+    renames: (folder, since) => renamesSince(need(folder).rows, since),
     check: async ({ folder, notes }, signal) => await check({ context, ask }, need(folder), notes, signal),
     clean: async ({ folder, notes, paths }, signal) => {
       const owner = need(folder);
@@ -114,21 +113,6 @@ function factsOf(folder: Folder, path: string): MediaFacts {
   const last = changes.find(({ kind }) => kind === "put")?.sha1 ?? null;
   const moved = last === null ? undefined : rows.entries.withSha1(last);
   return { ...known, changes, versions: rows.versions.ofPath(path), movedTo: moved === undefined ? null : moved.path };
-}
-
-function renamesSince({ rows }: Folder, after: number | null): ReturnType<Engine["notes"]["renames"]> {
-  const since = after ?? rows.changes.lastSeq();
-  const changes = rows.changes.since(since, 1000);
-  const renames = changes.flatMap(({ path, kind, atMs }) => {
-    if (kind !== "remove" || rows.entries.get(path) !== undefined) return [];
-    const before = rows.changes.ofPath(path, CHANGES_SHOWN).find((change) => change.kind === "put")?.sha1 ?? null;
-    const now = before === null ? undefined : rows.entries.withSha1(before);
-    if (now === undefined || now.path === path) return [];
-    const puts = rows.changes.ofPath(now.path, CHANGES_SHOWN).filter((change) => change.kind === "put");
-    if (!puts.some((put) => put.sha1 === before && Math.abs(put.atMs - atMs) <= RENAME_WITHIN_MS)) return [];
-    return [{ from: path, to: now.path }];
-  });
-  return { renames, through: changes.at(-1)?.seq ?? since };
 }
 
 type Ask = Pick<Engine["notes"], "roots" | "standing" | "named">;

@@ -1,9 +1,9 @@
 /**
  * `npm run bench [-- ROW …]`: each row of PERFORMANCE's targets as a ratio in one run against its reference. All rows (or `--write`)
- * write RESULTS.md beside this file; single rows are printed only.
+ * write RESULTS.md beside this file, where the remarks under the table stay; single rows are printed only.
  */
 import { execFileSync } from "node:child_process";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 
 import { findAnki } from "../anki/venv.ts";
@@ -16,6 +16,9 @@ import { SCAN_ROWS } from "./rows-scan.ts";
 import { TRANSFER_ROWS } from "./rows-transfer.ts";
 
 const ROWS: readonly Row[] = [...SCAN_ROWS, ...TRANSFER_ROWS, ...LIVE_ROWS, ACCOUNTS_ROW, KILL_ROW];
+
+/** What people say of the figures begins with this, and is theirs. */
+const REMARKS = "\n## Remarks\n";
 
 function line(row: string, { what, value, reference, ratio, target, met }: Figure): string {
   const verdict = met === null ? "" : met ? "yes" : "**no**";
@@ -64,7 +67,14 @@ try {
 } finally {
   await bench.close();
 }
-const report = `# Speed, measured\n\n${machine()}, ${new Date().toISOString().slice(0, 16)}Z. Ratios are within this run.\n\n${lines.join("\n")}\n`;
+const command = ["npm run bench", ...(asked.length === 0 ? [] : ["--", ...asked])].join(" ");
+const head = `${machine()}, ${new Date().toISOString().slice(0, 16)}Z, \`${command}\`. Ratios are within this run.`;
+const report = `# Speed, measured\n\n${head}\n\n${lines.join("\n")}\n`;
 process.stdout.write(report);
-if (asked.length === 0 || process.argv.includes("--write")) await writeFile(path.join(import.meta.dirname, "RESULTS.md"), report);
+if (asked.length === 0 || process.argv.includes("--write")) {
+  const file = path.join(import.meta.dirname, "RESULTS.md");
+  const before = await readFile(file, "utf8").catch(() => "");
+  const remarks = before.indexOf(REMARKS);
+  await writeFile(file, remarks < 0 ? report : `${report}${before.slice(remarks)}`);
+}
 process.exitCode = failed > 0 ? 1 : 0;
