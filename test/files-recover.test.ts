@@ -119,6 +119,57 @@ onDisk("recover() N1 what is on its way out goes only after the name of its kept
   assertAtRest(given);
 });
 
+onDisk("recover() N1 of several on their way out, none goes before the shelf of its kept bytes is durable", async (given) => {
+  const texts = ["one's bytes", "two's bytes"] as const;
+  const lefts = texts.map((text, index) => {
+    const left = `${given.root}/.satchel/del-0123456789abcdef-${String(index)}`;
+    fs.writeFileSync(left, text);
+    return left;
+  });
+  const calls: string[] = [];
+  await given.reopen({ disk: gated(given.disk, (method, path) => void calls.push(`${method} ${path}`)) });
+  await given.applier.recover([]);
+  for (const [index, text] of texts.entries()) {
+    const shelf = `${given.home}/versions/${sha1Of(text).slice(0, 2)}`;
+    const [shelved, durable, gone] = [
+      calls.indexOf(`rename ${shelf}/${sha1Of(text)}`),
+      calls.indexOf(`fsyncDir ${shelf}`),
+      calls.indexOf(`unlink ${lefts[index] ?? ""}`),
+    ];
+    assert.ok(shelved !== -1 && shelved < durable && durable < gone, calls.join("\n"));
+  }
+  assertAtRest(given);
+});
+
+onDisk("commit() N1 new/ is made durable only after the shelves that its files went to, a filing under way included", async (given) => {
+  await standing(given, { "a.png": "first bytes", "b.png": "second bytes" });
+  const filing = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  const shelf = `${given.home}/versions/${sha1Of("first bytes").slice(0, 2)}`;
+  const fresh = `${given.home}/versions/new`;
+  const calls: string[] = [];
+  const disk = gated(given.disk, async (method, path) => {
+    calls.push(`${method} ${path}`);
+    if (method !== "rename" || path !== `${shelf}/${sha1Of("first bytes")}`) return;
+    filing.resolve();
+    await goOn.promise;
+  });
+  await given.reopen({ disk });
+  const first = given.applier.commit([remove(given, "a.png")], "r1");
+  await filing.promise;
+  calls.length = 0;
+  const second = given.applier.commit([remove(given, "b.png")], "r2");
+  // The second one comes as far as it can: its bytes are held, and what is asked of the disk then is asked in the turns that follow.
+  while (!calls.some((call) => call.startsWith(`fsyncFile ${fresh}/`))) await given.disk.lstat(given.root);
+  for (let turn = 0; turn < 20; turn += 1) await given.disk.lstat(given.root);
+  assert.ok(!calls.includes(`fsyncDir ${fresh}`), "a name that is on its way is not made to have left");
+  goOn.resolve();
+  for (const results of await Promise.all([first, second])) done(results[0]);
+  const [shelved, left] = [calls.indexOf(`fsyncDir ${shelf}`), calls.indexOf(`fsyncDir ${fresh}`)];
+  assert.ok(shelved !== -1 && shelved < left, calls.join("\n"));
+  assertAtRest(given);
+});
+
 onDisk("recover() S14 without the marker nothing is concluded and nothing swept", async (given) => {
   await standing(given, { "a.png": "a" });
   const step = remove(given, "a.png");

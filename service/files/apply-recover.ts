@@ -161,7 +161,10 @@ async function isKept(context: ApplyContext, path: string, owner: ApplyIntent | 
   };
   const kept = await versions.hold(path, true);
   await versions.journalKept([{ kept, version }]);
-  await versions.file([{ kept, version }]);
+  const [filed] = await versions.file([{ kept, version }]);
+  // It may still be written to, and stay under its random name, which is durable.
+  const shelved = await versions.locate(filed?.sha1 ?? sha1);
+  if (shelved !== null) await disk.fsyncDir(parentOf(shelved));
   return true;
 }
 

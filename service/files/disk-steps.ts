@@ -37,6 +37,16 @@ export async function forAll<T, R>(items: readonly T[], work: (item: T, index: n
   });
 }
 
+/** Runs work in the order in which it was asked for, one at a time; what fails does not hold up the next. */
+export function openQueue(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return async (work) => {
+    const mine = last.then(work);
+    last = mine.catch(() => undefined);
+    return await mine;
+  };
+}
+
 /** The file is the one that was hashed, as far as a stat can tell. A link made to it meanwhile changes its ctime: then `ctime` is false. */
 export function isSameFile(stat: Stat, entry: Pick<Entry, "sizeBytes" | "mtimeNs" | "ctimeNs" | "fileId">, ctime: boolean): boolean {
   return (

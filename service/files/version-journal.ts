@@ -4,7 +4,7 @@
  */
 import type { Version } from "../core/model.ts";
 import type { Disk } from "../core/ports.ts";
-import { unlinkIfThere } from "./disk-steps.ts";
+import { openQueue, unlinkIfThere } from "./disk-steps.ts";
 
 /** `keep`: the random name under which the bytes were held when the line was written. */
 export type Line = Version & { readonly keep?: string };
@@ -33,16 +33,11 @@ const REWRITE_BYTES = 4 * 1024 * 1024;
 export function openJournal(disk: Disk, directory: string, compactLinesMin = COMPACT_LINES_MIN): Journal {
   const path = `${directory}/journal.ndjson`;
   const next = `${path}.new`;
-  let turn: Promise<unknown> = Promise.resolve();
+  /** One writer at a time. */
+  const inTurn = openQueue();
   let clean = false;
   let readers = 0;
   let compacting: Promise<unknown> = Promise.resolve();
-  /** One writer at a time. */
-  const inTurn = async <T>(work: () => Promise<T>): Promise<T> => {
-    const mine = turn.then(work);
-    turn = mine.catch(() => undefined);
-    return await mine;
-  };
   /** Whole lines only; a line torn by a power cut is closed first. */
   const write = async (lines: readonly Line[]): Promise<void> => {
     let text = textOf(lines);

@@ -5,7 +5,7 @@
 import type { VersionStore } from "../core/local.ts";
 import type { Sha1, Version } from "../core/model.ts";
 import { DiskError, type Clock, type Disk, type Random } from "../core/ports.ts";
-import { randomName, unlinkIfThere } from "./disk-steps.ts";
+import { forAll, isFault, openQueue, randomName, unlinkIfThere } from "./disk-steps.ts";
 import { openJournal, type Journal, type Line } from "./version-journal.ts";
 
 /** Bytes in safety under a random name: durable, journaled or about to be, not yet named by their hash. */
@@ -31,6 +31,10 @@ type Context = {
   readonly directory: string;
   readonly fresh: string;
   readonly journal: Journal;
+  /** Shelves that got a name which is not durable yet. */
+  readonly unsynced: Set<string>;
+  /** Files come to their shelves, and directories are made durable, one after the other: nothing moves while `new/` is made durable. */
+  readonly moving: ReturnType<typeof openQueue>;
 };
 
 const DIRECTORY_MODE = 0o700;
@@ -51,6 +55,8 @@ export async function openVersionStore(options: {
     directory,
     fresh: `${directory}/new`,
     journal: openJournal(disk, directory, options.compactLinesMin),
+    unsynced: new Set(),
+    moving: openQueue(),
   };
   await disk.mkdir(context.fresh, DIRECTORY_MODE);
   await disk.fsyncDir(directory);
@@ -66,7 +72,7 @@ export async function openVersionStore(options: {
     hold: async (diskPath, byCopy) => await hold(context, diskPath, byCopy),
     journalKept: async (kept) => {
       if (kept.length === 0) return;
-      await disk.fsyncDir(context.fresh);
+      await context.moving(async () => await syncNames(context));
       await context.journal.append(kept.map((one) => ({ ...one.version, keep: one.kept.name })));
     },
     file: async (kept) => await fileAll(context, kept),
@@ -76,8 +82,11 @@ export async function openVersionStore(options: {
       const path = `${context.fresh}/${name}`;
       await disk.create(path, bytes);
       await context.journal.append([{ ...version, keep: name }]);
-      await moveToHash(context, path, version.sha1);
-      await disk.fsyncDir(shelfOf(context, version.sha1));
+      await context.moving(async () => {
+        await moveToHash(context, path, version.sha1);
+        await disk.fsyncDir(shelfOf(context, version.sha1));
+        context.unsynced.delete(shelfOf(context, version.sha1));
+      });
       return version;
     },
     scrub: async (signal) => await scrub(context, signal),
@@ -189,12 +198,12 @@ async function fileAll(context: Context, kept: readonly { readonly kept: Kept; r
   });
   const late = versions.filter((version, index) => version !== kept[index]?.version);
   if (late.length > 0) await context.journal.append(late);
-  await Promise.all(
-    kept.map(async (one, index) => {
+  await context.moving(async () => {
+    await forAll(kept, async (one, index) => {
       const result = hashes[index];
       if (result?.kind === "hashed") await moveToHash(context, one.kept.path, result.sha1);
-    }),
-  );
+    });
+  });
   return versions;
 }
 
@@ -206,9 +215,27 @@ async function moveToHash(context: Context, from: string, sha1: Sha1): Promise<v
     await disk.mkdir(shelf, DIRECTORY_MODE);
     await disk.fsyncDir(context.directory);
   }
+  // Also where the rename fails: nobody knows then what was done.
+  context.unsynced.add(shelf);
   await disk.rename(from, pathOf(context, sha1));
   // A rename onto another name of the same file does nothing at all (POSIX).
   await unlinkIfThere(disk, from);
+}
+
+/**
+ * The shelves first: made durable alone, `new/` would have lost names that no shelf has yet, and a power cut would leave those bytes without any (N1).
+ */
+async function syncNames({ disk, fresh, unsynced }: Context): Promise<void> {
+  await forAll([...unsynced], async (shelf) => {
+    try {
+      await disk.fsyncDir(shelf);
+    } catch (error) {
+      // Somebody emptied the store: no name is left that could be lost.
+      if (!isFault(error, "notFound")) throw error;
+    }
+    unsynced.delete(shelf);
+  });
+  await disk.fsyncDir(fresh);
 }
 
 async function* versionsOf(context: Context): AsyncGenerator<Version> {
