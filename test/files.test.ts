@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
-import { test } from "node:test";
+import { mock, test } from "node:test";
 
 import type { WatchHint } from "../service/core/ports.ts";
+import { listAll } from "../service/files/disk-list.ts";
+import type { ListReply } from "../service/files/disk-message.ts";
 import { judge, newDirty } from "../service/files/settle.ts";
 import { versionsToTrim } from "../service/files/versions.ts";
 import { parcelWatcher } from "../service/files/watch.ts";
@@ -62,6 +64,47 @@ onDisk(
   },
   { nearNames: 0 },
 );
+
+/** As on a file system that does not say what a name stands for, where Node looks at each: here at one that went meanwhile. */
+async function whileEntriesGo<T>(work: () => T | Promise<T>): Promise<T> {
+  const gone = mock.method(fs.Dir.prototype, "readSync", () => {
+    throw Object.assign(new Error("ENOENT: no such file or directory, lstat"), { code: "ENOENT" });
+  });
+  try {
+    return await work();
+  } finally {
+    gone.mock.restore();
+  }
+}
+
+onDisk("walk() N2 S14 a file that goes while its folder is listed does not make the folder unlistable", async ({ disk, home }) => {
+  fs.mkdirSync(`${home}/some/sub`, { recursive: true });
+  for (const name of ["a", "b", "sub/c"]) fs.writeFileSync(`${home}/some/${name}`, name);
+  const seen = await whileEntriesGo(async () => {
+    const all: string[] = [];
+    for await (const { found, packs, unlisted } of disk.walk(`${home}/some`, () => false, never)) {
+      assert.deepEqual(unlisted, []);
+      all.push(...found.map(({ diskPath }) => diskPath), ...(packs ?? []).flatMap(({ diskPaths }) => diskPaths));
+    }
+    return all.toSorted();
+  });
+  assert.deepEqual(seen, ["a", "b", "sub/c"]);
+});
+
+onDisk("listAll() N2 S14 a file that goes while a large folder is listed does not make the folder unlistable", async ({ home }) => {
+  fs.mkdirSync(`${home}/many`);
+  const names = Array.from({ length: 3_000 }, (_, index) => `f${String(index)}`);
+  for (const name of names) fs.writeFileSync(`${home}/many/${name}`, "");
+  const parts: ListReply[] = [];
+  const wanted = new Int32Array(new SharedArrayBuffer(4));
+  await whileEntriesGo(() => listAll({ kind: "list", path: `${home}/many`, wanted }, (part) => void parts.push(part)));
+  assert.deepEqual(
+    parts.map(({ fault }) => fault).filter((fault) => fault !== null),
+    [],
+  );
+  assert.ok(parts.length > 3, "in parts");
+  assert.deepEqual(parts.flatMap((part) => (part.names === "" ? [] : part.names.split("/"))).toSorted(), names.toSorted());
+});
 
 onDisk("hash() by workers: many files and large ones, in order, S6 with stat", async ({ disk, home }) => {
   fs.mkdirSync(`${home}/many`);

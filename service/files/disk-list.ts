@@ -1,5 +1,5 @@
 /** One directory's names with a look at each, in parts: made by a worker, which leaves some of the looks to the thread that asked. */
-import { lstatSync, opendirSync } from "node:fs";
+import { lstatSync, readdirSync } from "node:fs";
 
 import { codeOf, faultOf, statOf } from "./disk-fault.ts";
 import { LOOKED, STAT_NUMBERS, type ListReply, type ListRequest, type WorkerFault } from "./disk-message.ts";
@@ -49,20 +49,13 @@ export function lookInto(path: string, { kinds, stats }: Looks, index: number): 
   }
 }
 
+/**
+ * Names only: entries read one by one come with their kinds, for which Node looks at each where the file system does not say them, and throws
+ * where one went meanwhile: a folder in use would then pass for one that can't be listed.
+ */
 function* namesOf(path: string): Generator<readonly string[], void> {
-  const dir = opendirSync(path, { bufferSize: PART_NAMES });
-  try {
-    let names: string[] = [];
-    for (let next = dir.readSync(); next !== null; next = dir.readSync()) {
-      names.push(next.name);
-      if (names.length < PART_NAMES) continue;
-      yield names;
-      names = [];
-    }
-    if (names.length > 0) yield names;
-  } finally {
-    dir.closeSync();
-  }
+  const names = readdirSync(path);
+  for (let at = 0; at < names.length; at += PART_NAMES) yield names.slice(at, at + PART_NAMES);
 }
 
 /** Takes one of the parts that the other thread asks for. */

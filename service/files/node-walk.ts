@@ -174,7 +174,7 @@ function isHuge(path: string, most: number): boolean {
   return lstatSync(path).size > Math.max(HUGE_BYTES, most * NAME_BYTES);
 }
 
-/** Complete, or null: there are more than `most`. @throws what the system said; half a listing is none (N2) */
+/** Complete, or null: there are more than `most`, or it broke off; half a listing is none (N2). @throws what the system said to opening it */
 function namesOf(path: string, most: number): readonly string[] | null {
   const dir = opendirSync(path, { bufferSize: NAMES_PER_READ });
   try {
@@ -184,6 +184,10 @@ function namesOf(path: string, most: number): readonly string[] | null {
       names.push(next.name);
     }
     return names;
+  } catch {
+    // Node looks at each entry where the file system does not say what it is, and throws where one went meanwhile. The worker asks for names
+    // alone, and tells what else may be wrong.
+    return null;
   } finally {
     dir.closeSync();
   }
