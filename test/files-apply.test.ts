@@ -17,7 +17,7 @@ import {
   textAt,
   tempsOf,
 } from "./support/apply-steps.ts";
-import { gated, refusingDisk } from "./support/failing-disk.ts";
+import { gated, refusingDisk, splitDisk } from "./support/failing-disk.ts";
 import { sha1Of, type FolderOnDisk } from "./support/folder-on-disk.ts";
 
 async function journalOf(given: FolderOnDisk): Promise<readonly Version[]> {
@@ -285,25 +285,30 @@ onDisk("stage() S17 stops before the disk is full and says so; half a batch leav
 
 onDisk("commit() DK05 where .satchel/ is on another file system, by way of a temp beside the target", async (given) => {
   await standing(given, { "sub/a.png": "a", "sub/b.png": "b" });
-  const crosses = (from: string, to: string): boolean =>
-    from.includes("/.satchel/") !== to.includes("/.satchel/") && (from + to).includes("/.satchel/");
-  const refuseCrossing = async <T>(from: string, to: string, work: () => Promise<T>): Promise<T> => {
-    if (crosses(from, to) || to.includes("/versions/") !== from.includes("/versions/"))
-      throw new DiskError("crossDevice", `Could not move ${from} to ${to}.`);
-    return await work();
-  };
-  const disk: Disk = {
-    ...gated(given.disk, () => undefined),
-    link: async (from, to) => await refuseCrossing(from, to, async () => await given.disk.link(from, to)),
-    rename: async (from, to) => await refuseCrossing(from, to, async () => await given.disk.rename(from, to)),
-    replaceIf: async (from, to, expected) => await refuseCrossing(from, to, async () => await given.disk.replaceIf(from, to, expected)),
-  };
-  await given.reopen({ disk });
+  await given.reopen({ disk: splitDisk(given.disk) });
   const steps = [await put(given, "sub/a.png", "A"), await put(given, "sub/n.png", "N"), remove(given, "sub/b.png")];
   (await given.applier.commit(steps, "r1")).map(done);
   assert.deepEqual(fs.readdirSync(`${given.root}/sub`).toSorted(), ["a.png", "n.png"]);
   assert.deepEqual([textAt(given, "sub/a.png"), textAt(given, "sub/n.png")], ["A", "N"]);
   assert.ok((await keptText(given, "a")) && (await keptText(given, "b")));
+  assertAtRest(given);
+});
+
+onDisk("commit() DK05 N3 where .satchel/ is on another file system, a visible copy is taken back all the same", async (given) => {
+  await standing(given, { "sub/a.png": "a" });
+  const disk = gated(splitDisk(given.disk), (method) => {
+    // The replacement fails after the copy was made.
+    if (method === "replaceIf") fs.writeFileSync(`${given.root}/sub/a.png`, "edited");
+  });
+  await given.reopen({ disk });
+  const step = await put(given, "sub/a.png", "A", { copyTo: "sub/a.conflict.png" });
+  assert.deepEqual(await given.applier.commit([step], "r1"), [{ kind: "changed" }]);
+  assert.equal(fs.statSync(`${given.root}/sub/a.png`).nlink, 1, "an edit of the one would have changed the other");
+  await given.applier.discard(tempsOf([step]));
+  // What was copied beside the target on the way to it goes with the next commit.
+  assert.deepEqual(await given.applier.commit([], "r2"), []);
+  assert.deepEqual([fs.readdirSync(given.root).toSorted(), fs.readdirSync(`${given.root}/sub`)], [[".satchel", "sub"], ["a.png"]]);
+  assert.equal(textAt(given, "sub/a.png"), "edited");
   assertAtRest(given);
 });
 

@@ -5,10 +5,11 @@ import { test } from "node:test";
 
 import type { Entry } from "../service/core/model.ts";
 import { DiskError } from "../service/core/ports.ts";
+import { twinName } from "../service/core/twin-names.ts";
 import { nodeCompute } from "../service/files/compute.ts";
 import { openRootParts } from "../service/files/open-root.ts";
 import { done, intentOf, onDisk, put, standing, textAt } from "./support/apply-steps.ts";
-import { Crash, gated, mortalDisk, refusingDisk } from "./support/failing-disk.ts";
+import { Crash, gated, mortalDisk, refusingDisk, splitDisk } from "./support/failing-disk.ts";
 import { foldingDisk } from "./support/folding-disk.ts";
 import { openFolderOnDisk, sha1Of, type FolderOnDisk } from "./support/folder-on-disk.ts";
 import { openDevice } from "./support/memory-device.ts";
@@ -198,6 +199,53 @@ onDisk(
     }
   },
 );
+
+/** `sub/a.jpg` under its own name and, left over, under its stand-in's; returns its entry and the latter name. */
+async function twoNames(given: FolderOnDisk): Promise<{ readonly entry: Entry; readonly standIn: string }> {
+  await standing(given, { "sub/a.jpg": "bytes" });
+  const entry = given.entries.get("sub/a.jpg");
+  assert.ok(entry);
+  const standIn = twinName("sub/a.jpg", sha1Of);
+  fs.linkSync(`${given.root}/sub/a.jpg`, `${given.root}/${standIn}`);
+  return { entry, standIn };
+}
+const bookNothing = (): void => assert.fail("the file has its own name already");
+
+onDisk(
+  "freeTwin() DK05 DK07 where .satchel/ is on another file system a made-up name goes too, after a crash with the next start",
+  async (given) => {
+    const { entry, standIn } = await twoNames(given);
+    const split = splitDisk(foldingDisk(given.disk));
+    let dies = false;
+    const disk = gated(split, (method) => {
+      if (dies && method === "unlink") throw new Crash("killed");
+    });
+    await given.reopen({ disk, caps });
+    dies = true;
+    await assert.rejects(given.applier.freeTwin(entry, bookNothing), Crash);
+    dies = false;
+    await given.reopen({ disk, caps });
+    await given.applier.recover([]);
+    const left = (): unknown => [namesIn(given), fs.readdirSync(`${given.root}/sub`), textAt(given, "sub/a.jpg")];
+    assert.deepEqual(left(), [["sub"], ["a.jpg"], "bytes"]);
+    fs.linkSync(`${given.root}/sub/a.jpg`, `${given.root}/${standIn}`);
+    assert.equal(await given.applier.freeTwin(entry, bookNothing), true);
+    assert.deepEqual(left(), [["sub"], ["a.jpg"], "bytes"]);
+  },
+);
+
+onDisk("freeTwin() N11 S9 CT10 a made-up name that is left over is not taken away through a symlinked folder", async (given) => {
+  const { entry } = await twoNames(given);
+  fs.renameSync(`${given.root}/sub`, `${given.home}/outside`);
+  fs.symlinkSync(`${given.home}/outside`, `${given.root}/sub`);
+  await folding(given);
+  const before = fs.readdirSync(`${given.home}/outside`);
+  await assert.rejects(
+    given.applier.freeTwin(entry, bookNothing),
+    (error: unknown) => error instanceof DiskError && error.fault === "symlink",
+  );
+  assert.deepEqual([before.length, fs.readdirSync(`${given.home}/outside`)], [2, before]);
+});
 
 onDisk(
   "openRootParts() FN10 a disk that can't be written now is asked by our directory's name whether it folds; unasked it is not guessed",

@@ -9,17 +9,15 @@ import {
   checkParents,
   diskPathOf,
   entryOf,
-  exitPath,
   foldersAbove,
   isTwinEntry,
-  OWN_DIRECTORY,
   parentOf,
   tempBeside,
   twinPath,
   type ApplyContext,
 } from "./apply-context.ts";
 import { expectedOf, forAll, isAsExpected, isFault, isSameFile, unlinkIfThere } from "./disk-steps.ts";
-import { moveSecondNameAside, putBack } from "./second-name.ts";
+import { moveAside, moveSecondNameAside, putBack } from "./second-name.ts";
 import { Spellings } from "./spellings.ts";
 import type { Kept } from "./versions.ts";
 
@@ -295,16 +293,8 @@ async function makeCopy(
 
 /** Moved aside first: what comes along is then certain, and a file that was put there in the last instant goes back unharmed. */
 async function remove(context: ApplyContext, work: Work, step: Remove, target: string, touched: Touched): Promise<void> {
-  const { disk, root } = context;
-  let exit = exitPath(context, step.path);
-  try {
-    await disk.rename(target, exit);
-  } catch (error) {
-    if (!isFault(error, "crossDevice")) throw error;
-    exit = tempBeside(context, target);
-    await disk.rename(target, exit);
-  }
-  touched.directories.add(`${root}/${OWN_DIRECTORY}`);
+  const exit = await moveAside(context, step.path, target);
+  touched.directories.add(parentOf(exit));
   if (await isStill(context, exit, step.expect)) {
     touched.goners.add(exit);
     return;
@@ -338,7 +328,7 @@ async function unmakeCopy(context: ApplyContext, work: Work, copyTo: string, tou
     const own = await disk.lstat(`${root}/${work.diskPath}`);
     const exit = own === null ? null : await moveSecondNameAside(context, copyTo, own);
     if (exit === null) return;
-    touched.directories.add(`${root}/${OWN_DIRECTORY}`);
+    touched.directories.add(parentOf(exit));
     touched.goners.add(exit);
   } catch (error) {
     // It stays a copy then: the conflict is still due, and will use it.

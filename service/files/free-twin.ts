@@ -37,6 +37,7 @@ export async function freeTwin(context: ApplyContext, entry: Entry, commit: (ent
 /** What `freeTwin` left undone: the file has its own name, and the made-up one still shows it. False: nothing of the kind. @throws DiskError */
 export async function dropStandIn(context: ApplyContext, { path }: Entry): Promise<boolean> {
   const { disk, root } = context;
+  await checkParents(context, path);
   const own = await disk.lstat(`${root}/${path}`);
   if (own === null || (own.links ?? 1) < 2) return false;
   const standIn = twinPath(context, path);

@@ -1,6 +1,6 @@
 /** Taking away one of two names of a file, and never another file that a program put under that name meanwhile. */
 import type { Stat } from "../core/model.ts";
-import { exitPath, type ApplyContext } from "./apply-context.ts";
+import { exitPath, tempBeside, type ApplyContext } from "./apply-context.ts";
 import { isFault } from "./disk-steps.ts";
 
 /**
@@ -12,9 +12,27 @@ export async function moveSecondNameAside(context: ApplyContext, path: string, o
   const target = `${root}/${path}`;
   const isOwn = (stat: Stat | null): boolean => stat !== null && stat.fileId === own.fileId && stat.dev === own.dev;
   if (!isOwn(await disk.lstat(target))) return null;
-  const exit = exitPath(context, path);
-  await disk.rename(target, exit);
+  const exit = await moveAside(context, path, target);
   return isOwn(await disk.lstat(exit)) || (await putBack(context, exit, target)) ? exit : null;
+}
+
+/**
+ * Moves the file `target` to where it waits for its end; `path` is its own, root-relative. Where `.satchel/` is on another file system (DK05) it
+ * waits in the root, which every start sweeps, and beside its name only where that is on yet another one. Returns where it is. @throws DiskError
+ */
+export async function moveAside(context: ApplyContext, path: string, target: string): Promise<string> {
+  const { disk, root } = context;
+  for (const exit of [exitPath(context, path), tempBeside(context, `${root}/x`)]) {
+    try {
+      await disk.rename(target, exit);
+      return exit;
+    } catch (error) {
+      if (!isFault(error, "crossDevice")) throw error;
+    }
+  }
+  const beside = tempBeside(context, target);
+  await disk.rename(target, beside);
+  return beside;
 }
 
 /** False: the name is taken again already; the bytes stay aside until the next start keeps them. */

@@ -27,6 +27,21 @@ export function refusingDisk(disk: Disk, refuse: (method: keyof Disk, path: stri
   });
 }
 
+/** `.satchel/` is on a file system of its own, and so is the version store: no links or renames across (DK05). */
+export function splitDisk(disk: Disk): Disk {
+  const refuseCrossing = async <T>(from: string, to: string, work: () => Promise<T>): Promise<T> => {
+    for (const apart of ["/.satchel/", "/versions/"])
+      if (from.includes(apart) !== to.includes(apart)) throw new DiskError("crossDevice", `Could not move ${from} to ${to}.`);
+    return await work();
+  };
+  return {
+    ...gated(disk, () => undefined),
+    link: async (from, to) => await refuseCrossing(from, to, async () => await disk.link(from, to)),
+    rename: async (from, to) => await refuseCrossing(from, to, async () => await disk.rename(from, to)),
+    replaceIf: async (from, to, expected) => await refuseCrossing(from, to, async () => await disk.replaceIf(from, to, expected)),
+  };
+}
+
 /** Calls `gate` before each call, which may throw. */
 export function gated(disk: Disk, gate: (method: keyof Disk, path: string) => void | Promise<void>): Disk {
   return {
