@@ -1,112 +1,17 @@
 /** What the packs note beside the bytes: rows survive a kill, a power cut and the loss of the database. */
 import assert from "node:assert/strict";
-import { hash, randomBytes } from "node:crypto";
-import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { randomBytes } from "node:crypto";
+import { cp, readdir, readFile, rm, truncate, writeFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
 
 import Database from "better-sqlite3";
 
-import { DiskError, noFaults, type Disk, type Faults } from "../service/core/ports.ts";
+import { DiskError, type Disk } from "../service/core/ports.ts";
 import { makeAdmin } from "../service/server/admin.ts";
-import { nodeCompute } from "../service/files/compute.ts";
-import { openNodeDisk } from "../service/files/node-disk.ts";
-import { openLocalStorage } from "../service/server/local-storage.ts";
-import { StorageError, type Account, type Storage } from "../service/server/storage.ts";
+import { StorageError } from "../service/server/storage.ts";
+import { dropDatabase, look, nothing, packsOf, put, sha1, withAccount } from "./support/packed-account.ts";
 import { failAt, openSyncHandle } from "./support/sync-handle.ts";
-import { ManualClock } from "./support/memory-device.ts";
-
-const DISK_WORKER = new URL("../service/files/disk-worker.ts", import.meta.url);
-const sender = { device: "d1", session: "s1" };
-const sha1 = (bytes: Uint8Array): string => hash("sha1", bytes);
-
-type World = {
-  readonly directory: string;
-  readonly home: string;
-  readonly account: Account;
-  /** Opens a copy of the directory as it is now, as the next process finds it; `harm` works on the copy first. */
-  readonly after: (harm: (home: string) => Promise<void>, look: (account: Account) => Promise<void>) => Promise<void>;
-};
-type Given = { readonly faults?: Faults; readonly disk?: (disk: Disk) => Disk; readonly packBytes?: number };
-
-async function withAccount(work: (world: World) => Promise<void>, given: Given = {}): Promise<void> {
-  const { faults = noFaults, disk = (one) => one, packBytes } = given;
-  const top = await mkdtemp(path.join(tmpdir(), "satchel-journal-"));
-  const node = openNodeDisk({ diskWorker: DISK_WORKER });
-  const open = async (directory: string, on: Disk, failing: Faults): Promise<Storage> =>
-    await openLocalStorage({
-      directory,
-      disk: on,
-      compute: nodeCompute,
-      clock: new ManualClock(),
-      secrets: (bytes) => randomBytes(bytes),
-      faults: failing,
-      keepFreeBytes: 0,
-      ...(packBytes === undefined ? {} : { packBytes }),
-    });
-  const directory = path.join(top, "first");
-  const storage = await open(directory, disk(node), faults);
-  let copies = 0;
-  try {
-    await storage.accounts.put({ id: "a1", name: "ada", origin: "command", credential: null, disabled: false, createdMs: 1 });
-    await work({
-      directory,
-      home: path.join(directory, "accounts", "a1"),
-      account: await storage.account("a1"),
-      after: async (harm, look) => {
-        const copy = path.join(top, `copy${String(++copies)}`);
-        await cp(directory, copy, { recursive: true });
-        await harm(path.join(copy, "accounts", "a1"));
-        const again = await open(copy, node, noFaults);
-        try {
-          await look(await again.account("a1"));
-        } finally {
-          await again.close();
-        }
-      },
-    });
-  } finally {
-    await storage.close();
-    await node.close();
-    await rm(top, { recursive: true, force: true });
-  }
-}
-
-const nothing = async (): Promise<void> => await Promise.resolve();
-
-async function put(account: Account, files: Readonly<Record<string, Uint8Array | null>>): Promise<void> {
-  const given = Object.values(files).flatMap((bytes) => (bytes === null ? [] : [{ sha1: sha1(bytes), bytes }]));
-  await account.change({ durable: true, files: given }, async (tx) => {
-    const { top } = await tx.state();
-    const entries = Object.entries(files).map(([name, bytes], index) => ({
-      usn: top + 1 + index,
-      name,
-      sha1: bytes === null ? null : sha1(bytes),
-      sizeBytes: bytes?.length ?? 0,
-      real: true,
-    }));
-    await tx.write(entries, sender);
-    await tx.remember("d1", JSON.stringify({ top }));
-  });
-}
-
-const look = async (account: Account) =>
-  await account.change({ durable: false, files: [] }, async (tx) => ({
-    state: await tx.state(),
-    feed: await tx.feed(0, 100),
-    log: await tx.log(0),
-    versions: await tx.versions(null),
-    memory: await tx.memory("d1"),
-  }));
-
-async function packsOf(home: string): Promise<readonly string[]> {
-  return (await readdir(path.join(home, "packs"))).toSorted().map((name) => path.join(home, "packs", name));
-}
-
-async function dropDatabase(home: string): Promise<void> {
-  for (const name of await readdir(home)) if (name.startsWith("rows.db")) await rm(path.join(home, name));
-}
 
 test("change() S18 S8 what was acknowledged is there after a kill and after a power cut, wherever the database stood", async () => {
   await withAccount(async ({ account, home, after }) => {
@@ -157,7 +62,7 @@ test("change() S18 after an unclean end a new pack begins: the old one's last fs
   });
 });
 
-test("change() S12 an append that a power cut tore is as if it had never been asked for", async () => {
+test("change() S12 S18 N6 an append that a power cut tore is as if it had never been asked for", async () => {
   await withAccount(async ({ account, after }) => {
     await put(account, { a: randomBytes(900) });
     const expected = await look(account);
@@ -167,21 +72,30 @@ test("change() S12 an append that a power cut tore is as if it had never been as
         const [pack = ""] = await packsOf(home);
         await truncate(pack, (await readFile(pack)).length - 5);
       },
-      // The note is whole, the bytes before it are not.
+      // The note is whole, the bytes of the first file are not.
       async (home) => {
         const [pack = ""] = await packsOf(home);
         const bytes = await readFile(pack);
-        bytes.fill(0, bytes.length - 4000, bytes.length - 3000);
+        bytes.fill(0, bytes.length - 5000, bytes.length - 4000);
         await writeFile(pack, bytes);
       },
     ];
     for (const harm of harms) {
-      await after(harm, async (again) => {
+      await after(harm, async (again, later) => {
         const { state, feed } = await look(again);
         assert.deepEqual([state, feed], [expected.state, expected.feed]);
+        // The next note takes its place, even one that gives no number.
+        await again.change({ durable: true, files: [] }, async (tx) => await tx.remember("d2", "{}"));
+        await later(dropDatabase, async (made) => assert.deepEqual((await look(made)).feed, feed));
         await put(again, { d: Buffer.from("d") });
-        assert.equal((await look(again)).state.top, 2);
+        const now = await look(again);
+        assert.equal(now.state.top, 2);
         assert.deepEqual((await again.check()).faults, []);
+        // The database is lost as well: what was torn does not come back with it, and not in the place of what came later.
+        await later(dropDatabase, async (made) => {
+          assert.deepEqual((await look(made)).feed, now.feed);
+          assert.deepEqual((await made.check()).faults, []);
+        });
       });
     }
   });

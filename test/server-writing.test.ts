@@ -10,6 +10,7 @@ import { DiskError, noFaults, type Disk } from "../service/core/ports.ts";
 import { nodeCompute } from "../service/files/compute.ts";
 import { openNodeDisk } from "../service/files/node-disk.ts";
 import { openLocalAccount, type LocalAccount } from "../service/server/local-account.ts";
+import { nothingAnew } from "../service/server/local-context.ts";
 import type { Account } from "../service/server/storage.ts";
 import { openDatabase } from "../service/store/database.ts";
 import { StoreError } from "../service/store/errors.ts";
@@ -46,6 +47,7 @@ async function withAccount(given: Given, work: (world: World) => Promise<void>):
       damaged: () => undefined,
       madeAgain: () => undefined,
       keepFreeBytes: 0,
+      anew: nothingAnew(),
     });
   let account = await open(given.disk?.(node) ?? node, given.rows ?? ((rows) => rows));
   try {

@@ -110,6 +110,22 @@ export function fromSnapshot(notes: readonly Note[]): readonly Note[] {
   return notes.filter((one, index) => (index >= begin && index <= end) || (index > end && !one.snapshot));
 }
 
+/**
+ * Without those whose numbers a later one gives again: such a note was torn and not done. (What is written now takes its count as well, and so its
+ * place; there are packs in which it did not.)
+ */
+export function rising(notes: readonly Note[]): readonly Note[] {
+  let lowest = Number.POSITIVE_INFINITY;
+  const kept = notes.toReversed().filter(({ steps }) => {
+    const [first] = steps.flatMap((one) => (one.kind === "write" ? (one.entries[0]?.usn ?? []) : []));
+    if (first === undefined) return true;
+    if (first >= lowest) return false;
+    lowest = first;
+    return true;
+  });
+  return kept.toReversed();
+}
+
 /** Whether all bytes that it names are known to the rows. */
 export function isWhole(rows: ServerAccountRows, { steps }: Note): boolean {
   return missing(rows, steps).size === 0;

@@ -3,11 +3,19 @@ import type { Sha1 } from "../core/model.ts";
 import { DiskError, type Clock, type Compute, type Disk, type Faults, type SecretRandom } from "../core/ports.ts";
 import type { Place } from "../core/server-rows.ts";
 import type { Packs } from "../files/blobs.ts";
+import type { PackPosition } from "../files/pack-batch.ts";
 import { StoreError } from "../store/errors.ts";
 import type { ServerAccountRows } from "../store/server-account.ts";
 import type { CollectionFacts } from "../store/server-collection.ts";
 import { StorageError } from "./storage.ts";
 import type { Turns } from "./turn.ts";
+
+/**
+ * What replays of this process wrote once more before they failed, until one succeeds: written again with every attempt it would fill the disk.
+ * `ends`: by pack, up to where it is durable. `since`: bytes in that pack and later ones may be such that an fsync kept nothing of; null: no
+ * replay has failed.
+ */
+export type Anew = { since: number | null; readonly ends: Map<number, number> };
 
 export type LocalParts = {
   readonly id: string;
@@ -26,6 +34,8 @@ export type LocalParts = {
   readonly readCollection?: (file: string) => Promise<CollectionFacts | null>;
   readonly keepFreeBytes?: number;
   readonly packBytes?: number;
+  /** One for all attempts of this process to open the account. */
+  readonly anew: Anew;
 };
 /** What the parts of one account share. */
 export type LocalContext = LocalParts & {
@@ -38,6 +48,15 @@ export type LocalContext = LocalParts & {
   /** A change that no note tells of, durable when it resolves, in its turn. */
   transaction<T>(work: (rows: ServerAccountRows) => Promise<T>): Promise<T>;
 };
+
+export function nothingAnew(): Anew {
+  return { since: null, ends: new Map() };
+}
+
+/** Whether what stands at `at` was written anew, and is durable. */
+export function isSure({ ends }: Anew, { pack, at }: PackPosition): boolean {
+  return at <= (ends.get(pack) ?? -1);
+}
 
 /** An epoch nobody has seen before. */
 export function epochOf(secrets: SecretRandom): string {

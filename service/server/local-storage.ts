@@ -6,7 +6,7 @@ import { StoreError } from "../store/errors.ts";
 import { openServerAccount } from "../store/server-account.ts";
 import { openServerAccounts } from "../store/server-accounts.ts";
 import type { CollectionFacts } from "../store/server-collection.ts";
-import { epochOf, withStorageFault } from "./local-context.ts";
+import { epochOf, nothingAnew, withStorageFault, type Anew } from "./local-context.ts";
 import { openLocalAccount, type LocalAccount } from "./local-account.ts";
 import { StorageError, type Accounts, type Storage, type Tally, type Throttle } from "./storage.ts";
 
@@ -123,6 +123,7 @@ function makeOpener({ options, homes, database, exists, changed, evict }: Opener
   const { disk } = options;
   /** Found damaged while in use, until somebody asks for them again; resolves when nobody has the file any more. */
   const damaged = new Map<string, Promise<void>>();
+  const anews = new Map<string, Anew>();
   const attempt = async (id: string, home: string): Promise<LocalAccount> => {
     const file = path.join(home, "rows.db");
     const rows = openServerAccount({ source: database(file), firstEpoch: epochOf(options.secrets) });
@@ -132,7 +133,9 @@ function makeOpener({ options, homes, database, exists, changed, evict }: Opener
       evict(id);
       damaged.set(id, close());
     };
-    const parts = { ...options, id, home, rows, damaged: isDamaged };
+    const anew = anews.get(id) ?? nothingAnew();
+    anews.set(id, anew);
+    const parts = { ...options, id, home, rows, damaged: isDamaged, anew };
     try {
       return await openLocalAccount({
         ...parts,
