@@ -125,10 +125,10 @@ export class Oracles {
     const back = this.#ledger.isAncestor(young, old, true);
     const forward = this.#ledger.isAncestor(old, young, false);
     // Before the first meeting, without its database, where somebody else wrote the same bytes without having seen ours, or went back to
-    // them, a device can't know which is older: both stay visible then.
+    // them, a device can't know which is older: both stay visible then, but for one that a user deleted.
     const forgiven =
       (young.initial || young.reverted || young.writers.size > 1 || this.#forgetful.has(device)) &&
-      [...userFiles(volume).values()].includes(old.sha1);
+      ([...userFiles(volume).values()].includes(old.sha1) || (young.initial && this.#ledger.isDeleted(old)));
     if (back && !forward && !forgiven)
       this.fail("S3", `${device}: ${path} went back from ${short(old.sha1)} to its ancestor ${short(young.sha1)}`);
     if (!forward && !old.explicit) this.#owed.push({ version: old, device, atMs: this.#nowMs() });
