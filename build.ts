@@ -149,6 +149,8 @@ async function buildService(target: string, directory: string, options: BuildOpt
   await build({
     ...common,
     format: "cjs",
+    // What is run with kept code (cli/code-cache.mjs) can't import by itself without a warning of Node's.
+    supported: { "dynamic-import": false },
     outdir: directory,
     outExtension: { ".js": ".cjs" },
     loader: { ".node": "copy" },

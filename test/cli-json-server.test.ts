@@ -10,6 +10,7 @@ import { openCliDouble } from "./support/cli-double.ts";
 import { endChild, runToEnd, tie } from "./support/children.ts";
 import { satchelEntry } from "./support/entry.ts";
 import { makeSatchel } from "./support/satchel.ts";
+import { PASSWORD } from "./support/sync-server.ts";
 import { openTold } from "./support/told.ts";
 
 test("--json every command of the server keeps its shape and its exit code, while it runs and while it does not", async (t) => {
@@ -29,9 +30,9 @@ test("--json every command of the server keeps its shape and its exit code, whil
     await as(owner, verb === "error" ? "error" : `server ${verb}`, args, exit, stdin);
 
   await told("error", ["user", "list"], 2);
-  await told("user add", ["user", "add", "ada", "--password-stdin"], 0, "secret");
-  await told("error", ["user", "add", "ada", "--password-stdin"], 2, "secret");
-  await told("error", ["user", "password", "eve", "--password-stdin"], 2, "secret");
+  await told("user add", ["user", "add", "ada", "--password-stdin"], 0, PASSWORD);
+  await told("error", ["user", "add", "ada", "--password-stdin"], 2, PASSWORD);
+  await told("error", ["user", "password", "eve", "--password-stdin"], 2, PASSWORD);
 
   const child = tie(spawn(process.execPath, [satchelEntry(), "server", "run", "--json"], { env, stdio: ["ignore", "pipe", "ignore"] }));
   t.after(async () => await endChild(child));

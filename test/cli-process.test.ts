@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { mkdir, mkdtemp, open, readdir, readFile, realpath, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { text as allOf } from "node:stream/consumers";
 import { after, before, suite, test } from "node:test";
 
 import Database from "better-sqlite3";
@@ -230,12 +231,19 @@ test("DESIGN §8 the commands work as written, through npm and a caller's relati
   const port = await freePort();
   const server = spawn(process.execPath, [program, "server", "run"], {
     env: { ...process.env, SYNC_USER1: "ada:secret", SYNC_BASE: path.join(top, "base"), SYNC_HOST: "127.0.0.1", SYNC_PORT: String(port) },
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", "pipe", "pipe"],
   });
+  const said = allOf(server.stderr);
   t.after(async () => {
     await satchel("a", ["service", "stop"]);
     await satchel("b", ["service", "stop"]);
     await endChild(server);
+    // Its log, and nothing of Node's.
+    const lines = (await said).trimEnd().split("\n");
+    assert.deepEqual(
+      lines.filter((line) => !line.startsWith("{")),
+      [],
+    );
   });
   const [line] = await once(server.stdout, "data");
   assert.equal(String(line), `http://127.0.0.1:${port}/\n`);

@@ -35,7 +35,7 @@ try {
 }
 
 /**
- * Runs a CommonJS bundle of ours (ASCII alone) with all that earlier starts compiled of it. Node's own cache has only what is compiled as a file is loaded,
+ * Runs a CommonJS bundle of ours (ASCII alone, no `import()`) with all that earlier starts compiled of it. Node's own cache has only what is compiled as a file is loaded,
  * and nearly all is compiled when it is first called.
  */
 export function load(file) {
@@ -59,7 +59,6 @@ function prepare(file, kept) {
       filename: file,
       columnOffset: -before.length,
       cachedData,
-      importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
     });
     if (cachedData === undefined || script.cachedDataRejected) keepLater(script, place, digest);
     return script.runInThisContext();
