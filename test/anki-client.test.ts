@@ -120,7 +120,7 @@ test("Satchel's routes: plain bodies, sizes in the feed, conditional results, mi
     if (pathOf(seen) === "/satchel/changes")
       return plain({
         rows: [
-          ["a", 7, "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d", 5],
+          ["a", 7, "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d", 5, { by: "phone", atMs: 2 }],
           ["b", 8, "", 0, { by: "laptop", atMs: 3 }],
           [":usn", 9, "", 0],
         ],
@@ -141,8 +141,8 @@ test("Satchel's routes: plain bodies, sizes in the feed, conditional results, mi
   assert.deepEqual(pages, [
     {
       rows: [
-        { name: "a", usn: 7, sha1: "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d", sizeBytes: 5 },
-        { name: "b", usn: 8, sha1: null, sizeBytes: 0, deleted: { by: "laptop", atMs: 3 } },
+        { name: "a", usn: 7, sha1: "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d", sizeBytes: 5, author: { by: "phone", atMs: 2 } },
+        { name: "b", usn: 8, sha1: null, sizeBytes: 0, author: { by: "laptop", atMs: 3 } },
       ],
       position: "9",
     },

@@ -49,6 +49,49 @@ test("viewConflict() tells where both byte strings stand, how large they are, wh
   assert.equal(view.base?.sha1, sha1("before"));
 });
 
+test("viewConflict() names the device that sent the other bytes, and when, where the remote tells; after a restart and a later edit too", async () => {
+  const { account, a, b } = pair();
+  a.folder.write("p.png", "before");
+  await a.sync();
+  await b.sync();
+  b.folder.write("p.png", "desktop's own");
+  const sent = { by: "phone", atMs: 1_700_000_000_000 };
+  account.put("p.png", Buffer.from("phone's"), sent);
+  account.put("other.png", Buffer.from("in nobody's way"), sent);
+  await b.sync();
+  const [conflict] = b.parts.rows.conflicts.list({ open: true });
+  assert.ok(conflict !== undefined);
+  const told = (device: Device): unknown[] => {
+    const { mine, theirs } = viewConflict(device.parts, conflict);
+    return [mine.device, theirs.device, theirs.atMs];
+  };
+  assert.deepEqual(told(b), ["desktop", "phone", sent.atMs]);
+  assert.equal(b.parts.rows.remoteAuthors.get("other.png", sha1("in nobody's way")), null, "what is in nobody's way is not kept");
+  account.put("p.png", Buffer.from("tablet's, in nobody's way"), { by: "tablet", atMs: sent.atMs + 1 });
+  await b.sync();
+  assert.equal(b.folder.text("p.png"), "tablet's, in nobody's way");
+  assert.deepEqual(told(await b.restart()), ["desktop", "phone", sent.atMs]);
+});
+
+test("viewConflict() a device is named only for the very bytes that it sent; a key that was revoked has no name", async () => {
+  const { account, b } = pair();
+  account.put("p.png", Buffer.from("one"), { by: null, atMs: 5 });
+  b.folder.write("p.png", "desktop's own");
+  await b.sync();
+  const [first] = b.parts.rows.conflicts.list({ open: true });
+  assert.ok(first !== undefined);
+  const { theirs } = viewConflict(b.parts, first);
+  assert.deepEqual([theirs.device, theirs.atMs], [null, 5]);
+  b.folder.write("p.png", "desktop's second");
+  account.put("p.png", Buffer.from("two"), { by: "phone", atMs: 6 });
+  await b.sync();
+  const [second] = b.parts.rows.conflicts.list({ open: true });
+  assert.ok(second !== undefined && second.id !== first.id);
+  assert.equal(viewConflict(b.parts, second).theirs.device, "phone");
+  const again = viewConflict(b.parts, first).theirs;
+  assert.deepEqual([again.device, again.atMs], [null, first.atMs]);
+});
+
 test("viewConflict() bytes that are nowhere any more are not offered", async () => {
   const { b, conflict } = await conflicted();
   b.folder.write("p.png", "edited since");

@@ -1,4 +1,4 @@
-/** Who deleted a file, and when: told with tombstones to those who ask (SPEC "Who deleted a file"). */
+/** Who deleted a file or sent what stands, and when: told to those who ask (SPEC "Who deleted a file, and who sent it"). */
 import assert from "node:assert/strict";
 import { hash } from "node:crypto";
 import { test } from "node:test";
@@ -61,12 +61,51 @@ test("satchel/changes tells who deleted a file and when, to those who ask and to
   }
 });
 
+test("satchel/changes tells who sent what stands, of a page of at most 500 rows, to those who ask and to nobody else", async () => {
+  const server = await openSyncHandle();
+  try {
+    const [laptop, desktop] = [await keyOf(server, LAPTOP), await keyOf(server, DESKTOP)];
+    const bytes = Buffer.from("bytes");
+    const stock = async (from: number, to: number): Promise<void> => {
+      for (let at = from; at < to; at += 25) {
+        const names = Array.from({ length: Math.min(25, to - at) }, (_, index) => `s${String(at + index)}.png`);
+        const zip = joinChunks(buildUploadZip(names.map((name) => ({ name, bytes }))));
+        await server.data("msync/uploadChanges", zip, { key: desktop, client: DESKTOP });
+      }
+    };
+    const zip = joinChunks(buildSatchelUpload([{ name: "a.png", bytes, baseSha1: null }]));
+    const aSent = server.clock.wallMs();
+    await server.data("satchel/upload", zip, { key: laptop, client: LAPTOP });
+    server.clock.nowMs += 1000;
+    const sSent = server.clock.wallMs();
+    await stock(1, 500);
+    const rows = async (request: object): Promise<readonly unknown[]> =>
+      z
+        .object({ rows: z.array(z.unknown()) })
+        .loose()
+        .parse(await server.data("satchel/changes", request, { key: laptop })).rows;
+    const asked = { lastUsn: 0, deletions: true, senders: true };
+    const all = await rows(asked);
+    assert.equal(all.length, 500);
+    assert.deepEqual(all[0], ["a.png", 1, sha1(bytes), bytes.length, { by: "laptop", atMs: aSent }]);
+    assert.deepEqual(all[499], ["s499.png", 500, sha1(bytes), bytes.length, { by: "Anki (windows)", atMs: sSent }]);
+    const bare = (row: unknown): boolean => Array.isArray(row) && row.length === 4;
+    assert.ok((await rows({ lastUsn: 0, deletions: true })).every(bare), "a client from before knows the fifth element of deletions alone");
+    await stock(500, 501);
+    const long = await rows(asked);
+    assert.ok(long.length === 501 && long.every(bare), "a long page is not looked up row by row");
+    assert.ok(!(await rows({ ...asked, lastUsn: 1 })).some(bare), "the rest of it is short");
+  } finally {
+    await server.close();
+  }
+});
+
 test("SATCHEL.changes a client takes rows with and without it, and a name that is no name for people as null", () => {
   const reply = (...more: readonly unknown[]) => SATCHEL.changes.reply.parse({ rows: [["a", 1, "", 0, ...more]], more: false }).rows[0];
   assert.deepEqual(reply(), { name: "a", usn: 1, sha1: null, sizeBytes: 0 });
-  assert.deepEqual(reply({ by: "laptop", atMs: 5 }), { name: "a", usn: 1, sha1: null, sizeBytes: 0, deleted: { by: "laptop", atMs: 5 } });
+  assert.deepEqual(reply({ by: "laptop", atMs: 5 }), { name: "a", usn: 1, sha1: null, sizeBytes: 0, author: { by: "laptop", atMs: 5 } });
   for (const by of ["", "a\nb", "x".repeat(41), "\u202e", 7])
-    assert.deepEqual(reply({ by, atMs: 5 })?.deleted, { by: null, atMs: 5 }, JSON.stringify(by));
+    assert.deepEqual(reply({ by, atMs: 5 })?.author, { by: null, atMs: 5 }, JSON.stringify(by));
 });
 
 test("deviceNameOf() is Satchel's own name for a device, and the system of others", () => {

@@ -68,6 +68,8 @@ export const LIMITS = {
   satchelMetaBytes: 2 * MIB,
   /** Rows of one `satchel/changes` page. Server. */
   satchelFeedRows: 5000,
+  /** Up to so many rows a page tells who sent each: a long one is a first read or a whole collection, and would be looked up row by row. Server. */
+  satchelTellingRows: 500,
   /** A `satchel/changes` reply: its rows at their longest. Client. */
   satchelFeedBytes: 8 * MIB,
   /** A comment is sent in `satchel/events` when nothing else was for this long. Server. */

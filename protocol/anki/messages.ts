@@ -25,7 +25,7 @@ const changeRow = z.union([
   z.object({ fname: z.string(), usn: int32, sha1: sha1OrGone }).transform((row) => ({ name: row.fname, usn: row.usn, sha1: row.sha1 })),
 ]);
 /** `by`: a name for people, null where the server does not know it (any more). What is no such name says nothing: a row counts without it. */
-const deletion = z.object({
+const author = z.object({
   by: z
     .string()
     .regex(/^[\x20-\x7e]{1,40}$/)
@@ -34,13 +34,13 @@ const deletion = z.object({
   /** Milliseconds since 1970 by the server's clock. */
   atMs: z.int().min(0),
 });
-/** `[name, usn, sha1 | "", size in bytes]`, and of a tombstone who deleted it and when, for those who ask: words for people, which decide nothing. */
-const sizedRow = z.tuple([z.string(), usn, sha1OrGone, bytes, deletion.optional()]).transform(([name, at, hash, sizeBytes, deleted]) => ({
+/** `[name, usn, sha1 | "", size in bytes]`, and who made it so and when, for those who ask: words for people, which decide nothing. */
+const sizedRow = z.tuple([z.string(), usn, sha1OrGone, bytes, author.optional()]).transform(([name, at, hash, sizeBytes, told]) => ({
   name,
   usn: at,
   sha1: hash,
   sizeBytes,
-  ...(deleted === undefined ? {} : { deleted }),
+  ...(told === undefined ? {} : { author: told }),
 }));
 
 export const ANKI = {
@@ -110,11 +110,12 @@ export const SATCHEL = {
   },
   /**
    * Rows strictly after `lastUsn`, ascending, at most 5000; `more` false: nothing followed when it was read. Tombstones have size 0. In the usual
-   * envelope. `deletions`: the asker takes rows that tell who deleted a file. Servers from before that pass over the question, older clients don't ask.
+   * envelope. `deletions`: the asker takes rows that tell who deleted a file; `senders`: and rows that
+   * tell who sent one that stands, of a short page. Servers from before that pass over the question, older clients don't ask.
    * `satchel`: as in `health`, and the number of live rows, as of the moment of the rows; servers before it was thought of leave it out.
    */
   changes: {
-    request: z.object({ lastUsn: usn, deletions: z.boolean().default(false) }),
+    request: z.object({ lastUsn: usn, deletions: z.boolean().default(false), senders: z.boolean().default(false) }),
     reply: z.object({ rows: z.array(sizedRow), more: z.boolean(), satchel: greeting.extend({ live: z.int().min(0) }).optional() }),
   },
   /** Request: a ZIP with `[name, member | null, base sha1 | ""]` (`readSatchelUpload`). Reply in the usual envelope, one result per entry, in order. */

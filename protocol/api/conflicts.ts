@@ -10,8 +10,12 @@ const conflictSide = z
     sizeBytes: count.nullable(),
     path: z.string().nullable().describe("Where these bytes stand in the folder now; null: nowhere."),
     readable: z.boolean().describe("`versions/read` with the folder's id can hand them out."),
-    atMs: timeMs.nullable().describe("When they were saved here, or came in from the remote; null: not known any more."),
-    device: z.string().nullable().describe("The device that made them; null: the remote does not tell."),
+    atMs: timeMs
+      .nullable()
+      .describe(
+        "When they were saved here, or reached the remote by its clock; where it does not tell, when they came in here. null: not known any more.",
+      ),
+    device: z.string().nullable().describe("The device that saved or sent them; null: the remote does not tell, or not any more."),
   })
   .meta({ id: "ConflictSide" });
 

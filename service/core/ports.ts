@@ -240,11 +240,11 @@ export type FeedRow = {
   readonly usn: number;
   readonly sha1: Sha1 | null;
   readonly sizeBytes: number | null;
-  /** Of a tombstone, where the remote tells it. For people: nothing is decided by it. */
-  readonly deleted?: Deleted;
+  /** Who made it so, where the remote tells it. For people: nothing is decided by it. */
+  readonly author?: Author;
 };
 /** `by`: the device's name; null: not known (any more). `atMs`: by the remote's clock. */
-export type Deleted = { readonly by: string | null; readonly atMs: number };
+export type Author = { readonly by: string | null; readonly atMs: number };
 /** Who answers, and where its feed ends. */
 export type Head = { readonly serverId: string | null; readonly epoch: string | null; readonly position: string };
 /** `position` is where the next read begins; rows ascend by usn. */

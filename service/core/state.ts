@@ -17,7 +17,7 @@ import type {
   UploadIntent,
   Version,
 } from "./model.ts";
-import type { Deleted } from "./ports.ts";
+import type { Author } from "./ports.ts";
 
 export interface State {
   /**
@@ -166,8 +166,14 @@ export interface FolderState {
   readonly rehash: { lastMs(): number | null; done(atMs: number): void };
   /** Which ignore rules held when paths were last left alone; null: never noted. */
   readonly ignoreRules: { digest(): string | null; put(digest: string): void };
-  /** Who deleted a file on the remote, as it told with the newest tombstone at the path; null: it did not. For people. */
-  readonly remoteDeletions: { get(path: string): Deleted | null; put(path: string, deleted: Deleted | null): void };
+  /**
+   * Who deleted a file on the remote (`sha1` null), as it told with the newest tombstone at the path, or put those bytes there that came while
+   * ours were not agreed on; null: it did not tell. One of them per path: the last. For people.
+   */
+  readonly remoteAuthors: {
+    get(path: string, sha1: Sha1 | null): Author | null;
+    put(path: string, sha1: Sha1 | null, author: Author | null): void;
+  };
   readonly versions: {
     add(version: Omit<Version, "folder">): void;
     /** Newest first. */

@@ -86,7 +86,7 @@ function explain(folder: Folder, path: string): Explanation {
     local: shown(row.local),
     remote: shown(row.remote),
     base: row.base ?? null,
-    deleted: row.remote === null ? rows.remoteDeletions.get(path) : null,
+    deleted: row.remote === null ? rows.remoteAuthors.get(path, null) : null,
     ignoredBy,
     changes: rows.changes.ofPath(path, CHANGES_SHOWN),
     versions: rows.versions.ofPath(path),

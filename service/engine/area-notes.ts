@@ -90,7 +90,7 @@ function factsOf(folder: Folder, path: string): MediaFacts {
         : {
             sha1: remote.sha1,
             sizeBytes: remote.sizeBytes,
-            deleted: entry === undefined && remote.sha1 === null ? rows.remoteDeletions.get(path) : null,
+            deleted: entry === undefined && remote.sha1 === null ? rows.remoteAuthors.get(path, null) : null,
           },
     ignoredBy: folder.partsIfOpen?.ignoredBy(path) ?? null,
     // Mostly there are none at all, and that is known without a look.

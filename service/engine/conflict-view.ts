@@ -9,6 +9,7 @@ const CHANGES_SEARCHED = 200;
 export function viewConflict(parts: Pick<FolderParts, "rows" | "device">, conflict: Conflict): ConflictView {
   const { rows, device } = parts;
   const saved = rows.changes.ofPath(conflict.path, CHANGES_SEARCHED).find((one) => one.kind === "put" && one.sha1 === conflict.localSha1);
+  const author = rows.remoteAuthors.get(conflict.path, conflict.remoteSha1);
   const side = (sha1: Sha1, atMs: number | null, by: string | null): ConflictSide => {
     const near = [conflict.copyPath, conflict.path].map((path) => (path === null ? undefined : rows.entries.get(path)));
     const entry = near.find((one) => one?.sha1 === sha1) ?? rows.entries.withSha1(sha1);
@@ -25,7 +26,7 @@ export function viewConflict(parts: Pick<FolderParts, "rows" | "device">, confli
   return {
     ...conflict,
     mine: side(conflict.localSha1, saved?.atMs ?? null, device),
-    theirs: side(conflict.remoteSha1, conflict.atMs, null),
+    theirs: side(conflict.remoteSha1, author?.atMs ?? conflict.atMs, author?.by ?? null),
     base: conflict.baseSha1 === null ? null : side(conflict.baseSha1, null, null),
   };
 }

@@ -1,7 +1,7 @@
 /** What the API offers of the engine: `service/rpc/` maps methods to this one interface and nothing else. */
 import type { RunFault } from "../../protocol/run-faults.ts";
 import type { Change, Conflict, Hold, Policy, Problem, RunSummary, Version } from "../core/model.ts";
-import type { Deleted } from "../core/ports.ts";
+import type { Author } from "../core/ports.ts";
 import type { EventLog } from "../core/state.ts";
 import type { KeptVersions } from "./remote-versions.ts";
 import type { BadName, Duplicate, Mention, UnusedFile } from "../notes/check.ts";
@@ -63,7 +63,7 @@ export type Explanation = FileView & {
   readonly remote: string | null;
   readonly base: string | null;
   /** Who deleted it there, where nothing stands there and the remote tells. */
-  readonly deleted: Deleted | null;
+  readonly deleted: Author | null;
   readonly ignoredBy: string | null;
   readonly changes: readonly Change[];
   readonly versions: readonly Version[];

@@ -127,8 +127,7 @@ function restored(parts: FolderParts, known: Cursor, head: Head): Cursor {
 function recordRow(parts: FolderParts, row: FeedRow, generation: number): void {
   const { rows, clock } = parts;
   const decoded = fromWire(row.name);
-  // What is said of a file that was made anew since is overwritten by its next tombstone; until then nobody asks for it.
-  if (decoded.kind === "path" && row.sha1 === null) rows.remoteDeletions.put(decoded.path, row.deleted ?? null);
+  if (decoded.kind === "path") recordAuthor(parts, decoded.path, row);
   if (
     decoded.kind === "path" &&
     restamped(parts, { path: decoded.path, wireName: row.name, sha1: row.sha1, usn: row.usn, sizeBytes: row.sizeBytes }, generation)
@@ -152,6 +151,17 @@ function recordRow(parts: FolderParts, row: FeedRow, generation: number): void {
       : `The remote's file can't be stored here under this name: ${decoded.detail} Rename it there.`;
   const reason = decoded.kind === "path" ? "secondName" : "unsafeName";
   rows.problems.put({ path: row.name, side: "remote", reason, detail, sinceMs: clock.wallMs() });
+}
+
+/** Of all that stands, only what comes in the way of ours is ever asked for. What is said of other bytes than a path's last is of no use: it is replaced in time. */
+function recordAuthor({ rows }: FolderParts, path: string, { sha1, author }: FeedRow): void {
+  if (sha1 === null) {
+    rows.remoteAuthors.put(path, null, author ?? null);
+    return;
+  }
+  if (author === undefined) return;
+  const here = rows.entries.get(path)?.sha1;
+  if (here !== undefined && here !== sha1 && here !== rows.base.get(path)) rows.remoteAuthors.put(path, sha1, author);
 }
 
 /** Nothing new: what our own upload's success told us, or a feed that is read again. An open intent needs the whole answer. */

@@ -1,6 +1,6 @@
 /** What is known about a file that a note names, and what to say where it is missing. Pure: facts in, one cause and one sentence out. */
 import type { Change, Conflict, Problem, Sha1, Version } from "../core/model.ts";
-import type { Deleted } from "../core/ports.ts";
+import type { Author } from "../core/ports.ts";
 
 /** Everything the service knows about one path. */
 export type MediaFacts = {
@@ -13,7 +13,7 @@ export type MediaFacts = {
   /** Agreed with the remote as it stands. */
   readonly synced: boolean;
   /** null: no row; `sha1` null: deleted there. */
-  readonly remote: { readonly sha1: Sha1 | null; readonly sizeBytes: number | null; readonly deleted: Deleted | null } | null;
+  readonly remote: { readonly sha1: Sha1 | null; readonly sizeBytes: number | null; readonly deleted: Author | null } | null;
   readonly ignoredBy: string | null;
   readonly problems: readonly Problem[];
   /** Newest first. */

@@ -185,13 +185,14 @@ async function sanity({ content, caller }: Call): Promise<Payload> {
 }
 
 async function changesWithSizes({ server, content, caller }: Call): Promise<ServerResponse> {
-  const { lastUsn, deletions } = parsed(() => parseMessage(SATCHEL.changes.request, content, "the body of satchel/changes"));
+  const { lastUsn, deletions, senders } = parsed(() => parseMessage(SATCHEL.changes.request, content, "the body of satchel/changes"));
   const namesOfKeys = async (): Promise<NameOfKey> => {
     const keys = await server.storage.accounts.keys(caller.account.id);
     const names = new Map(keys.map(({ id, client }) => [id, deviceNameOf(client)]));
     return (device) => names.get(device) ?? null;
   };
-  return plainReply(buildEnvelope(await satchelChanges(caller, lastUsn, deletions ? namesOfKeys : null, server)), "application/json");
+  const names = deletions || senders ? namesOfKeys : null;
+  return plainReply(buildEnvelope(await satchelChanges(caller, { last: lastUsn, senders }, names, server)), "application/json");
 }
 
 async function conditionalUpload({ server, content, caller }: Call): Promise<ServerResponse> {

@@ -32,11 +32,11 @@ export type NameOfKey = (device: string) => string | null;
 
 /**
  * One page of the feed with sizes. Who answers, and how many rows are live, is of the same moment: a backup put back can't come between.
- * `names`: for who asks which device deleted a file; null: nobody does.
+ * `names`: for who asks which device deleted a file; null: nobody does. `senders`: who asks takes the same of files that stand.
  */
 export async function satchelChanges(
   caller: Caller,
-  last: number,
+  { last, senders }: { readonly last: number; readonly senders: boolean },
   names: (() => Promise<NameOfKey>) | null,
   { faults }: MediaParts,
 ): Promise<Page> {
@@ -52,8 +52,9 @@ export async function satchelChanges(
     const found = await tx.feed(last, limit + 1);
     const more = found.length > limit;
     const page = found.slice(0, limit);
-    const gone = nameOf === null ? [] : page.filter(({ sha1 }) => sha1 === null);
-    const uploads = gone.length === 0 ? new Map<number, Sent>() : await tx.uploads(gone.map(({ usn }) => usn));
+    const ofAll = senders && page.length <= LIMITS.satchelTellingRows;
+    const told = nameOf === null ? [] : page.filter(({ sha1 }) => ofAll || sha1 === null);
+    const uploads = told.length === 0 ? new Map<number, Sent>() : await tx.uploads(told.map(({ usn }) => usn));
     const rows = page.map((row) => lineOf(row, uploads.get(row.usn), nameOf));
     const end = more ? (found[limit - 1]?.usn ?? last) : Math.max(top, last);
     // A withdrawn row may have been the top one.
@@ -64,9 +65,9 @@ export async function satchelChanges(
 }
 
 function lineOf({ name, usn, sha1, sizeBytes }: Row, sent: Sent | undefined, nameOf: NameOfKey | null): Page["rows"][number] {
-  // The server's own lines (a snapshot's, a renumbered twin's) say nothing of a deletion.
+  // The server's own lines (a snapshot's, a renumbered twin's) say of no device that it did something.
   if (sent === undefined || sent.device === "server" || nameOf === null) return [name, usn, sha1 ?? "", sizeBytes];
-  return [name, usn, "", sizeBytes, { by: nameOf(sent.device), atMs: sent.atMs }];
+  return [name, usn, sha1 ?? "", sizeBytes, { by: nameOf(sent.device), atMs: sent.atMs }];
 }
 
 /** What a client called itself at its login, for people: a Satchel device's own name, or what Anki runs on. */

@@ -18,7 +18,7 @@ import {
 import { prepareMarks, preparePending, prepareProblems } from "./pending.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./schema.ts";
 import { Session } from "./session.ts";
-import { prepareRemoteDeletions } from "./remote-deletions.ts";
+import { prepareRemoteAuthors } from "./remote-authors.ts";
 import { prepareBase, prepareEntries, prepareRemote } from "./trees.ts";
 import { makeTwins } from "./twins.ts";
 
@@ -62,7 +62,7 @@ const FOLDER_TABLES = [
   "deletion",
   "rehash",
   "ignore_rules",
-  "remote_deletion",
+  "remote_author",
   "version",
   "run",
   "conflict",
@@ -137,7 +137,7 @@ function prepareFolders(session: Session, changes: (folder: ReturnType<Session["
   const deletions = prepareDeletions(session);
   const rehash = prepareRehash(session);
   const ignoreRules = prepareIgnoreRules(session);
-  const remoteDeletions = prepareRemoteDeletions(session);
+  const remoteAuthors = prepareRemoteAuthors(session);
   const versions = prepareVersions(session);
   const runs = prepareRuns(session);
   return {
@@ -163,7 +163,7 @@ function prepareFolders(session: Session, changes: (folder: ReturnType<Session["
         deletions: deletions(folder),
         rehash: rehash(folder),
         ignoreRules: ignoreRules(folder),
-        remoteDeletions: remoteDeletions(folder),
+        remoteAuthors: remoteAuthors(folder),
         versions: versions(folder),
         runs: runs.ofFolder(folder),
       };

@@ -276,6 +276,12 @@ CREATE TABLE remote_deletion (
 ) STRICT, WITHOUT ROWID;
 `;
 
+/** Bytes that are in conflict with ours have somebody who sent them, as a deletion has. */
+const REMOTE_AUTHOR = `
+ALTER TABLE remote_deletion RENAME TO remote_author;
+ALTER TABLE remote_author ADD COLUMN sha1 BLOB CHECK (sha1 IS NULL OR length(sha1) = 20); -- of the bytes that the device sent; NULL: a deletion
+`;
+
 /** Intents come and go by the hundred: a transaction's share a row. An item's number is the row's id and its place. */
 const INTENT_BATCHES = `
 CREATE TABLE upload_batch (
@@ -309,4 +315,5 @@ export const MIGRATIONS: readonly string[] = [
   FILED_CHANGES,
   REMOTE_DELETION,
   INTENT_BATCHES,
+  REMOTE_AUTHOR,
 ];

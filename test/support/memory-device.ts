@@ -2,13 +2,12 @@
 import type { RunEnd } from "../../service/engine/run.ts";
 import { runFolder } from "../../service/engine/run.ts";
 import type { Policy } from "../../service/core/model.ts";
-import { noFaults, type Clock, type Faults, type Progress } from "../../service/core/ports.ts";
+import { noFaults, type Clock, type Faults, type Progress, type Remote } from "../../service/core/ports.ts";
 import { recoverFolder } from "../../service/engine/recover.ts";
 import type { FolderParts } from "../../service/engine/parts.ts";
 import { syncCompute } from "../../service/files/compute.ts";
 import { openState, type StateStore } from "../../service/store/open.ts";
 import { MemoryFolder } from "./memory-folder.ts";
-import type { MemoryRemote } from "./memory-remote.ts";
 
 /** Time that passes only when somebody sleeps or a test moves it. */
 export class ManualClock implements Clock {
@@ -45,7 +44,7 @@ let seeds = 0;
 
 export function openDevice(
   name: string,
-  remote: MemoryRemote | null,
+  remote: Remote | null,
   given: { readonly folder?: MemoryFolder; readonly image?: Buffer; readonly clock?: ManualClock; readonly ignored?: Set<string> } = {},
 ): Device {
   const clock = given.clock ?? new ManualClock();

@@ -1,9 +1,9 @@
 /** A remote in memory with the semantics of a Satchel server (or, `stock`, of the official Anki server: last writer wins). */
-import type { Deleted, Download, FeedPage, OnBytes, Remote, RemoteVersion, Upload, UploadResult } from "../../service/core/ports.ts";
+import type { Author, Download, FeedPage, OnBytes, Remote, RemoteVersion, Upload, UploadResult } from "../../service/core/ports.ts";
 import { RemoteError } from "../../service/core/ports.ts";
 import { sha1 } from "./memory-folder.ts";
 
-type Row = { sha1: string | null; usn: number; bytes: Uint8Array | null; deleted?: Deleted };
+type Row = { sha1: string | null; usn: number; bytes: Uint8Array | null; author?: Author };
 
 /** One account that several remotes share. */
 export class MemoryAccount {
@@ -14,8 +14,8 @@ export class MemoryAccount {
   serverId: string | null = "server-1";
   epoch: string | null = "epoch-1";
 
-  /** `deleted`: who deleted it and when, where this account's server tells. */
-  put(name: string, bytes: Uint8Array | null, deleted?: Deleted): void {
+  /** `author`: who sent or deleted it and when, where this account's server tells. */
+  put(name: string, bytes: Uint8Array | null, author?: Author): void {
     this.usn += 1;
     const before = this.rows.get(name)?.bytes ?? null;
     if (before !== null) {
@@ -23,7 +23,7 @@ export class MemoryAccount {
       const version = { sha1: sha1(before), sizeBytes: before.length, atMs: this.usn, why, bytes: before } as const;
       this.kept.set(name, [version, ...(this.kept.get(name) ?? [])]);
     }
-    this.rows.set(name, { sha1: bytes === null ? null : sha1(bytes), usn: this.usn, bytes, ...(deleted === undefined ? {} : { deleted }) });
+    this.rows.set(name, { sha1: bytes === null ? null : sha1(bytes), usn: this.usn, bytes, ...(author === undefined ? {} : { author }) });
   }
 
   text(name: string): string | null {
@@ -104,7 +104,7 @@ export function memoryRemote(account: MemoryAccount, options: { readonly stock?:
           usn: row.usn,
           sha1: row.sha1,
           sizeBytes: stock ? null : (row.bytes?.length ?? null),
-          ...(row.deleted === undefined || stock ? {} : { deleted: row.deleted }),
+          ...(row.author === undefined || stock ? {} : { author: row.author }),
         }));
         yield await Promise.resolve({ rows: page, position: String(page.at(-1)?.usn ?? position) });
       }

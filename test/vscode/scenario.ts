@@ -1,4 +1,5 @@
 /** What a scenario stands on: an editor with our extension, a browser, a home of its own for the service, a folder with notes and media. */
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -156,6 +157,9 @@ class World implements Scenario {
       read: async (file) => await readFile(path.join(satchel.root, file), "utf8").catch(() => null),
     };
     this.#devices.set(name, device);
+    // All devices of a scenario are on one machine, whose name they would share.
+    await mkdir(satchel.home, { recursive: true, mode: 0o700 });
+    await writeFile(path.join(satchel.home, "device.json"), JSON.stringify({ version: 1, id: randomUUID(), name, machine: null }));
     await satchel.run();
     await satchel.join(this.server.url, "user1");
     return device;

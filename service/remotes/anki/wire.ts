@@ -124,7 +124,7 @@ export async function askSanity(session: Session, liveRows: number, signal: Abor
 /** One page with sizes, from our own server. */
 export async function askSatchelChanges(session: Session, lastUsn: number, signal: AbortSignal): Promise<SatchelPage> {
   const question = ask("satchel/changes", "read the changes from", LIMITS.satchelFeedBytes);
-  const body = [json({ lastUsn, deletions: true })];
+  const body = [json({ lastUsn, deletions: true, senders: true })];
   const payload = await session.plain(question, body, signal);
   return read(session, question, () =>
     parseEnvelope(SATCHEL.changes.reply, payload, "the answer of satchel/changes", LIMITS.satchelFeedBytes),
