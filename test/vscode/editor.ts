@@ -20,8 +20,11 @@ const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 export const VSIX = path.join(TOP, "dist", "packages", `satchel-${process.platform}-${process.arch}-${VERSION}.vsix`);
 /** What is in it, unpacked. */
 export const STAGE = path.join(TOP, "dist", "stage", `${process.platform}-${process.arch}`);
-/** Where the screenshots go; git ignores it. */
-export const SHOTS = path.join(TOP, "dist", "shots", WORKBENCH);
+/** Where the screenshots of a workbench go; git ignores it. */
+export function shotsOf(name: WorkbenchName): string {
+  return path.join(TOP, "dist", "shots", name);
+}
+export const SHOTS = shotsOf(WORKBENCH);
 
 /** Why no scenario can run here; null: one can. */
 export function whyNotHere(): string | null {

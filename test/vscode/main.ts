@@ -1,7 +1,7 @@
 /**
  * The extension in the real workbench: `node test/vscode/main.ts [--only TEXT] [--workbench current|floor] [--brief] [--install]`. Installs the workbench into the
  * user's cache, makes the package for this machine, then runs the scenarios, in the current workbench first and then in the oldest. A file with a failure runs once more, alone.
- * With `--install` nothing runs.
+ * With `--install` nothing runs. A run of all scenarios begins with no screenshots of an earlier one.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -11,11 +11,14 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 
 import { runToEnd } from "../support/children.ts";
-import { STAGE, TOP, VSIX, whyNotHere } from "./editor.ts";
+import { shotsOf, STAGE, TOP, VSIX, whyNotHere } from "./editor.ts";
 import { installWorkbench, WORKBENCHES, type WorkbenchName } from "./install.ts";
 
 /** Each file is an editor, a browser and two services. */
 const AT_ONCE = 2;
+
+/** Tells how long something takes, which beside another scenario tells of that one: it comes last, alone. */
+const ALONE = "paste.scenario.ts";
 
 /** More files with a failure than this are no matter of chance. */
 const AGAIN_MAX = 3;
@@ -51,20 +54,33 @@ async function packAndRun(): Promise<void> {
 }
 
 async function runIn(name: WorkbenchName): Promise<number> {
-  const files = globSync("test/vscode/*.scenario.ts", { cwd: TOP }).filter(
-    (file) =>
-      file.includes(values.only) && (!values.brief || name === "current" || BRIEF.some((one) => path.basename(file).startsWith(one))),
-  );
+  const files = globSync("test/vscode/*.scenario.ts", { cwd: TOP })
+    .filter(
+      (file) =>
+        file.includes(values.only) && (!values.brief || name === "current" || BRIEF.some((one) => path.basename(file).startsWith(one))),
+    )
+    .toSorted();
   process.stdout.write(`\nVS Code of code-server ${WORKBENCHES[name].codeServer}\n`);
-  const code = await runFiles(name, files.toSorted(), AT_ONCE);
-  if (code === 0) return 0;
-  const again = readFileSync(FAILED, "utf8")
-    .split("\n")
+  if (values.only === "") rmSync(shotsOf(name), { recursive: true, force: true });
+  const alone = files.filter((file) => path.basename(file) === ALONE);
+  const beside = files.filter((file) => !alone.includes(file));
+  let code = 0;
+  const again: string[] = [];
+  for (const [some, atOnce] of [[beside, AT_ONCE] as const, [alone, 1] as const]) {
+    if (some.length === 0) continue;
+    const ended = await runFiles(name, some, atOnce);
+    if (ended === 0) continue;
+    code = Math.max(code, ended);
     // Where a suite begins is told as well: scenario.ts.
-    .filter((file) => file.endsWith(".scenario.ts"));
+    again.push(
+      ...readFileSync(FAILED, "utf8")
+        .split("\n")
+        .filter((file) => file.endsWith(".scenario.ts")),
+    );
+  }
   // A window under load may move the focus between two keys of ours. What fails alone too is a fault.
-  if (again.length === 0 || again.length > AGAIN_MAX) return code;
-  process.stdout.write(`\nFailed beside another; once more, each alone: ${again.map((file) => path.basename(file)).join(", ")}\n`);
+  if (code === 0 || again.length === 0 || again.length > AGAIN_MAX) return code;
+  process.stdout.write(`\nFailed; once more, each alone: ${again.map((file) => path.basename(file)).join(", ")}\n`);
   return await runFiles(name, again, 1);
 }
 
