@@ -21,6 +21,9 @@ const files = {
   "pets.md": "![pet](media/pet.png)\n\n![[pet.png]]\n",
   "pets-too.md": "A [pet](media/pet.png).\n",
   "media/pet.png": Buffer.concat([PIXEL, Buffer.from("pet")]),
+  "birds.md": "![bird](media/wren.png)\n\n![[wren.png]]\n",
+  "birds-too.md": "A [bird](media/wren.png).\n",
+  "media/wren.png": Buffer.concat([PIXEL, Buffer.from("wren")]),
 };
 
 scenario("media in notes", { files }, (world) => {
@@ -72,6 +75,30 @@ scenario("media in notes", { files }, (world) => {
     assert.match(await window.textOf("cats.md"), /!\[here\]\(media\/tiger\.png\)/);
     await window.save("cats.md");
     await until("the note is saved", async () => (await saved("cats.md")).includes("![[tiger.png]]"));
+  });
+
+  test("EX a file renamed on disk, in two notes of which one is closed: the links follow, and one undo takes all of them back", async () => {
+    const window = await world.window();
+    await window.openFile("birds.md");
+    const flags = window.editor("birds.md").locator(".squiggly-warning, .squiggly-error, .squiggly-info");
+    const say = async (name: string): Promise<void> =>
+      await until(`the notes say ${name}`, async () =>
+        isDeepStrictEqual(
+          [await saved("birds.md"), await saved("birds-too.md")],
+          [`![bird](media/${name})\n\n![[${name}]]\n`, `A [bird](media/${name}).\n`],
+        ),
+      );
+    await rename(path.join(world.media, "wren.png"), path.join(world.media, "swift.png"));
+    const question = window.toast(/wren\.png was renamed to swift\.png\. Update 3 links in 2 notes\?/);
+    await question.getByRole("button", { name: "Update links" }).click();
+    await say("swift.png");
+    await window.editor("birds.md").locator(".view-lines").click();
+    await window.page.keyboard.press("Control+Z");
+    await say("wren.png");
+    await until("what is not there is flagged", async () => (await flags.count()) === 2);
+    await rename(path.join(world.media, "swift.png"), path.join(world.media, "wren.png"));
+    await until("nothing is flagged", async () => (await flags.count()) === 0);
+    await say("wren.png");
   });
 
   test("EX a file renamed on another device: the user is asked here, and the links follow", async () => {
