@@ -96,6 +96,33 @@ scenario("first use", { files: { "media/cat.svg": "<svg xmlns='http://www.w3.org
     await window.row("Questions").waitFor({ state: "detached" });
   });
 
+  test("S14 many deletions that are meant: a second question names the files, and then they are gone from the server too", async () => {
+    const other = await world.device("other");
+    const leaves = Array.from({ length: 24 }, (_, at) => `leaf-${String(at)}.txt`);
+    for (const leaf of leaves) await writeFile(path.join(world.media, leaf), leaf);
+    const window = await world.window();
+    await window.openMedia();
+    await until("all are on another device", () => leaves.every((leaf) => other.has(leaf)));
+    await window.page.locator('.part.statusbar .statusbar-item[aria-label="Satchel: in sync, 1 problem"]').waitFor();
+    for (const leaf of leaves) rmSync(path.join(world.media, leaf));
+    await window
+      .toast(/Deleted here: \d+ files\. .*leaf-\d+\.txt/)
+      .getByRole("button", { name: "Delete", exact: true })
+      .click();
+    const again = window.dialog(/Deleted here: \d+ files/);
+    await again.getByText(/leaf-\d+\.txt/).first().waitFor();
+    await window.shot("guard-again");
+    assert.ok(leaves.some((leaf) => other.has(leaf)), "the first answer deletes nothing yet");
+    await again.getByRole("button", { name: "Delete", exact: true }).click();
+    await window.row("Questions").waitFor({ state: "detached" });
+    // So many at once are an accident to the other device, too: it is told of them and asks.
+    await until("the other device deletes them, or asks", async () => {
+      const asked = (await other.satchel.cli(["guard", "--json"])).stdout;
+      return leaves.every((leaf) => !other.has(leaf) || asked.includes(leaf));
+    });
+    assert.ok(!leaves.some((leaf) => world.has(leaf)));
+  });
+
   test("EX06 a password is remembered where its user asks; it fills in the question of the next sign-in, and signing out forgets it", async () => {
     const window = await world.window();
     const password = window.quick().filter({ hasText: "Sign In: Password" }).locator("input").first();
