@@ -38,7 +38,8 @@ async function missingBy(workspace: string): Promise<readonly string[]> {
 scenario("a corpus", {}, (world) => {
   test("EX exactly the references to absent media are listed under Problems, with every note closed", async (context) => {
     // It stands beside the project and can't be installed: where it is absent the gate passes, and says what was not tried.
-    if (!existsSync(CORPUS)) return context.skip(`the notes ../shared/corpus/foam-docs are not beside the project: their Problems view was not tried`);
+    if (!existsSync(CORPUS))
+      return context.skip(`the notes ../shared/corpus/foam-docs are not beside the project: their Problems view was not tried`);
     await cp(CORPUS, world.workspace, { recursive: true });
     const expected = await missingBy(world.workspace);
     context.diagnostic(`${String(expected.length)} references to absent media, by the test's own count`);

@@ -110,9 +110,15 @@ scenario("first use", { files: { "media/cat.svg": "<svg xmlns='http://www.w3.org
       .getByRole("button", { name: "Delete", exact: true })
       .click();
     const again = window.dialog(/Deleted here: \d+ files/);
-    await again.getByText(/leaf-\d+\.txt/).first().waitFor();
+    await again
+      .getByText(/leaf-\d+\.txt/)
+      .first()
+      .waitFor();
     await window.shot("guard-again");
-    assert.ok(leaves.some((leaf) => other.has(leaf)), "the first answer deletes nothing yet");
+    assert.ok(
+      leaves.some((leaf) => other.has(leaf)),
+      "the first answer deletes nothing yet",
+    );
     await again.getByRole("button", { name: "Delete", exact: true }).click();
     await window.row("Questions").waitFor({ state: "detached" });
     // So many at once are an accident to the other device, too: it is told of them and asks.
