@@ -27,6 +27,11 @@ export function isForeignStandIn(volume: Volume, path: string): boolean {
   return volume.profile.names === "exact" && realOf(path.normalize("NFC")) !== null;
 }
 
+/** Where stand-ins are made: the name of one. Made anew when the twin's own name has come free, it would be such a file given by hand. */
+export function isOwnStandIn(volume: Volume, path: string): boolean {
+  return volume.profile.names !== "exact" && realOf(path.normalize("NFC")) !== null;
+}
+
 /** A file for this path stands under the stand-in name, its own being taken. */
 export function hasTwin(volume: Volume, root: string, path: string): boolean {
   if (volume.profile.names === "exact") return false;

@@ -2,7 +2,7 @@
 import { claimOf } from "./disk.ts";
 import type { Ledger } from "./ledger.ts";
 import { sha1Of } from "./ledger.ts";
-import { hasTwin, isForeignStandIn, pathOf } from "./names.ts";
+import { hasTwin, isForeignStandIn, isOwnStandIn, pathOf } from "./names.ts";
 import { diskFiles, ROOT } from "./oracles.ts";
 import type { Rng } from "./rng.ts";
 import type { Life, Scheduler } from "./scheduler.ts";
@@ -201,6 +201,7 @@ export class User {
         const before = this.#at(path);
         this.#saving.delete(path);
         if (before?.kind === "directory" || this.#volume.find(temp) === null || this.#waits(path)) return;
+        if (before === null && isOwnStandIn(this.#volume, path)) return;
         this.#renamed(temp, path);
         this.#volume.settleName(temp);
         this.#note(
