@@ -15,12 +15,14 @@ import threading
 import time
 
 from anki.collection import Collection
+from anki.errors import NetworkError
 from anki.sync import SyncAuth
 
 LOCK = threading.Lock()
 REQUIRED = {0: "nothing", 1: "normal", 2: "full", 3: "download", 4: "upload"}
 # How often the client is asked whether its media sync still runs; it tells no other way.
 POLL_SECONDS = 0.002
+LOGINS_TRIED = 5
 
 
 def reply(message):
@@ -45,7 +47,15 @@ class Device:
         return self.media()
 
     def login(self, user, password):
-        found = self.col.sync_login(user, password, self.endpoint)
+        """As a user who is told to come back in a second: our server hears five logins in one, of all its accounts (AU05)."""
+        for left in reversed(range(LOGINS_TRIED)):
+            try:
+                found = self.col.sync_login(user, password, self.endpoint)
+                break
+            except NetworkError as error:
+                if left == 0 or "429" not in str(error):
+                    raise
+                time.sleep(1)
         self.auth = SyncAuth(hkey=found.hkey, endpoint=self.endpoint, io_timeout_secs=60)
         return found.hkey
 
