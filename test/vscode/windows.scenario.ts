@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { rm, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { before, test } from "node:test";
 
@@ -37,8 +37,13 @@ scenario("windows and the service", { files }, (world) => {
   test("EX a sync that takes long shows how far it is, and can be cancelled", async () => {
     const window = await world.window();
     await window.page.locator(IN_SYNC).waitFor();
+    await window.openMedia();
     process.kill(world.server.pid(), "SIGSTOP");
     try {
+      await writeFile(path.join(world.media, "waits.bin"), "waits");
+      await window.row(/Pending\s*1/).waitFor();
+      await window.row("waits.bin").waitFor();
+      await window.shot("pending");
       await window.command("Satchel: Sync Now");
       const progress = window.toast("Satchel: syncing");
       await progress.waitFor();
@@ -64,6 +69,32 @@ scenario("windows and the service", { files }, (world) => {
     await assert.rejects(world.servicePid(), /no service runs/);
     await start.click();
     await window.page.locator(IN_SYNC).waitFor();
+  });
+
+  test("EX settings of this machine: a service is not started by a window where startAutomatically is off; server.url is offered at sign-in", async () => {
+    const file = path.join(world.editor.profile, "data", "Machine", "settings.json");
+    await joined.cli(["service", "stop"]);
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFile(
+      file,
+      JSON.stringify({ "satchel.service.startAutomatically": false, "satchel.server.url": "https://of-this-machine.example/" }),
+    );
+    const window = await world.window({});
+    await window.openMedia();
+    const start = window.page.locator(".welcome-view-content").getByText("Start its service");
+    await start.waitFor();
+    await assert.rejects(world.servicePid(), /no service runs/);
+    await start.click();
+    await window.page.locator(IN_SYNC).waitFor();
+    await window.command("Satchel: Sign In");
+    const url = window.quick().filter({ hasText: "Sign In: Server" }).locator("input").first();
+    await url.waitFor();
+    assert.equal(await url.inputValue(), "https://of-this-machine.example/");
+    await window.page.keyboard.press("Escape");
+    await rm(file);
+    await joined.cli(["service", "stop"]);
+    const next = await world.window({});
+    await next.page.locator(IN_SYNC).waitFor();
   });
 
   test("EX in German: the view, the status bar, what is spoken", async () => {
@@ -99,7 +130,7 @@ scenario("windows and the service", { files }, (world) => {
       [],
     );
     assert.ok(
-      spoken.some((label) => /media, in sync, .*2 files/.test(label)),
+      spoken.some((label) => /media, in sync, .*3 files/.test(label)),
       spoken.join("\n"),
     );
   });
