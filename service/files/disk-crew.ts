@@ -5,14 +5,12 @@ import { Worker } from "node:worker_threads";
 
 import type { Stat } from "../core/model.ts";
 import { DiskError, type HashResult } from "../core/ports.ts";
+import { HASHES_ALONG, hashAlong, lookAlong } from "./disk-along.ts";
 import { refusal } from "./disk-fault.ts";
-import { lookInto } from "./disk-list.ts";
-import { Hashing } from "./hash-files.ts";
 import {
   hashRequest,
   LOOKED,
   NO_HASH,
-  pathsOf,
   STAT_NUMBERS,
   statAt,
   type CreateReply,
@@ -25,11 +23,6 @@ import {
 
 /** Warm data is bound by processors, cold data by the disk's queue depth (measured: 8 threads read 2.4–3.1 times as fast as one). */
 const WARM_WORKERS = Math.max(1, Math.min(2, availableParallelism() - 1));
-/** The main thread hashes along while it has nothing else to do, for this long at a time, where it is half of all the processors there are. */
-const ALONG_MS = availableParallelism() > 2 ? 0 : 4;
-/** Nothing larger than this, and nothing any more once a file took this long: then the disk is what all wait for. */
-const ALONG_FILE_BYTES = 512 * 1024;
-const ALONG_FILE_MS = 2;
 const COLD_WORKERS = 8;
 /** A worker costs 16–20 MB: it ends after this long without work. */
 const IDLE_MS = 3_000;
@@ -44,10 +37,8 @@ const COLD_FACTOR = 3;
 /** Waits per file, at least, where it is the disk: on a processor that others want too, eight workers only cost twice the work of one. */
 const COLD_WAITS = 0.5;
 
-/** Parts of a listing that the main thread looks at while a worker lists: one, and one that is on its way. None any more once a look took this long. */
+/** Parts of a listing that the main thread looks at while a worker lists: one, and one that is on its way. None any more once one was slow to be had. */
 const PARTS_ALONG = 2;
-const LOOK_MS = 2;
-const LOOKS_MS = 4;
 
 /** New files per message, and their bytes: memory of this size is used again and again. */
 const CREATE_PATHS = 128;
@@ -187,7 +178,7 @@ export class DiskCrew {
 
   /** Takes from the end of the queue what the workers have not begun, in slices, so that nobody waits. Never rejects. */
   async #hashAlong(): Promise<void> {
-    if (ALONG_MS === 0 || this.#along) return;
+    if (!HASHES_ALONG || this.#along) return;
     this.#along = true;
     try {
       for (;;) {
@@ -195,7 +186,12 @@ export class DiskCrew {
         const at = this.#queue.findLastIndex((job) => job.request.kind === "hash");
         if (at < 0 || this.#wanted > WARM_WORKERS) return;
         const [job] = this.#queue.splice(at, 1);
-        if (job === undefined || (await hashHere(job))) continue;
+        if (job === undefined) continue;
+        const reply = job.request.kind === "hash" ? await hashAlong(job.request) : null;
+        if (reply !== null) {
+          job.answered(reply);
+          continue;
+        }
         this.#queue.unshift(job);
         this.#deal();
         return;
@@ -230,7 +226,7 @@ export class DiskCrew {
       if (part !== undefined) {
         if (part.looked) yield part;
         else {
-          const looked = await lookHere(path, part);
+          const looked = await lookAlong(path, part);
           yield looked.part;
           if (!looked.slow) Atomics.add(wanted, 0, 1);
         }
@@ -370,46 +366,6 @@ export class DiskCrew {
       this.#drop([...hand.jobs.values()], new DiskError("other", "Could not look at the disk: the service is stopping."));
     await Promise.all(hands.map(async (hand) => await hand.worker.terminate()));
   }
-}
-
-/** Looks in slices, so that nobody waits. */
-async function lookHere(path: string, part: ListReply): Promise<{ readonly part: ListReply; readonly slow: boolean }> {
-  const names = part.names.split("/");
-  const here = { ...part, kinds: new Uint8Array(names.length), stats: new Float64Array(names.length * STAT_NUMBERS) };
-  let slow = false;
-  let beforeMs = performance.now();
-  let untilMs = beforeMs + LOOKS_MS;
-  for (const [index, name] of names.entries()) {
-    lookInto(`${path}/${name}`, here, index);
-    const nowMs = performance.now();
-    slow ||= nowMs - beforeMs > LOOK_MS;
-    beforeMs = nowMs;
-    if (nowMs < untilMs) continue;
-    await setImmediate();
-    beforeMs = performance.now();
-    untilMs = beforeMs + LOOKS_MS;
-  }
-  return { part: here, slow };
-}
-
-/** False: these files are too large, or too slow to be had, to be read on this thread. */
-async function hashHere({ request, answered }: Job): Promise<boolean> {
-  if (request.kind !== "hash") return false;
-  const hashing = new Hashing(request.count, Math.min(request.maxBytes, ALONG_FILE_BYTES));
-  let beforeMs = performance.now();
-  let untilMs = beforeMs + ALONG_MS;
-  for (const path of pathsOf(request)) {
-    if (!hashing.add(path)) return false;
-    const nowMs = performance.now();
-    if (nowMs - beforeMs > ALONG_FILE_MS) return false;
-    beforeMs = nowMs;
-    if (nowMs < untilMs) continue;
-    await setImmediate();
-    beforeMs = performance.now();
-    untilMs = beforeMs + ALONG_MS;
-  }
-  answered(hashing.reply());
-  return true;
 }
 
 function resultsOf(reply: HashReply, count: number): readonly HashResult[] {
