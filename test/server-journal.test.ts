@@ -10,7 +10,7 @@ import Database from "better-sqlite3";
 import { DiskError, type Disk } from "../service/core/ports.ts";
 import { makeAdmin } from "../service/server/admin.ts";
 import { StorageError } from "../service/server/storage.ts";
-import { dropDatabase, look, nothing, packsOf, put, sha1, withAccount } from "./support/packed-account.ts";
+import { dropDatabase, failingAppends, look, nothing, packsOf, put, sha1, withAccount } from "./support/packed-account.ts";
 import { failAt, openSyncHandle } from "./support/sync-handle.ts";
 
 test("change() S18 S8 what was acknowledged is there after a kill and after a power cut, wherever the database stood", async () => {
@@ -165,20 +165,13 @@ test("change() S12 what failed after its append is not there later, and its numb
 });
 
 test("replayNotes() S18 what the last process wrote before it died is written anew: an fsync that failed kept nothing of it", async () => {
-  let fails = false;
-  const disk = (node: Disk): Disk => ({
-    ...node,
-    append: async (file, bytes) => {
-      await node.append(file, bytes);
-      if (fails) throw new DiskError("io", `Could not append to ${file}: the disk failed.`);
-    },
-  });
+  const appends = failingAppends();
   const [a, b] = [randomBytes(300), randomBytes(70_000)];
   await withAccount(
     async ({ account, home, directory, after }) => {
       await put(account, { a });
       await after(nothing, async () => await Promise.resolve());
-      fails = true;
+      appends.fail = true;
       await assert.rejects(put(account, { b }), /the disk failed/);
       const suspects = (await packsOf(home)).map((file) => path.basename(file));
       let copy = 1;
@@ -203,7 +196,7 @@ test("replayNotes() S18 what the last process wrote before it died is written an
         });
       }
     },
-    { disk },
+    { disk: appends.disk },
   );
 });
 

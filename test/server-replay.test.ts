@@ -10,7 +10,7 @@ import { PackBatch } from "../service/files/pack-batch.ts";
 import { rising, writeNote, type Note } from "../service/server/journal.ts";
 import { StorageError } from "../service/server/storage.ts";
 import { StoreError } from "../service/store/errors.ts";
-import { dropDatabase, look, packsOf, put, sha1, withAccount } from "./support/packed-account.ts";
+import { dropDatabase, failingAppends, look, packsOf, put, sha1, withAccount } from "./support/packed-account.ts";
 
 const sender = { device: "d1", session: "s1" };
 const full = (error: unknown): boolean => error instanceof StorageError && error.fault === "full";
@@ -177,21 +177,14 @@ test("replayNotes() S17 too little free space: nothing is written anew, and with
 });
 
 test("account() N6 S18 a lost database: of bytes that were sent again after a failed append the later ones hold", async () => {
-  let fails = false;
-  const disk = (node: Disk): Disk => ({
-    ...node,
-    append: async (file, bytes) => {
-      await node.append(file, bytes);
-      if (fails) throw new DiskError("io", `Could not append to ${file}: the disk failed.`);
-    },
-  });
+  const appends = failingAppends();
   const [a, b, c] = [randomBytes(300), randomBytes(7000), randomBytes(500)];
   await withAccount(
     async ({ account, home, reopened }) => {
       await put(account, { a });
-      fails = true;
+      appends.fail = true;
       await assert.rejects(put(account, { b }), /the disk failed/);
-      fails = false;
+      appends.fail = false;
       await put(account, { b });
       await put(account, { c });
       assert.equal((await packsOf(home)).length, 2);
@@ -211,6 +204,6 @@ test("account() N6 S18 a lost database: of bytes that were sent again after a fa
         assert.deepEqual((await again.check()).faults, []);
       });
     },
-    { disk },
+    { disk: appends.disk },
   );
 });

@@ -4,7 +4,7 @@ import { cp, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
-import { noFaults, type Disk, type Faults } from "../../service/core/ports.ts";
+import { DiskError, noFaults, type Disk, type Faults } from "../../service/core/ports.ts";
 import { nodeCompute } from "../../service/files/compute.ts";
 import { openNodeDisk } from "../../service/files/node-disk.ts";
 import { openLocalStorage, type LocalStorageOptions } from "../../service/server/local-storage.ts";
@@ -118,4 +118,19 @@ export async function packsOf(home: string): Promise<readonly string[]> {
 
 export async function dropDatabase(home: string): Promise<void> {
   for (const name of await readdir(home)) if (name.startsWith("rows.db")) await rm(path.join(home, name));
+}
+
+/** A disk whose appends, while `fail` is set, keep their bytes and say that they failed: as with an fsync that did. */
+export function failingAppends() {
+  const appends = {
+    fail: false,
+    disk: (node: Disk): Disk => ({
+      ...node,
+      append: async (file, bytes) => {
+        await node.append(file, bytes);
+        if (appends.fail) throw new DiskError("io", `Could not append to ${file}: the disk failed.`);
+      },
+    }),
+  };
+  return appends;
 }
